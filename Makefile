@@ -1,0 +1,40 @@
+# Every target sets up what it needs: the virtual environment is made on demand and only redone when the pins change.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: reproduce test lint bench figures results clean
+
+reproduce: $(STAMP)
+	$(BIN)/sharpdiv reproduce
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sharpdiv.py theory empirical checks figures tests benchmarks
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+figures: $(STAMP)
+	$(BIN)/sharpdiv figures --out runs/figures
+
+# Renews what is committed: the measured ensembles, the README's picture and paper_checks.md.
+results: reproduce
+	cp runs/reproduce/digits.json results/digits.json
+	cp runs/reproduce/figures/tradeoff_measured.png results/tradeoff_measured.png
+	$(BIN)/sharpdiv check --write
+
+$(STAMP): constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sharpdiv needs Python 3.11 or later")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

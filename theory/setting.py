@@ -1,0 +1,80 @@
+"""The quadratic ensemble problem: one frozen description of data, initialisation, training and measurement."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from theory.errors import DomainError, require_finite, require_integer
+
+__all__ = ["Setting", "check_blocks", "rho_values"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Quadratic objective ``|A(w - w*)|^2 / 2`` on n samples in d dimensions; defaults are the paper's theory figures.
+
+    Raises:
+        DomainError: if a number is outside its domain; the message names it.
+    """
+
+    n: int = 3000
+    """samples: rows of A, whose entries are independent normal with variance 1/d"""
+    d: int = 150
+    """dimensions: columns of A"""
+    steps: int = 3
+    """k, full-batch steps"""
+    learning_rate: float = 0.01
+    """eta"""
+    init_variance: float = 0.1
+    """sigma^2, variance of each coordinate of the initialisation"""
+    radius: float = 0.01
+    """rho_0, l2 radius in which sharpness is the largest increase of the loss"""
+    teacher_norm: float | None = None
+    """|w*|, norm of the teacher; sqrt(init_variance * d) unless given"""
+
+    def __post_init__(self) -> None:
+        require_integer("n", self.n, 1)
+        require_integer("d", self.d, 1)
+        require_integer("steps", self.steps, 0)
+        require_finite("learning rate", self.learning_rate, positive=True)
+        require_finite("init variance", self.init_variance)
+        require_finite("radius", self.radius, positive=True)
+        if self.teacher_norm is not None:
+            require_finite("teacher norm", self.teacher_norm)
+
+    @property
+    def ratio(self) -> float:
+        """R = n/d."""
+        return self.n / self.d
+
+    @property
+    def omega(self) -> float:
+        """Norm of the teacher, ``sqrt(sigma^2 d)`` unless given."""
+        return self.teacher_norm if self.teacher_norm is not None else float(np.sqrt(self.init_variance * self.d))
+
+
+def rho_values(rho: float | tuple[float, ...] | Float[np.ndarray, " rho"]) -> Float[np.ndarray, " rho"]:
+    """SAM radii as a checked vector.
+
+    Returns:
+        Shape ``(rho,)``.
+
+    Raises:
+        DomainError: if one is negative or not finite, or there is none.
+    """
+    values = np.atleast_1d(np.asarray(rho, dtype=float))
+    if values.ndim != 1 or not values.size:
+        raise DomainError(f"rho must be a number or a non-empty vector, got shape {values.shape}")
+    require_finite("rho", values.tolist())
+    return values
+
+
+def check_blocks(blocks: int, n: int) -> None:
+    """Accept a number of disjoint row blocks that leaves every block a row.
+
+    Raises:
+        DomainError: if it is below 1 or above n.
+    """
+    if not 1 <= blocks <= n:
+        raise DomainError(f"blocks must lie between 1 and n = {n}, got {blocks}: every block needs a row of the data")

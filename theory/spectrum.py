@@ -1,0 +1,241 @@
+"""Spectral measures of W = A'A: everything the theory predicts is an integral against one of these.
+
+A spectrum integrates functions of an eigenvalue x. Functions are vectorised: they take the nodes ``(nodes,)`` and
+return ``(..., nodes)``; any leading axes (values of rho, for instance) come back as they were.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from theory.errors import DomainError, require_finite, require_integer
+
+__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "SpectralFunction", "Spectrum"]
+
+SpectralFunction = Callable[[np.ndarray], np.ndarray]
+"""A function of eigenvalues: nodes ``(nodes,)`` to values ``(..., nodes)``."""
+
+
+@runtime_checkable
+class Spectrum(Protocol):
+    """A probability measure on the eigenvalues of a data matrix W."""
+
+    @property
+    def largest(self) -> float:
+        """Upper end of the support."""
+
+    @property
+    def smallest(self) -> float:
+        """Lower end of the support without the atom at 0."""
+
+    @property
+    def exact_degree(self) -> float:
+        """Largest degree of a polynomial that ``integrate`` treats exactly (infinite if any)."""
+
+    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """Integral of ``function(x)`` over the measure, shape ``(...,)``."""
+
+    def cauchy(
+        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """Integral of ``function(x) / (largest + gap - x)``; ``gap`` broadcasts against the leading axes."""
+
+
+def _check(gap: np.ndarray) -> None:
+    if not np.all(gap.real > 0):
+        raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
+
+
+@dataclass(frozen=True)
+class MarchenkoPastur:
+    """Limit law of W = A'A, A of shape (n, d) with independent entries of variance 1/d and n/d -> ratio.
+
+    The density is ``sqrt((x - x_-)(x_+ - x)) / (2 pi x)`` on ``x_± = (sqrt(ratio) ± 1)^2``, with an atom ``1 - ratio``
+    at 0 when ``ratio < 1``. Integration is Gauss quadrature of this very law: its orthogonal polynomials have the
+    Jacobi matrix with diagonal ``r, 1+r, 1+r, ...`` and off-diagonal ``sqrt(r)``, so polynomials up to ``degree`` are
+    exact up to rounding.
+
+    Args:
+        ratio: n/d, positive.
+        degree: polynomials up to this degree are integrated exactly; the default serves k <= 250 steps of SAM.
+
+    Raises:
+        DomainError: if the ratio is not positive and finite, or the degree is negative.
+    """
+
+    ratio: float
+    degree: int = 1023
+
+    def __post_init__(self) -> None:
+        require_finite("ratio n/d", self.ratio, positive=True)
+        require_integer("degree", self.degree, 0)
+
+    @property
+    def largest(self) -> float:
+        """Upper edge ``(sqrt(r) + 1)^2``."""
+        return float((np.sqrt(self.ratio) + 1) ** 2)
+
+    @property
+    def smallest(self) -> float:
+        """Lower edge ``(sqrt(r) - 1)^2`` of the continuous part."""
+        return float((np.sqrt(self.ratio) - 1) ** 2)
+
+    @property
+    def exact_degree(self) -> float:
+        """The degree asked for."""
+        return self.degree
+
+    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """Integral of ``function`` by Gauss quadrature.
+
+        Args:
+            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+
+        Returns:
+            Integrals of shape ``(...,)``.
+        """
+        nodes, weights = _gauss(self.ratio, self.degree // 2 + 1)
+        return np.asarray(function(nodes) @ weights)
+
+    def stieltjes(
+        self, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """Stieltjes transform ``G(z)``, the integral of ``1/(z - x)``, at ``z = largest + gap``.
+
+        Written as ``2 / (z + 1 - r + sqrt((z - x_-)(z - x_+)))``, which unlike the textbook form does not cancel for
+        large z.
+
+        Args:
+            gap: distance above the upper edge, real part positive, any shape.
+
+        Returns:
+            G of the same shape.
+        """
+        z = self.largest + gap
+        return np.asarray(2 / (z + 1 - self.ratio + np.sqrt((gap + self.largest - self.smallest) * gap)))
+
+    def cauchy(
+        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """Integral of ``function(x) / (largest + gap - x)``.
+
+        Near the edge no quadrature resolves the pole, so the value of ``function`` at the edge is split off and its
+        part is done in closed form; the rest vanishes where the pole sits.
+
+        Args:
+            function: maps nodes ``(nodes,)`` to ``(..., nodes)``, smooth up to the upper edge.
+            gap: distance above the upper edge, real part positive; broadcasts against ``(...,)``.
+
+        Returns:
+            Integrals of shape ``(...,)``.
+
+        Raises:
+            DomainError: if a gap is not positive.
+        """
+        _check(gap)
+        nodes, weights = _gauss(self.ratio, self.degree // 2 + 1)
+        edge = function(np.array([self.largest]))
+        smooth = (function(nodes) - edge) / (gap[..., None] + (self.largest - nodes))
+        return np.asarray(smooth @ weights + edge[..., 0] * self.stieltjes(gap))
+
+
+@lru_cache(maxsize=64)
+def _gauss(ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss nodes and weights of the Marchenko-Pastur law, exact for degree ``2 * count - 1``."""
+    if ratio < 1:
+        # The non-zero eigenvalues of A'A are those of AA', whose law is that of ratio 1/r, scaled by r.
+        nodes, weights = _gauss(1 / ratio, count)
+        nodes, weights = np.append(ratio * nodes, 0.0), np.append(ratio * weights, 1 - ratio)
+    else:
+        # Written in the angle of x = 1 + r + 2 sqrt(r) cos(angle), the orthogonal polynomials are
+        # p_j = (sin((j+1) angle) + sin(j angle) / sqrt(r)) / sin(angle), and the zeros of p_count solve
+        # count * angle + arg(sqrt(r) e^(i angle) + 1) = pi, 2 pi, ... : smooth and increasing, so Newton's method
+        # is safe, and nodes and weights keep their relative accuracy up to the edges (where an eigenvalue solver loses it).
+        root = np.sqrt(ratio)
+        target = np.pi * np.arange(count, 0, -1)
+        angle = target / (count + 0.5)  # the solution at r = 1
+        for _ in range(12):
+            phase = np.arctan2(root * np.sin(angle), 1 + root * np.cos(angle))
+            slope = (ratio + root * np.cos(angle)) / (1 + ratio + 2 * root * np.cos(angle))
+            angle = angle - (count * angle + phase - target) / (count + slope)
+        nodes = (root - 1) ** 2 + 4 * root * np.cos(angle / 2) ** 2
+        order = np.arange(count)[:, None]
+        weights = np.sin(angle) ** 2 / ((np.sin((order + 1) * angle) + np.sin(order * angle) / root) ** 2).sum(axis=0)
+    nodes.setflags(write=False)
+    weights.setflags(write=False)
+    return nodes, weights
+
+
+class EmpiricalSpectrum:
+    """The measure that a given matrix puts on its eigenvalues.
+
+    Args:
+        eigenvalues: ``(d,)``, finite and non-negative; zeros belong to the list (there are d - rank of them).
+        weights: ``(d,)`` non-negative mass per eigenvalue. Default 1/d each, the normalised trace ``tr f(W) / d``. With
+            weights ``(u_i'v)^2`` the integral is ``v'f(W)v``; with ``u_i'Su_i`` it is ``tr S f(W)``.
+
+    Raises:
+        DomainError: if an eigenvalue or weight is negative or not finite, or the shapes differ or are empty.
+    """
+
+    def __init__(self, eigenvalues: Float[np.ndarray, " d"], weights: Float[np.ndarray, " d"] | None = None) -> None:
+        if eigenvalues.ndim != 1 or not eigenvalues.size:
+            raise DomainError(f"eigenvalues must have shape (d,) with d >= 1, got {eigenvalues.shape}")
+        if weights is None:
+            weights = np.full(eigenvalues.size, 1 / eigenvalues.size)
+        if weights.shape != eigenvalues.shape:
+            raise DomainError(f"weights must have the eigenvalues' shape {eigenvalues.shape}, got {weights.shape}")
+        require_finite("eigenvalues", eigenvalues.tolist())
+        require_finite("weights", weights.tolist())
+        order = np.argsort(eigenvalues)
+        self._nodes = eigenvalues[order]
+        self._weights = weights[order]
+
+    @property
+    def largest(self) -> float:
+        """Largest eigenvalue."""
+        return float(self._nodes[-1])
+
+    @property
+    def smallest(self) -> float:
+        """Smallest positive eigenvalue (0 if there is none)."""
+        positive = self._nodes[self._nodes > 0]
+        return float(positive[0]) if positive.size else 0.0
+
+    @property
+    def exact_degree(self) -> float:
+        """Infinite: a finite sum is exact for every function."""
+        return np.inf
+
+    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """Weighted sum of ``function`` over the eigenvalues.
+
+        Args:
+            function: maps eigenvalues ``(d,)`` to ``(..., d)``.
+
+        Returns:
+            Sums of shape ``(...,)``.
+        """
+        return np.asarray(function(self._nodes) @ self._weights)
+
+    def cauchy(
+        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """Weighted sum of ``function(x) / (largest + gap - x)``.
+
+        Args:
+            function: maps eigenvalues ``(d,)`` to ``(..., d)``.
+            gap: distance above the largest eigenvalue, real part positive; broadcasts against ``(...,)``.
+
+        Returns:
+            Sums of shape ``(...,)``.
+
+        Raises:
+            DomainError: if a gap is not positive.
+        """
+        _check(gap)
+        return np.asarray((function(self._nodes) / (gap[..., None] + (self.largest - self._nodes))) @ self._weights)
