@@ -111,9 +111,9 @@ def sharpness_lower_published(
 ) -> Float[np.ndarray, " rho"]:
     """Published lower bound ``rho_0^2/2 x_- + rho_0 omega sqrt(q_2) - J``.
 
-    J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``. It
-    divides by omega where the inequality ``sqrt x >= sqrt m + (x-m)/(2 sqrt m) - (x-m)^2/(2 m^{3/2})`` multiplies, so the
-    bound fails for large omega at finite d.
+    J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``.
+    It divides by omega where the inequality ``sqrt x >= sqrt m + (x-m)/(2 sqrt m) - (x-m)^2/(2 m^{3/2})`` multiplies,
+    so the bound fails for large omega at finite d.
 
     Args:
         setting: the problem.

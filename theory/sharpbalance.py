@@ -145,14 +145,14 @@ def _sharpness_limit(
 ) -> Float[np.ndarray, " rho"]:
     """Exact limit of kappa at the mean of the members, by free subordination.
 
-    W is the sum of one member's block and the rest, which are free. With ``P = (1/s) sum_i M_i^k``, ``a = q^k`` and G the
-    Stieltjes transform of W, the resolvent of W at mu is, seen from the block, that of the block at
+    W is the sum of one member's block and the rest, which are free. With ``P = (1/s) sum_i M_i^k``, ``a = q^k`` and G
+    the Stieltjes transform of W, the resolvent of W at mu is, seen from the block, that of the block at
     ``om = mu - (r - r1)/(1 - G)``:
 
         ``tau(P (mu - W)^{-1} P) = h2/s + (1 - 1/s) h^2/G``,  ``h = int a/(om - x)``,  ``h2 = int a^2/(om - x)``.
 
-    The gradient's resolvent is ``tau(P W (mu - W)^{-1} W P)``, and ``W (mu - W)^{-1} W = mu^2 (mu - W)^{-1} - mu - W``. The two
-    largest terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
+    The gradient's resolvent is ``tau(P W (mu - W)^{-1} W P)``, and ``W (mu - W)^{-1} W = mu^2 (mu - W)^{-1} - mu - W``.
+    The two largest terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
 
         ``1/(om - x) = 1/mu + (x + c)/mu^2 + (x + c)^2/(mu^2 (om - x))``  and  ``1/G = mu - r/(1 - G)``.
 

@@ -153,8 +153,8 @@ def _gauss(ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     else:
         # Written in the angle of x = 1 + r + 2 sqrt(r) cos(angle), the orthogonal polynomials are
         # p_j = (sin((j+1) angle) + sin(j angle) / sqrt(r)) / sin(angle), and the zeros of p_count solve
-        # count * angle + arg(sqrt(r) e^(i angle) + 1) = pi, 2 pi, ... : smooth and increasing, so Newton's method
-        # is safe, and nodes and weights keep their relative accuracy up to the edges (where an eigenvalue solver loses it).
+        # count * angle + arg(sqrt(r) e^(i angle) + 1) = pi, 2 pi, ... The left side is smooth and increasing, so
+        # Newton's method is safe; nodes and weights keep their relative accuracy at the edges, where eigenvalue solvers lose it.
         root = np.sqrt(ratio)
         target = np.pi * np.arange(count, 0, -1)
         angle = target / (count + 0.5)  # the solution at r = 1

@@ -1,0 +1,122 @@
+"""What one ensemble is: a frozen configuration that is the command line, the JSON record and the identity of a run."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from empirical.errors import InputError
+from empirical.sharpbalance import Rule
+from empirical.store import digest
+
+__all__ = ["Method", "RunConfig"]
+
+Method = Literal["sgd", "sam", "sharpbalance"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One ensemble. Defaults are the quick profile on the digits; seeds, rate, momentum and schedule are the paper's.
+
+    Raises:
+        InputError: if a number is outside its domain or does not fit the method; the message names it.
+    """
+
+    method: Method
+    """sgd, sam, or sharpbalance"""
+    rho: float = 0.0
+    """radius of SAM's ascent; 0 for sgd, positive otherwise"""
+    seeds: tuple[int, ...] = (13, 17, 27)
+    """one member each: initialisation and data order"""
+    data: Literal["digits"] = "digits"
+    """data set"""
+    train_samples: int = 200
+    """training images"""
+    split_seed: int = 0
+    """seed of the split in training and test images"""
+    width: int = 8
+    """channels of the first stage of the residual network"""
+    blocks: int = 1
+    """residual blocks per stage"""
+    stages: int = 3
+    """stages, each twice as wide as the one before"""
+    epochs: int = 60
+    """passes over the training images"""
+    batch_size: int = 50
+    """images in a step; SAM's norm is taken over all of them"""
+    learning_rate: float = 0.1
+    """initial rate, divided by 10 at 1/2 and at 3/4 of the epochs"""
+    momentum: float = 0.9
+    """of SGD"""
+    weight_decay: float = 5e-3
+    """of SGD; the paper has 5e-4 for 78,000 steps, too little to act within the 240 of this profile"""
+    switch_epoch: int = 30
+    """T_d: epochs of plain training before SharpBalance exchanges sharpness scores"""
+    top_fraction: float = 0.5
+    """k: fraction of a member's sharpest samples that the others treat with SAM"""
+    rule: Rule = "paper"
+    """how SharpBalance forms its sets"""
+
+    def __post_init__(self) -> None:
+        positive = ("train_samples", "width", "blocks", "stages", "epochs", "batch_size")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("rho", "momentum", "weight_decay"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise InputError(f"{name} must be finite and non-negative, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InputError(f"learning_rate must be finite and positive, got {self.learning_rate}")
+        if (self.method == "sgd") != (self.rho == 0):
+            raise InputError(
+                f"rho must be 0 for sgd and positive for sam and sharpbalance, got {self.method} with {self.rho}"
+            )
+        if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise InputError(f"an ensemble needs at least 2 different non-negative seeds, got {self.seeds}")
+        if not 1 <= self.switch_epoch < self.epochs:
+            raise InputError(
+                f"switch_epoch must lie between 1 and epochs - 1 = {self.epochs - 1}, got {self.switch_epoch}"
+            )
+        if not 0 < self.top_fraction < 1:
+            raise InputError(f"top_fraction must lie strictly between 0 and 1, got {self.top_fraction}")
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "RunConfig":
+        """Configuration of a stored run.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            InputError: if fields are missing, unknown or invalid.
+        """
+        try:
+            return cls(**{**value, "seeds": tuple(value["seeds"])})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not a run's configuration: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values.
+
+        Returns:
+            What ``from_json`` takes.
+        """
+        return {**asdict(self), "seeds": list(self.seeds)}
+
+    @property
+    def run_id(self) -> str:
+        """Readable name that ends in a hash of every field."""
+        radius = "" if self.method == "sgd" else f"-rho{self.rho:g}"
+        return f"{self.data}-{self.method}{radius}-{digest(self.to_json())[:12]}"
+
+    @property
+    def first_phase(self) -> "RunConfig":
+        """The SGD ensemble of the same seeds, whose training up to ``switch_epoch`` SharpBalance shares."""
+        return replace(self, method="sgd", rho=0.0, top_fraction=RunConfig.top_fraction, rule=RunConfig.rule)
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Step schedule: a pure function of the epoch, so that resuming needs no scheduler state.
+
+        Returns:
+            The rate, divided by 10 from 1/2 and again from 3/4 of the epochs on.
+        """
+        return self.learning_rate * 0.1 ** ((2 * epoch >= self.epochs) + (4 * epoch >= 3 * self.epochs))

@@ -1,0 +1,15 @@
+"""Typed errors of the experiments: what was got, what was expected, what to do."""
+
+__all__ = ["DivergenceError", "InputError", "StoreError"]
+
+
+class InputError(ValueError):
+    """Arguments or data that cannot be used."""
+
+
+class DivergenceError(RuntimeError):
+    """Training or an ascent produced a loss that is not finite."""
+
+
+class StoreError(RuntimeError):
+    """A file of a run is damaged or does not belong to it."""

@@ -1,0 +1,175 @@
+"""SharpBalance (Lu et al. 2024): members apply SAM where the *other* members are sharp, plain descent elsewhere."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from empirical.errors import InputError
+from empirical.sam import SAM, frozen_running_statistics
+
+__all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
+
+Rule = Literal["paper", "code", "code-boost", "random", "same"]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def sharpness_aware_sets(
+    scores: Float[Tensor, "members samples"],
+    top_fraction: float,
+    rule: Rule = "paper",
+    generator: torch.Generator | None = None,
+) -> Bool[Tensor, "members samples"]:
+    """Which samples each member trains with SAM, from every member's per-sample sharpness.
+
+    With N samples, M members and ``count = int(N * top_fraction)``: ``paper`` gives member i the union of the other
+    members' ``count`` sharpest samples. The authors' code takes the *least* sharp: with U the samples, in index order,
+    in nobody's bottom ``count``, ``code`` gives the union of the others' bottom sets and every M-th of U from its i-th
+    on, ``code-boost`` the union and all of U but those. The ablations ``random`` (own draw per member) and ``same``
+    (one draw for all) leave out ``int(N * (1 - top_fraction))`` samples. Ties go to the smaller index.
+
+    Args:
+        scores: per-sample sharpness of each member.
+        top_fraction: k, in (0, 1); the paper's example is 0.5.
+        rule: which sets.
+        generator: on the CPU, needed by ``random`` and ``same``.
+
+    Returns:
+        True where a member applies SAM.
+
+    Raises:
+        InputError: if there are fewer than two members, scores are not finite, the fraction is outside (0, 1) or
+            selects no sample, the rule is unknown, or it needs a generator and got none.
+    """
+    members, samples = scores.shape
+    if members < 2:
+        raise InputError(f"SharpBalance exchanges scores between members and needs at least 2, got {members}")
+    if not 0 < top_fraction < 1:
+        raise InputError(f"top fraction must lie strictly between 0 and 1, got {top_fraction}")
+    if not torch.isfinite(scores).all():
+        raise InputError("per-sample sharpness must be finite; a member has diverged")
+    count = int(samples * top_fraction)
+    if not count:
+        raise InputError(f"top fraction {top_fraction} of {samples} samples selects none")
+    if rule in {"random", "same"}:
+        return _random_sets(scores, samples - int(samples * (1 - top_fraction)), rule, generator)
+    if rule not in {"paper", "code", "code-boost"}:
+        raise InputError(f"rule must be one of paper, code, code-boost, random, same; got {rule!r}")
+    order = scores.argsort(dim=1, descending=rule == "paper", stable=True)
+    chosen = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order[:, :count], True)
+    picks = chosen.sum(dim=0)
+    sets = picks > chosen.long()  # somebody else picked it
+    if rule != "paper":
+        unpicked = (picks == 0).nonzero()[:, 0]
+        for member in range(members):
+            share = torch.zeros(samples, dtype=torch.bool, device=scores.device)
+            share[unpicked[member::members]] = True
+            sets[member] |= share if rule == "code" else (picks == 0) & ~share
+    return sets
+
+
+def _random_sets(scores: Tensor, count: int, rule: Rule, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        raise InputError(f"rule {rule!r} draws samples and needs a generator")
+    members, samples = scores.shape
+    sets = torch.zeros(members, samples, dtype=torch.bool)
+    for member in range(members if rule == "random" else 1):
+        sets[member, torch.randperm(samples, generator=generator)[:count]] = True
+    return (sets if rule == "random" else sets[:1].repeat(members, 1)).to(scores.device)
+
+
+def sharpbalance_step(
+    model: nn.Module,
+    optimizer: SAM,
+    inputs: Float[Tensor, "samples ..."],
+    targets: Tensor,
+    aware: Bool[Tensor, " samples"],
+    loss: Loss = nn.functional.cross_entropy,
+) -> Tensor:
+    """One combined step: SAM's gradient on the sharpness-aware part of a batch, the plain gradient on the rest.
+
+    Each part is normalised (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
+    weighted by the parts' sizes, and running statistics advance once, by the size-weighted mean of the parts' plain
+    passes. A part smaller than 2 samples joins the other; a batch without aware samples is a step of the base
+    optimizer, one with nothing else a step of SAM, both to the bit.
+
+    Args:
+        model: in training mode.
+        optimizer: over the model's parameters.
+        inputs: a batch.
+        targets: its targets.
+        aware: True where the sample belongs to the member's sharpness-aware set; best kept on the CPU.
+        loss: mean loss of outputs and targets.
+
+    Returns:
+        The batch's mean loss at the unperturbed weights, detached.
+    """
+    total, size = len(inputs), sam_samples(aware)
+    if size in {0, total}:
+        return _whole_batch(model, optimizer if size else optimizer.base, inputs, targets, loss)
+    # From a mask on the CPU these indices cost no synchronisation with the device.
+    chosen, rest = (mask.nonzero()[:, 0].to(inputs.device, non_blocking=True) for mask in (aware, ~aware))
+    share = size / total
+    before = _running_statistics(model)
+
+    optimizer.zero_grad()
+    aware_loss = loss(model(inputs[chosen]), targets[chosen])
+    aware_loss.backward()
+    after_aware = _running_statistics(model)
+    with optimizer.perturbed(), frozen_running_statistics(model):
+        optimizer.zero_grad()
+        (share * loss(model(inputs[chosen]), targets[chosen])).backward()
+
+    _set(model, before)
+    plain_loss = loss(model(inputs[rest]), targets[rest])
+    ((1 - share) * plain_loss).backward()
+    after_plain = _running_statistics(model)
+    _set(model, [_mix(a, b, share) for a, b in zip(after_aware, after_plain, strict=True)])
+    optimizer.base.step()
+    return (share * aware_loss + (1 - share) * plain_loss).detach()
+
+
+def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
+    """How many samples of a batch go through SAM, given which are marked.
+
+    Batch norm needs two samples, so a part smaller than that joins the other (SAM takes a batch of one from each).
+
+    Returns:
+        0, the batch size, or the number marked.
+    """
+    size, total = int(aware.sum()), len(aware)
+    if total - size < 2:
+        return total if size else 0
+    return size if size >= 2 else 0
+
+
+def _whole_batch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor, loss: Loss
+) -> Tensor:
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(model(inputs), targets)
+        value.backward()
+        return value
+
+    if isinstance(optimizer, SAM):
+        return optimizer.step(closure, second_pass=frozen_running_statistics(model)).detach()
+    value = closure()
+    optimizer.step()
+    return value.detach()
+
+
+def _running_statistics(model: nn.Module) -> list[Tensor]:
+    return [buffer.clone() for buffer in model.buffers()]
+
+
+def _set(model: nn.Module, values: list[Tensor]) -> None:
+    for buffer, value in zip(model.buffers(), values, strict=True):
+        buffer.copy_(value)
+
+
+def _mix(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """Weighted mean of two buffers; counters, which advanced alike in both passes, stay integers."""
+    return share * a + (1 - share) * b if a.is_floating_point() else a

@@ -1,0 +1,121 @@
+"""Files of a run: written atomically, checksummed, never pickled.
+
+A file is either absent or complete: it is written beside its place and renamed. Every file carries a SHA-256 of its
+content, so damage is noticed when it is read and the message names the file.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from empirical.errors import StoreError
+
+__all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new but nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; results are for sharing.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces).
+
+    Returns:
+        Hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def save_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object with its checksum under ``sha256``."""
+    text = json.dumps({**value, "sha256": digest(value)}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    write_atomically(path, text.encode() + b"\n")
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Read what ``save_json`` wrote.
+
+    Returns:
+        The object without its checksum.
+
+    Raises:
+        StoreError: if the file is missing, is not such an object, or its content does not match its checksum.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise StoreError(_damage(path, f"it holds {type(value).__name__} where an object was expected"))
+        checksum = value.pop("sha256")
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except KeyError:
+        raise StoreError(_damage(path, "it has no checksum")) from None
+    except (ValueError, OSError) as error:
+        raise StoreError(_damage(path, error)) from error
+    if digest(value) != checksum:
+        raise StoreError(_damage(path, "its content does not match its checksum"))
+    return value
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write named tensors (moved to the CPU) and text metadata as safetensors, with a checksum of both."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = metadata or {}
+    checksum = _tensor_digest(tensors, metadata)
+    write_atomically(path, safetensors.torch.save(tensors, {**metadata, "sha256": checksum}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what ``save_tensors`` wrote.
+
+    Returns:
+        Tensors on the CPU, and the metadata without the checksum.
+
+    Raises:
+        StoreError: if the file is missing, damaged, or does not match its checksum.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise StoreError(_damage(path, error)) from error
+    if metadata.pop("sha256", None) != _tensor_digest(tensors, metadata):
+        raise StoreError(_damage(path, "its content does not match its checksum"))
+    return tensors, metadata
+
+
+def _tensor_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    content = hashlib.sha256(digest(metadata).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()
+
+
+def _damage(path: Path, reason: object) -> str:
+    return f"{path} is damaged ({reason}); delete this file and run again, everything else is kept"

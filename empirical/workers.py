@@ -1,0 +1,108 @@
+"""Where and how many at once: the choice of a device, and independent pieces of work spread over processes."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+
+import torch
+
+from empirical.errors import InputError
+
+__all__ = ["Piece", "choose_device", "work"]
+
+Piece = tuple[int, Callable[[], None]]
+"""Units of work, for the progress bar, and what to do."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Returns:
+        A usable device.
+
+    Raises:
+        InputError: if there is none here; the message lists what there is.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(name, False):
+        usable = ", ".join(kind for kind, there in available.items() if there)
+        raise InputError(f"device {name!r} is not available here; use one of: {usable}")
+    return torch.device(name)
+
+
+def work(
+    stages: list[list[Piece]], device: torch.device, workers: int | None, progress: Callable[[int, int], None]
+) -> None:
+    """Do the stages one after the other, the pieces of a stage in any order or at once.
+
+    Args:
+        stages: pieces, each a top-level function's partial (it may cross to another process).
+        device: that the pieces use.
+        workers: processes; default one per usable CPU core, and 1 on any other device.
+        progress: told after every piece of the units done and the units in all.
+    """
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = workers if device.type == "cpu" else 1
+    done, total = 0, sum(units for stage in stages for units, _ in stage)
+    with _single_thread(), _pool(workers) as run:
+        for stage in stages:
+            for units in run(stage):
+                done += units
+                progress(done, total)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
+    """A way to do a stage's pieces that yields the units of each as it ends: here, or in processes."""
+    if workers <= 1:
+
+        def inline(stage: list[Piece]) -> Iterator[int]:
+            for units, piece in stage:
+                piece()
+                yield units
+
+        yield inline
+        return
+    # Spawned, not forked: a forked child inherits the locks of the parent's thread pools.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker) as pool:
+
+        def spread(stage: list[Piece]) -> Iterator[int]:
+            pending = {pool.submit(piece): units for units, piece in stage}
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    future.result()
+                    yield pending.pop(future)
+
+        try:
+            yield spread
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker() -> None:
+    """Prepare a process: one thread, and an end when the parent is killed (a pool's workers would wait forever)."""
+    torch.set_num_threads(1)
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """One thread per member: sums then do not depend on the machine, and small networks gain nothing from more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
