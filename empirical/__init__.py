@@ -8,7 +8,7 @@ from empirical.config import RunConfig
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData, digits
 from empirical.errors import DivergenceError, InputError, StoreError
-from empirical.metrics import diversity, vote
+from empirical.metrics import diversity, load_predictions, vote
 from empirical.models import ResNet
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
 from empirical.runs import MeasureConfig, load_result, measure, measure_runs, open_run, train_runs
@@ -32,6 +32,7 @@ __all__ = [
     "diversity",
     "evaluation_mode",
     "frozen_running_statistics",
+    "load_predictions",
     "load_result",
     "measure",
     "measure_runs",

@@ -1,12 +1,15 @@
 """Metrics of an ensemble's predictions ``(members, samples, classes)``, from any framework."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from empirical.errors import InputError
 
-__all__ = ["diversity", "vote"]
+__all__ = ["diversity", "load_predictions", "vote"]
 
 _CLIP = 1e-12  # floor of a probability inside a logarithm
 _BINS = 15  # of the calibration error (Guo et al. 2017)
@@ -126,3 +129,30 @@ def _calibration_error(probs: Float[Tensor, "samples classes"], labels: Int[Tens
     bins = (confidence * _BINS).ceil().long().clamp(1, _BINS) - 1
     gaps = torch.zeros(_BINS, dtype=torch.float64, device=probs.device).index_add(0, bins, correct - confidence)
     return float(gaps.abs().sum() / len(labels))
+
+
+def load_predictions(path: Path) -> tuple[Float[Tensor, "members samples classes"], Int[Tensor, " samples"]]:
+    """Read ``probs`` and ``labels`` from an .npz file written by any framework.
+
+    Returns:
+        What ``diversity`` takes.
+
+    Raises:
+        InputError: if the file cannot be read, or lacks an array or a numeric type; the message names it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("probs", "labels") if name in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    # A damaged archive fails in many ways: bad zip, bad checksum, short read, object arrays, a plain .npy.
+    except Exception as error:
+        raise InputError(f"{path} is not a readable .npz file of plain arrays ({error})") from error
+    for name, shape, kinds in (("probs", "(members, samples, classes)", "f"), ("labels", "(samples,)", "iu")):
+        if name not in arrays:
+            raise InputError(f"{path} has no array {name!r} of shape {shape}")
+        if arrays[name].dtype.kind not in kinds:
+            raise InputError(
+                f"{path}: {name} must be {'floating' if kinds == 'f' else 'integer'}, got {arrays[name].dtype}"
+            )
+    return torch.as_tensor(arrays["probs"].astype(np.float64)), torch.as_tensor(arrays["labels"].astype(np.int64))

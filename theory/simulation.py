@@ -83,17 +83,26 @@ def simulate(
         require_integer(name, value, minimum)
     generator = np.random.default_rng(seed)
     with np.errstate(over="ignore", invalid="ignore"):
-        measured = np.stack([_one_draw(setting, rho, blocks, members, inits, generator) for _ in range(draws)])
-    if not np.all(np.isfinite(measured)):
+        drawn = [_one_draw(setting, rho, blocks, members, inits, generator) for _ in range(draws)]
+    diversity, member, ensemble, eigenvalues, gradient = (np.stack(values) for values in zip(*drawn, strict=True))
+    if not all(np.all(np.isfinite(values)) for values in (diversity, member, ensemble, gradient)):
         raise DomainError(f"SAM diverges at learning rate {setting.learning_rate}; lower rho, steps or the rate")
-    diversity, sharpness, member, ensemble = (_estimate(measured[:, row]) for row in range(4))
-    return Simulation(rho, diversity, sharpness, member, ensemble, _ratio(measured[:, 2], measured[:, 3]))
+    # One call solves the secular equations of all draws and all rho.
+    sharpness = trust_region_maximum(eigenvalues[:, None], gradient, setting.radius)
+    return Simulation(
+        rho,
+        diversity=_estimate(diversity),
+        sharpness=_estimate(sharpness),
+        member_error=_estimate(member),
+        ensemble_error=_estimate(ensemble),
+        eir=_ratio(member, ensemble),
+    )
 
 
 def _one_draw(
     setting: Setting, rho: np.ndarray, blocks: int, members: int, inits: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Diversity, sharpness, member and ensemble error for one data set, shape ``(4, rho)``."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Diversity, member and ensemble error (rho,), eigenvalues (d,) and gradient (rho, d) of one data set."""
     d, k = setting.d, setting.steps
     data = generator.standard_normal((setting.n, d)) / np.sqrt(d)
     teacher = generator.standard_normal(d)
@@ -115,14 +124,12 @@ def _one_draw(
     if blocks > 1:
         eigenvalues, vectors = _eigen(data.T @ data)
         members = blocks
-    gradient = eigenvalues * (mean_error @ vectors)
-    return np.stack(
-        [
-            within + bias - mean_bias,
-            trust_region_maximum(eigenvalues[None], gradient, setting.radius),
-            setting.init_variance * trace + bias,
-            setting.init_variance * trace / members + mean_bias,
-        ]
+    return (
+        within + bias - mean_bias,
+        setting.init_variance * trace + bias,
+        setting.init_variance * trace / members + mean_bias,
+        eigenvalues,
+        eigenvalues * (mean_error @ vectors),
     )
 
 

@@ -1,0 +1,72 @@
+"""A claim is data: what is said, by whom, how it is checked, and what came out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from checks.evidence import Evidence
+
+__all__ = ["Claim", "Finding", "Verdict", "number"]
+
+
+class Verdict(StrEnum):
+    """Outcome of a check."""
+
+    HOLDS = "holds"
+    CONDITIONAL = "holds within stated conditions"
+    FAILS = "fails"
+    INCONCLUSIVE = "inconclusive"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found."""
+
+    verdict: Verdict
+    """outcome"""
+    numbers: tuple[tuple[str, str], ...] = ()
+    """what was measured: label and value"""
+    remark: str = ""
+    """conditions of the verdict, or the reason for none"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement and the way to check it."""
+
+    id: str
+    """short name, as ``sharpdiv check --only`` takes it"""
+    subject: Literal["paper", "implementation"]
+    """whose statement: the paper's (its failure is a finding) or ours (its failure is a bug)"""
+    title: str
+    """one line"""
+    statement: str
+    """exactly what is checked"""
+    source: str
+    """where it is stated"""
+    method: str
+    """how it is checked"""
+    tolerance: str
+    """when it counts as met, and why then"""
+    seed: int | None
+    """of the random draws, None if there are none"""
+    check: Callable[[Evidence], Finding]
+    """does it"""
+    command: str = ""
+    """what produces the evidence; the check itself unless given"""
+
+    @property
+    def run_with(self) -> str:
+        """Command that produces this claim's numbers."""
+        return self.command or f"sharpdiv check --only {self.id}"
+
+
+def number(value: float, stderr: float | None = None) -> str:
+    """Value for a report, four significant digits, with its standard error if there is one.
+
+    Returns:
+        Text such as ``0.1234 ± 0.0012``.
+    """
+    return f"{value:.4g}" if stderr is None else f"{value:.4g} ± {stderr:.2g}"

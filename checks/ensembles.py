@@ -1,0 +1,228 @@
+"""Claims about trained networks, checked on measured ensembles with bootstrap intervals."""
+
+from functools import partial
+
+import numpy as np
+
+from checks.claim import Claim, Finding, Verdict
+from checks.evidence import Evidence, Interval, Measured, interval, slope
+
+__all__ = ["CLAIMS"]
+
+_INTERVAL = (
+    "95% percentile interval of 2,000 bootstrap replicates, over ensembles and then over test points (corrupted accuracy "
+    "and sharpness: over ensembles); inconclusive if it contains 0"
+)
+_DATA = (
+    "digits: 3 ensembles of 3 residual networks of width 8 on 200 images, SAM at 4 values of rho (sharpdiv reproduce)"
+)
+_NO_RESULTS = Finding(Verdict.NOT_RUN, remark="no measured ensembles; run make reproduce")
+
+
+def _sign(measured: Interval) -> int:
+    """1 if the interval is above 0, -1 if below, 0 if it contains 0."""
+    return int(measured.low > 0) - int(measured.high < 0)
+
+
+def _verdict(signs: list[int]) -> Verdict:
+    """From signs that should all be 1."""
+    if min(signs) < 0:
+        return Verdict.FAILS
+    return Verdict.HOLDS if min(signs) > 0 else Verdict.INCONCLUSIVE
+
+
+def _by_rho(label: str, curve: Measured, values: np.ndarray) -> tuple[str, str]:
+    points = (f"{r:g}: {v:.4g}" for r, v in zip(curve.rho, values[0], strict=True))
+    return (f"{label} by rho", ", ".join(points))
+
+
+def _tradeoff(evidence: Evidence) -> Finding:
+    if not evidence.runs:
+        return _NO_RESULTS
+    curve = evidence.measured("sgd", "sam")
+    quantities = {
+        "sharpness": curve.sharpness,
+        "disagreement": curve.disagreement,
+        "DER": curve.der,
+        "EIR": curve.eir,
+    }
+    slopes = {name: interval(slope(values)) for name, values in quantities.items()}
+    return Finding(
+        _verdict([-_sign(slopes[name]) for name in quantities]),
+        (
+            *(_by_rho(name, curve, values) for name, values in quantities.items()),
+            _by_rho("sharpness without adaptive scaling", curve, curve.sharpness_plain),
+            *((f"{name}: mean change from one rho to the next", str(s)) for name, s in slopes.items()),
+        ),
+        f"{evidence.ensembles} ensembles; intervals over so few are narrower than they should be.",
+    )
+
+
+def _robust_members(evidence: Evidence) -> Finding:
+    if not evidence.runs:
+        return _NO_RESULTS
+    curve = evidence.measured("sgd", "sam")
+    change = interval(slope(curve.corrupted_member_accuracy))
+    return Finding(
+        _verdict([_sign(change)]),
+        (
+            _by_rho("corrupted member accuracy", curve, curve.corrupted_member_accuracy),
+            _by_rho("clean member error", curve, curve.member_error),
+            ("mean change of corrupted accuracy from one rho to the next", str(change)),
+        ),
+        "Six generated corruptions at five severities.",
+    )
+
+
+def _matched(evidence: Evidence) -> Finding:
+    if not evidence.runs:
+        return _NO_RESULTS
+    sam, balance = evidence.measured("sgd", "sam"), evidence.measured("sharpbalance")
+    numbers, signs = [], []
+    for column, rho in enumerate(balance.rho):
+        at = balance.sharpness[:, column]
+        on_curve = np.array([_interpolated(k, d, x) for k, d, x in zip(sam.sharpness, sam.der, at, strict=True)])
+        inside = ~np.isnan(on_curve)
+        label = f"rho = {rho:g}, sharpness {at[0]:.4g}: DER of SharpBalance minus SAM's at that sharpness"
+        if not inside[0] or inside.mean() < 0.95:
+            numbers.append((label, f"no overlap in {1 - inside.mean():.0%} of the replicates"))
+            continue
+        difference = interval((balance.der[:, column] - on_curve)[inside])
+        signs.append(_sign(difference))
+        numbers.append((label, str(difference)))
+    numbers += [
+        _by_rho("DER of SharpBalance", balance, balance.der),
+        _by_rho("sharpness of SharpBalance", balance, balance.sharpness),
+    ]
+    verdict = _verdict(signs) if signs else Verdict.INCONCLUSIVE
+    remark = (
+        "" if signs else "The ranges of sharpness do not overlap safely, so nothing can be compared at equal sharpness."
+    )
+    return Finding(verdict, tuple(numbers), remark)
+
+
+def _interpolated(sharpness: np.ndarray, diversity: np.ndarray, at: float) -> float:
+    """Piecewise linear SAM curve through its points in order of sharpness; NaN outside their range."""
+    order = np.argsort(sharpness)
+    return float(np.interp(at, sharpness[order], diversity[order], left=np.nan, right=np.nan))
+
+
+def _best_accuracy(evidence: Evidence) -> Finding:
+    if not evidence.runs:
+        return _NO_RESULTS
+    others, balance = evidence.measured("sgd", "sam"), evidence.measured("sharpbalance")
+    numbers, signs = [], []
+    for name, ours, theirs in (
+        ("clean", 1 - balance.ensemble_error, 1 - others.ensemble_error),
+        ("corrupted", balance.corrupted_ensemble_accuracy, others.corrupted_ensemble_accuracy),
+    ):
+        # The best rho of each method on the data itself, held fixed in the replicates.
+        best, rival = int(np.argmax(ours[0])), int(np.argmax(theirs[0]))
+        difference = interval(ours[:, best] - theirs[:, rival])
+        signs.append(_sign(difference))
+        numbers += [
+            _by_rho(f"{name} ensemble accuracy, SGD (0) and SAM", others, theirs),
+            _by_rho(f"{name} ensemble accuracy, SharpBalance", balance, ours),
+            (f"{name}: best SharpBalance minus best other", str(difference)),
+        ]
+    return Finding(_verdict(signs), tuple(numbers), "The best rho is chosen on the same test points, for both sides.")
+
+
+def _not_run(reason: str, _: Evidence) -> Finding:
+    return Finding(Verdict.NOT_RUN, remark=reason)
+
+
+CLAIMS = (
+    Claim(
+        "c1-digits",
+        "paper",
+        "C1 on trained networks: the trade-off",
+        "Raising rho lowers sharpness, and with it disagreement, DER and EIR.",
+        "C1, Fig. 4; here on the digits",
+        _DATA,
+        _INTERVAL,
+        2024,
+        _tradeoff,
+        "make reproduce",
+    ),
+    Claim(
+        "c2-digits",
+        "paper",
+        "C2 on trained networks: robustness of members",
+        "Raising rho raises the accuracy of members on corrupted images.",
+        "C2, Fig. 4; here on the digits",
+        _DATA,
+        _INTERVAL,
+        2024,
+        _robust_members,
+        "make reproduce",
+    ),
+    Claim(
+        "c5-digits",
+        "paper",
+        "C5 on trained networks: diversity at equal sharpness",
+        "At matched sharpness SharpBalance has the larger diversity (DER).",
+        "C5, Fig. 1c; here on the digits",
+        _DATA + "; the SAM curve is interpolated between its points, inside the overlap of the ranges only.",
+        _INTERVAL + "; a rho without overlap in more than 5% of the replicates is left out",
+        2024,
+        _matched,
+        "make reproduce",
+    ),
+    Claim(
+        "c6-digits",
+        "paper",
+        "C6 on trained networks: accuracy of the ensemble",
+        "The ensemble accuracy of SharpBalance is the highest, clean and corrupted.",
+        "C6, Fig. 7; here on the digits",
+        _DATA,
+        _INTERVAL,
+        2024,
+        _best_accuracy,
+        "make reproduce",
+    ),
+    *(
+        Claim(
+            id_,
+            "paper",
+            title,
+            statement,
+            source,
+            "Not checked by this version.",
+            "none",
+            None,
+            partial(_not_run, reason),
+            "none yet",
+        )
+        for id_, title, statement, source, reason in (
+            (
+                "c3-everywhere",
+                "C3: the trade-off on every data set and metric",
+                "The trade-off shows on CIFAR-10, CIFAR-100 and TinyImageNet with every diversity and sharpness metric.",
+                "C3, Fig. 4 and appendix",
+                "needs ensembles on the paper's data sets, which this version does not train",
+            ),
+            (
+                "c4-size",
+                "C4: the trade-off is steeper in smaller or sparser models",
+                "Less over-parameterised models have the steeper trade-off.",
+                "C4, Fig. 5",
+                "needs ensembles of several widths and sparsities, which this version does not train",
+            ),
+            (
+                "c7-calibration",
+                "C7: calibration against ensemble size",
+                "SharpBalance has the lowest ECE and NLL at every ensemble size.",
+                "C7, appendix",
+                "needs ensembles of more than three members, which this version does not train",
+            ),
+            (
+                "c8-cost",
+                "C8: SharpBalance costs little more than SAM",
+                "Training with SharpBalance is a small overhead over SAM.",
+                "C8",
+                "needs timings on an otherwise idle machine, which results of several processes are not",
+            ),
+        )
+    ),
+)

@@ -1,0 +1,46 @@
+"""One module per figure: a function from results to a matplotlib figure. None of them trains."""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from checks import Evidence
+from empirical.store import write_atomically
+from figures import sam_simulation, sharpbalance_simulation, theory_tradeoff, tradeoff_measured
+from figures.style import style
+
+__all__ = ["FIGURES", "render"]
+
+FIGURES: dict[str, Callable[[Evidence], Figure]] = {
+    "theory_tradeoff": theory_tradeoff.draw,
+    "sam_simulation": sam_simulation.draw,
+    "sharpbalance_simulation": sharpbalance_simulation.draw,
+    "tradeoff_measured": tradeoff_measured.draw,
+}
+"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c."""
+
+
+def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:
+    """Draw figures and write each as PNG and PDF, the same bytes for the same results.
+
+    Args:
+        names: keys of ``FIGURES``.
+        evidence: measured ensembles.
+        folder: where to write.
+
+    Returns:
+        The files written.
+    """
+    written = []
+    for name in names:
+        with style():
+            figure = FIGURES[name](evidence)
+            for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+                buffer = BytesIO()
+                figure.savefig(buffer, format=kind, metadata=metadata)
+                path = folder / f"{name}.{kind}"
+                write_atomically(path, buffer.getvalue())
+                written.append(path)
+    return written

@@ -1,0 +1,79 @@
+"""One look for all figures: readable sizes, a colour-blind safe palette, and the mark of the stable range."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from theory import Estimate
+
+__all__ = ["COLORS", "mark_unstable", "new_figure", "plot_simulation", "style"]
+
+COLORS = {
+    "gd": "#000000",
+    "sam": "#0072B2",
+    "sharpbalance": "#D55E00",
+    "control": "#009E73",
+    "bound": "#7F7F7F",
+}
+"""Okabe and Ito's palette, one colour for each method."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib settings of all figures, for the time of the context.
+
+    Yields:
+        Nothing.
+    """
+    settings: dict[Any, Any] = {
+        "font.size": 10,
+        "axes.titlesize": 10,
+        "axes.labelsize": 10,
+        "legend.fontsize": 8.5,
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "axes.prop_cycle": cycler(color=list(COLORS.values())),
+        "savefig.dpi": 160,
+        "pdf.fonttype": 42,
+        # Same input, same file: no creation date, no random identifiers.
+        "svg.hashsalt": "sharpdiv",
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def new_figure(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """A figure that no global state knows of, with its axes in reading order.
+
+    Returns:
+        Figure and axes.
+    """
+    figure = Figure(figsize=(4.6 * columns, 3.5 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(grid.ravel())
+
+
+def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate) -> None:
+    """Simulated means with their standard errors, on top of the theory's line."""
+    label = "simulation, mean ± standard error"
+    axes.errorbar(x, measured.mean, measured.stderr, fmt="o", ms=4, color=COLORS["gd"], label=label, zorder=3)
+
+
+def mark_unstable(axes: Axes, critical_rho: float | None) -> None:
+    """Shade the values of rho at which SAM does not contract every direction."""
+    low, high = axes.get_xlim()
+    if critical_rho is None or critical_rho >= high:
+        return
+    axes.axvspan(critical_rho, high, color="0.5", alpha=0.12, lw=0, label="unstable")
+    axes.axvline(critical_rho, color="0.4", lw=1, ls="--")
+    axes.set_xlim(low, high)

@@ -1,0 +1,83 @@
+"""Fig. 1c of the paper: diversity against sharpness of trained ensembles, and both against rho."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from checks import Evidence
+from checks.evidence import interval
+from figures.style import COLORS, new_figure
+
+__all__ = ["draw"]
+
+
+def draw(evidence: Evidence) -> Figure:
+    """Point clouds of ensembles with fitted lines, coloured by corrupted accuracy; and the means against rho.
+
+    Returns:
+        Two panels.
+
+    Raises:
+        ValueError: if there are no measured ensembles.
+    """
+    if not evidence.runs:
+        raise ValueError("figure tradeoff_measured shows measured ensembles, and there are none; run make reproduce")
+    figure, (left, right) = new_figure(1, 2)
+    shade = [_corrupted_accuracy(run) for run in evidence.runs]
+    shading: dict[str, Any] = {"vmin": min(shade), "vmax": max(shade), "cmap": "viridis"}
+    points = None
+    for methods, marker, color, label in (
+        (("sgd", "sam"), "o", COLORS["sam"], "SGD and SAM"),
+        (("sharpbalance",), "s", COLORS["sharpbalance"], "SharpBalance"),
+    ):
+        runs = [run for run in evidence.runs if run["config"]["method"] in methods]
+        x = np.array([np.mean(run["members"]["sharpness"]) for run in runs])
+        y = np.array([run["metrics"]["der"] for run in runs])
+        points = left.scatter(
+            x,
+            y,
+            c=[_corrupted_accuracy(run) for run in runs],
+            marker=marker,
+            edgecolors=color,
+            linewidths=1.4,
+            s=55,
+            **shading,
+        )
+        left.scatter([], [], marker=marker, facecolors="none", edgecolors=color, label=label)
+        slope, offset = np.polyfit(x, y, 1)
+        ends = np.array([x.min(), x.max()])
+        left.plot(ends, slope * ends + offset, color=color, lw=1.4, ls="--")
+    if points is not None:
+        figure.colorbar(points, ax=left, label="corrupted ensemble accuracy")
+    left.set(xlabel="adaptive worst-case sharpness", ylabel="DER", title="One marker per ensemble of three")
+    left.legend(loc="lower right")
+    _against_rho(right, evidence)
+    return figure
+
+
+def _corrupted_accuracy(run: dict[str, Any]) -> float:
+    return float(np.mean([level["accuracy_ensemble"] for levels in run["corrupted"].values() for level in levels]))
+
+
+def _against_rho(axes: Axes, evidence: Evidence) -> None:
+    curve = evidence.measured("sgd", "sam")
+    twin = axes.twinx()
+    twin.grid(visible=False)
+    twin.spines["right"].set_visible(True)
+    for target, values, color, marker, label in (
+        (axes, curve.der, COLORS["sam"], "o", "DER (left)"),
+        (axes, curve.eir, COLORS["control"], "^", "EIR (left)"),
+        (twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
+    ):
+        spread = [interval(values[:, column]) for column in range(len(curve.rho))]
+        middle = np.array([s.value for s in spread])
+        errors = np.array([[max(s.value - s.low, 0) for s in spread], [max(s.high - s.value, 0) for s in spread]])
+        target.errorbar(curve.rho, middle, errors, color=color, marker=marker, capsize=3, label=label)
+    axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means with 95% bootstrap intervals")
+    axes.set_ylim(bottom=0)
+    twin.set_ylim(bottom=0)
+    twin.set_ylabel("sharpness")
+    handles = [handle for each in (axes, twin) for handle in each.get_legend_handles_labels()[0]]
+    axes.legend(handles, [str(handle.get_label()) for handle in handles], loc="lower left")
