@@ -53,16 +53,24 @@ def _run(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         return _fail(f"unknown command {name!r}{_nearest(name, COMMANDS)}; sharpdiv --help lists all")
-    from empirical.errors import DivergenceError, InputError, StoreError
-
     try:
         return _parse(name, arguments[1:])
-    except (DomainError, UsageError, InputError, StoreError, OSError) as error:
-        return _fail(str(error))
-    except (ConvergenceError, DivergenceError) as error:
-        return _fail(str(error), status=1)
     except KeyboardInterrupt:
         return _fail("interrupted; finished work is kept, run the command again to continue", status=130)
+    except Exception as error:
+        bad_input, failed = _expected_errors()
+        if not isinstance(error, (*bad_input, *failed)):
+            raise
+        return _fail(str(error), status=2 if isinstance(error, bad_input) else 1)
+
+
+def _expected_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    """Errors that mean bad input, and those that mean a failed run."""
+    if "empirical" not in sys.modules:
+        return (DomainError, UsageError, OSError), (ConvergenceError,)
+    from empirical import DivergenceError, InputError, StoreError
+
+    return (DomainError, UsageError, OSError, InputError, StoreError), (ConvergenceError, DivergenceError)
 
 
 def _parse(name: str, arguments: list[str]) -> int:

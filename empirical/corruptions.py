@@ -86,7 +86,7 @@ def _contrast(images: Tensor, factor: float, generator: torch.Generator) -> Tens
 
 CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float, float, float, float]]] = {
     "gaussian_noise": (_gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10)),
-    "shot_noise": (_shot_noise, (500, 250, 100, 75, 50)),
+    "shot_noise": (_shot_noise, (500.0, 250.0, 100.0, 75.0, 50.0)),
     "impulse_noise": (_impulse_noise, (0.01, 0.02, 0.03, 0.05, 0.07)),
     "gaussian_blur": (_gaussian_blur, (0.4, 0.6, 0.7, 0.8, 1.0)),
     "brightness": (_brightness, (0.05, 0.1, 0.15, 0.2, 0.3)),

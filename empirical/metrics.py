@@ -18,7 +18,7 @@ _SUM_TOLERANCE = 1e-3  # half-precision softmax outputs sum to one within this
 Metrics = dict[str, float | list[float] | None]
 
 
-def diversity(probs: Float[Tensor, "members samples classes"], labels: Int[Tensor, " samples"]) -> Metrics:
+def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     """Accuracy, diversity, calibration and likelihood of an ensemble.
 
     Keys: ``accuracy_members`` (list), ``accuracy_mean``, ``accuracy_ensemble`` (mean probabilities), ``accuracy_vote``
@@ -30,8 +30,8 @@ def diversity(probs: Float[Tensor, "members samples classes"], labels: Int[Tenso
     right-closed bins of the top probability. Probabilities are clipped at 1e-12 in logarithms.
 
     Args:
-        probs: rows sum to one.
-        labels: classes from 0.
+        probs: ``(members, samples, classes)``, rows sum to one.
+        labels: ``(samples,)``, classes from 0.
 
     Returns:
         The metrics, as Python numbers.
@@ -141,7 +141,8 @@ def load_predictions(path: Path) -> tuple[Float[Tensor, "members samples classes
         InputError: if the file cannot be read, or lacks an array or a numeric type; the message names it.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: np.load leaks its own handle when the archive is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("probs", "labels") if name in file.files}
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None

@@ -76,8 +76,8 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
         errors = np.array([[max(s.value - s.low, 0) for s in spread], [max(s.high - s.value, 0) for s in spread]])
         target.errorbar(curve.rho, middle, errors, color=color, marker=marker, capsize=3, label=label)
     axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means with 95% bootstrap intervals")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.7 * curve.der[0].max())  # room for the legend
     twin.set_ylim(bottom=0)
     twin.set_ylabel("sharpness")
     handles = [handle for each in (axes, twin) for handle in each.get_legend_handles_labels()[0]]
-    axes.legend(handles, [str(handle.get_label()) for handle in handles], loc="lower left")
+    axes.legend(handles, [str(handle.get_label()) for handle in handles], loc="upper right", ncols=3, columnspacing=1)

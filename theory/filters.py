@@ -6,7 +6,6 @@ One step of full-batch un-normalised SAM, ``w+ = w - eta grad f(w + rho grad f(w
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 
 from theory.errors import DomainError, require_finite, require_integer
 from theory.spectrum import Spectrum
@@ -30,7 +29,9 @@ def sam_filter(
     return np.asarray(1 - learning_rate * x * (1 + rho[..., None] * x))
 
 
-def phi(i: int, j: int, spectrum: Spectrum, learning_rate: float, rho: ArrayLike) -> Float[np.ndarray, "..."]:
+def phi(
+    i: int, j: int, spectrum: Spectrum, learning_rate: float, rho: float | Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """The paper's spectral functional ``phi(i, j)``, the integral of ``q(x)^i x^j``.
 
     It is the limit of ``E tr[M^i W^j] / d`` with ``M = I - eta W - eta rho W^2``.

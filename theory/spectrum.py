@@ -87,7 +87,7 @@ class MarchenkoPastur:
     @property
     def exact_degree(self) -> float:
         """The degree asked for."""
-        return self.degree
+        return float(self.degree)
 
     def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
         """Integral of ``function`` by Gauss quadrature.

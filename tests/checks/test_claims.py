@@ -1,0 +1,179 @@
+"""The claims: each theory verdict is pinned, and the statistics behind the measured ones obey their laws."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from checks import CLAIMS, Evidence, Finding, Verdict, evidence, load_evidence, render
+from empirical import StoreError
+from tests.laws import Mutation, law
+
+PROJECT = Path(__file__).parents[2]
+EXPECTED = {
+    "phi-quadrature": "holds",
+    "alternating-sum": "holds",
+    "theorem1-diversity": "holds",
+    "exact-sharpness": "holds",
+    "theorem1-upper": "holds within stated conditions",
+    "theorem1-lower": "fails",
+    "theorem2-diversity": "holds",
+    "theorem2-q-bound": "holds within stated conditions",
+    "theorem2-q-exact": "holds",
+    "figure1b-paper-range": "inconclusive",
+    "figure1b-overlap": "holds within stated conditions",
+    "tradeoff-contracting": "holds",
+    "tradeoff-figure2-range": "fails",
+    "tradeoff-turning-points": "holds within stated conditions",
+    "eir-falls-in-theory": "fails",
+    "theory-vs-pytorch": "holds",
+}
+"""Verdicts that do not depend on measured ensembles: another one means that the implementation changed."""
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_verdict_stands(name: str) -> None:
+    finding = BY_ID[name].check(Evidence())
+    assert finding.verdict == EXPECTED[name], finding
+    assert finding.numbers
+
+
+@pytest.mark.parametrize("name", [claim.id for claim in CLAIMS if claim.id not in EXPECTED])
+def test_without_results_nothing_is_claimed(name: str) -> None:
+    finding = BY_ID[name].check(Evidence())
+    assert finding.verdict == Verdict.NOT_RUN
+    assert finding.remark
+
+
+def test_claims_are_complete() -> None:
+    assert len(BY_ID) == len(CLAIMS) >= 12
+    for claim in CLAIMS:
+        texts = (claim.title, claim.statement, claim.source, claim.method, claim.tolerance, claim.run_with)
+        assert all(texts), claim.id
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "change"),
+    [
+        ("theorem1-diversity", "checks.theorems.simulate", "diversity"),
+        ("theorem2-diversity", "checks.theorems.simulate", "diversity"),
+        ("exact-sharpness", "checks.theorems.simulate", "sharpness"),
+    ],
+)
+def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulation 10% off the theory is what a wrong coefficient looks like."""
+    from dataclasses import replace
+
+    from theory import Estimate, simulate
+
+    def off(*args: Any, **kwargs: Any) -> Any:
+        right = simulate(*args, **kwargs)
+        estimate = getattr(right, change)
+        return replace(right, **{change: Estimate(1.1 * estimate.mean, estimate.stderr)})
+
+    monkeypatch.setattr(target, off)
+    assert BY_ID[name].check(Evidence()).verdict == Verdict.FAILS
+
+
+def test_a_wrong_filter_does_not_match_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checks.bridge.sam_filter", lambda x, eta, rho: 1 - eta * x * (1 + 2 * rho[..., None] * x))
+    assert BY_ID["theory-vs-pytorch"].check(Evidence()).verdict == Verdict.FAILS
+
+
+def fake_run(seed: int, method: str, rho: float, sharpness: float, agreement: float, ensemble: int) -> dict[str, Any]:
+    """A result with members of 20% error that copy the first member on a fraction of the test points."""
+    rng = np.random.default_rng((seed, ensemble, int(1000 * rho), len(method)))
+    labels = np.random.default_rng(0).integers(10, size=600)
+    wrong = rng.random((3, 600)) < 0.2
+    predicted = np.where(wrong, (labels + rng.integers(1, 10, size=(3, 600))) % 10, labels)
+    predicted = np.where(rng.random(600) < agreement, predicted[:1], predicted)
+    level = {"accuracy_mean": 0.5 + rho, "accuracy_ensemble": 0.6 + rho + (method == "sharpbalance")}
+    return {
+        "config": {"method": method, "rho": rho, "seeds": [ensemble]},
+        "members": {"sharpness": [sharpness + rng.normal(0, 0.01)] * 3, "sharpness_plain": [sharpness] * 3},
+        "predicted": predicted.tolist(),
+        "predicted_ensemble": predicted[0].tolist(),
+        "labels": labels.tolist(),
+        "corrupted": {"noise": [level] * 5},
+    }
+
+
+def fake_evidence(seed: int, sign: float) -> Evidence:
+    """Sharpness and diversity that move with rho by ``sign``."""
+    runs = [
+        fake_run(seed, "sgd" if rho == 0 else "sam", rho, 1 + sign * rho, 0.4 - sign * rho, ensemble)
+        for ensemble in range(3)
+        for rho in (0.0, 0.1, 0.2, 0.4)
+    ]
+    runs += [fake_run(seed, "sharpbalance", 0.1, 1 + 0.2 * sign, 0.0, ensemble) for ensemble in range(3)]
+    return Evidence(tuple(runs))
+
+
+@law(
+    Mutation("quantiles of half the width", "checks.evidence.np.quantile", lambda f: lambda x, q: f(x, [0.5, 0.5])),
+    examples=10,
+    seed=st.integers(0, 1000),
+)
+def test_intervals_cover_the_data(seed: int) -> None:
+    curve = fake_evidence(seed, -1.0).measured("sgd", "sam")
+    found = evidence.interval(evidence.slope(curve.disagreement))
+    assert found.low < found.value < found.high
+    assert found.high - found.low > 0.001
+
+
+@law(
+    Mutation("unpaired test points", "checks.evidence.SEED", lambda _: None),
+    examples=5,
+    seed=st.integers(0, 1000),
+)
+def test_the_same_data_give_the_same_interval(seed: int) -> None:
+    def once() -> str:
+        try:
+            return str(evidence.interval(fake_evidence(seed, -1.0).measured("sgd", "sam").eir[:, 0]))
+        except TypeError as error:
+            raise AssertionError("the draws are not seeded") from error
+
+    assert once() == once()
+
+
+@law(
+    Mutation("sign turned", "checks.ensembles._sign", lambda f: lambda i: -f(i)),
+    Mutation("always sure", "checks.ensembles.slope", lambda f: lambda v: 0 * f(v) - 1),
+    examples=3,
+    seed=st.integers(0, 100),
+    sign=st.sampled_from([-1.0, 1.0]),
+)
+def test_a_planted_tradeoff_is_found_and_its_opposite_refuted(seed: int, sign: float) -> None:
+    finding = BY_ID["c1-digits"].check(fake_evidence(seed, sign))
+    assert finding.verdict == (Verdict.HOLDS if sign < 0 else Verdict.FAILS)
+
+
+def test_planted_diversity_at_equal_sharpness_is_found() -> None:
+    """Here SharpBalance's members never copy each other and SAM's do."""
+    assert BY_ID["c5-digits"].check(fake_evidence(0, -1.0)).verdict == Verdict.HOLDS
+
+
+def test_sharpness_outside_the_curve_is_inconclusive() -> None:
+    runs = fake_evidence(0, -1.0).runs
+    far = [fake_run(0, "sharpbalance", 0.1, 9.0, 0.2, ensemble) for ensemble in range(3)]
+    finding = BY_ID["c5-digits"].check(Evidence((*(r for r in runs if r["config"]["method"] != "sharpbalance"), *far)))
+    assert finding.verdict == Verdict.INCONCLUSIVE
+    assert "no overlap" in str(finding.numbers)
+
+
+def test_the_report_has_every_claim_and_number() -> None:
+    findings = [(claim, Finding(Verdict.FAILS, (("a|b", "1 ± 2"),), "Because.")) for claim in CLAIMS]
+    text = render(findings)
+    assert text.count("| a\\|b | 1 ± 2 |") == len(CLAIMS)
+    assert all(f"## {claim.id}\n" in text and claim.statement in text for claim in CLAIMS)
+
+
+def test_results_that_are_no_results_are_refused(tmp_path: Path) -> None:
+    assert load_evidence(tmp_path / "none.json") == Evidence()
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(StoreError):
+        load_evidence(tmp_path / "other.json")

@@ -1,0 +1,21 @@
+"""Shape checks on, one thread, and hypothesis without hidden state: a failing test fails again."""
+
+from jaxtyping import install_import_hook
+
+# Before any of our modules is imported: every annotated shape and type of the rooms is checked at run time.
+_HOOK = install_import_hook(["theory", "empirical", "checks"], "beartype.beartype")
+
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
+torch.set_num_threads(1)

@@ -1,0 +1,286 @@
+"""Runs: identity, resumption to the same bits, and the one loop behind three methods."""
+
+import shutil
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from empirical import (
+    DivergenceError,
+    InputError,
+    MeasureConfig,
+    RunConfig,
+    StoreError,
+    digits,
+    measure_runs,
+    open_run,
+    train_runs,
+    training,
+)
+from empirical import config as config_module
+from empirical.runs import run_folder
+from empirical.store import load_json, load_tensors
+from tests.laws import Mutation, law
+
+CPU = torch.device("cpu")
+TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, stages=2, epochs=4, batch_size=10, switch_epoch=2)
+TINY_BALANCE = replace(TINY, method="sharpbalance", rho=0.1)
+QUICK = MeasureConfig(iterations=2, corrupted_samples=20)
+
+changes = {
+    "method": ("sam", "sharpbalance"),
+    "rho": (0.1, 0.2),
+    "seeds": ((1, 2), (1, 3)),
+    "split_seed": (0, 1),
+    "train_samples": (40, 41),
+    "learning_rate": (0.1, 0.2),
+    "top_fraction": (0.5, 0.25),
+    "rule": ("paper", "code"),
+    "switch_epoch": (2, 3),
+}
+
+
+@law(
+    Mutation("hash of the method alone", "empirical.config.digest", lambda f: lambda value: f(value["method"])),
+    field=st.sampled_from(sorted(changes)),
+)
+def test_every_field_is_part_of_the_identity(field: str) -> None:
+    first, second = (replace(TINY_BALANCE, **{field: value}) for value in changes[field])
+    assert first.run_id.rsplit("-", 1)[1] != second.run_id.rsplit("-", 1)[1]
+    assert config_module.RunConfig.from_json(first.to_json()) == first
+
+
+def final_state(epochs: tuple[int, ...], folder: Path) -> dict[str, torch.Tensor]:
+    """Weights after training in pieces, saved and loaded between them."""
+    data = digits(TINY.train_samples)
+    aware = torch.arange(TINY.train_samples) % 2 == 0
+    config = replace(TINY, method="sharpbalance", rho=0.1)
+    member = training.new_member(config, data, 1, CPU)
+    for until in epochs:
+        training.train(member, config, data, until, aware)
+        training.save_member(folder / "member.safetensors", member)
+        member = training.load_member(folder / "member.safetensors", config, data, 1, CPU)
+    return member.model.state_dict()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    global FOLDER
+    FOLDER = tmp_path_factory.mktemp("resume")
+
+
+FOLDER = Path()
+
+
+def without_momentum(function: Any) -> Any:
+    return lambda path: ({k: v for k, v in function(path)[0].items() if k.startswith("model.")}, function(path)[1])
+
+
+@law(
+    Mutation("momentum lost", "empirical.training.load_tensors", without_momentum),
+    Mutation(
+        "order by the clock",
+        "empirical.training._stream",
+        lambda f: lambda *key: f(key[0], 1, len(list(FOLDER.iterdir()))),
+    ),
+    examples=6,
+    cuts=st.sets(st.integers(1, 3)),
+)
+def test_resumed_training_ends_with_the_same_bits(cuts: set[int]) -> None:
+    straight = final_state((4,), FOLDER)
+    resumed = final_state((*sorted(cuts), 4), FOLDER)
+    for path in FOLDER.iterdir():
+        path.unlink()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    pieces = final_state((2, 4), FOLDER)
+    assert all(torch.equal(straight[name], pieces[name]) for name in straight)
+
+
+@law(
+    Mutation(
+        "marked for nobody",
+        "empirical.training.sharpbalance_step",
+        lambda f: lambda m, o, x, y, a: f(m, o, x, y, 0 * a > 0),
+    ),
+)
+def test_methods_differ_only_in_the_samples_they_mark() -> None:
+    """All samples marked is SAM: the same as a loop of SAM steps."""
+    data = digits(40)
+    config = replace(TINY, method="sam", rho=0.2)
+    member, by_hand = (training.new_member(config, data, 1, CPU) for _ in range(2))
+    training.train(member, config, data, 1, torch.ones(40, dtype=torch.bool))
+    images = data.normalize(data.train_images)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(training._stream(1, 1, 0)))
+    from empirical import frozen_running_statistics
+
+    for index in order.split(10):
+
+        def closure(index: torch.Tensor = index) -> torch.Tensor:
+            by_hand.optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(by_hand.model(images[index]), data.train_labels[index])
+            loss.backward()
+            return loss
+
+        by_hand.optimizer.step(closure, frozen_running_statistics(by_hand.model))
+    ours, theirs = member.model.state_dict(), by_hand.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert member.sam_samples == 40
+
+
+def everything(root: Path, config: RunConfig) -> dict[str, Any]:
+    """What a run ends with, without wall times."""
+    folder = run_folder(root, config)
+    result = load_json(folder / "result.json")
+    result["provenance"].pop("train_seconds")
+    weights = {seed: load_tensors(folder / f"member-{seed}.safetensors") for seed in config.seeds}
+    return {"result": result, "weights": {s: {n: t.tolist() for n, t in w[0].items()} for s, w in weights.items()}}
+
+
+def reproduce(root: Path, *configs: RunConfig, workers: int = 1) -> None:
+    train_runs(configs, root, workers=workers)
+    measure_runs(configs, root, how=QUICK, workers=workers)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    reproduce(root, TINY, TINY_BALANCE)
+    return root
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["member-1.safetensors"],
+        ["member-2.safetensors", "timing-2.json", "result.json", "measured-2.safetensors"],
+        ["sets.safetensors", "member-1.safetensors", "member-2.safetensors"],
+        ["result.json", "predictions.npz", "measured-1.safetensors"],
+    ],
+)
+def test_what_an_interruption_loses_is_made_again_to_the_bit(finished: Path, tmp_path: Path, lost: list[str]) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(finished, root)
+    for name in lost:
+        (run_folder(root, TINY_BALANCE) / name).unlink()
+    kept = run_folder(root, TINY) / "member-1.safetensors"
+    before = kept.stat().st_mtime_ns
+    reproduce(root, TINY, TINY_BALANCE)
+    assert everything(root, TINY_BALANCE) == everything(finished, TINY_BALANCE)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_processes_give_the_same_bits_and_share_the_first_phase(finished: Path, tmp_path: Path) -> None:
+    reproduce(tmp_path, TINY_BALANCE, workers=2)
+    assert everything(tmp_path, TINY_BALANCE) == everything(finished, TINY_BALANCE)
+    shared = sorted(p.name for p in run_folder(tmp_path, TINY).glob("*.safetensors"))
+    assert shared == ["member-1-epoch2.safetensors", "member-2-epoch2.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "member-1.safetensors", "sets.safetensors", "measured-2.safetensors", "result.json"]
+)
+def test_a_damaged_file_is_named_and_nothing_else_lost(finished: Path, tmp_path: Path, name: str) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(finished, root)
+    path = run_folder(root, TINY_BALANCE) / name
+    path.write_bytes(path.read_bytes()[:-20])
+    # Whatever is not needed any more is not read; what is needed must be good.
+    for needed in ("result.json", "measured-1.safetensors") if name != "result.json" else ():
+        (run_folder(root, TINY_BALANCE) / needed).unlink(missing_ok=True)
+    if name == "sets.safetensors":
+        (run_folder(root, TINY_BALANCE) / "member-1.safetensors").unlink()
+    others = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    with pytest.raises(StoreError, match=f"{name} is damaged"):
+        reproduce(root, TINY, TINY_BALANCE)
+    assert all(p.read_bytes() == content for p, content in others.items())
+
+
+def test_a_folder_of_another_run_is_refused(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder(finished, TINY), tmp_path / "renamed")
+    with pytest.raises(StoreError, match="not the run of its folder renamed"):
+        open_run(tmp_path / "renamed")
+    with pytest.raises(StoreError, match="does not exist"):
+        open_run(tmp_path / "nothing")
+
+
+def test_sam_steps_are_counted(finished: Path) -> None:
+    counts = {
+        c.method: load_json(run_folder(finished, c) / "result.json")["members"]["sam_samples"]
+        for c in (TINY, TINY_BALANCE)
+    }
+    assert counts["sgd"] == [0, 0]
+    assert all(0 < n <= 80 for n in counts["sharpbalance"])
+
+
+def test_marks_that_never_apply_are_an_error() -> None:
+    """One marked sample joins the others in every batch: no SAM step happens, and silence would be a lie."""
+    data = digits(40)
+    member = training.new_member(TINY_BALANCE, data, 1, CPU)
+    with pytest.raises(DivergenceError, match="took no SAM step"):
+        training.train(member, TINY_BALANCE, data, 1, torch.arange(40) == 0)
+
+
+def test_divergence_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match="diverged in epoch"):
+        train_runs([replace(TINY, learning_rate=1e20)], tmp_path, workers=1)
+
+
+def test_a_member_of_another_seed_or_size_is_refused(finished: Path) -> None:
+    path = run_folder(finished, TINY) / "member-1.safetensors"
+    data = digits(40)
+    with pytest.raises(StoreError, match="seed"):
+        training.load_member(path, TINY, data, 2, CPU)
+    with pytest.raises(StoreError, match="expected network"):
+        training.load_member(path, replace(TINY, width=3), data, 1, CPU)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rho": 0.1},
+        {"method": "sam"},
+        {"rho": -1.0},
+        {"rho": float("nan")},
+        {"seeds": (1,)},
+        {"seeds": (1, 1)},
+        {"switch_epoch": 4},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"top_fraction": 1.0},
+        {"width": 0},
+    ],
+)
+def test_bad_configurations_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        replace(TINY, **wrong)
+
+
+def test_a_configuration_with_unknown_fields_is_refused() -> None:
+    with pytest.raises(InputError, match="configuration"):
+        RunConfig.from_json({**TINY.to_json(), "colour": 1})
+    assert all(field.name in TINY.to_json() for field in fields(TINY))
+
+
+def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device")
+    with pytest.raises(InputError, match="use one of: cpu"):
+        train_runs([TINY], tmp_path, device="cuda")
+
+
+def test_the_digits() -> None:
+    data = digits(200)
+    assert data.train_images.shape == (200, 1, 16, 16)
+    assert len(data.test_images) == 1597
+    assert float(data.train_images.min()) == 0
+    assert float(data.train_images.max()) == 1
+    normal = data.normalize(data.train_images)
+    assert float(normal.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(normal.std()) == pytest.approx(1, abs=1e-5)
+    assert not torch.equal(digits(200, split_seed=1).train_labels, data.train_labels)
+    with pytest.raises(InputError, match="train samples"):
+        digits(1797)

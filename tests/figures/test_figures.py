@@ -1,0 +1,35 @@
+"""Every figure draws, labelled, from the committed results."""
+
+from pathlib import Path
+
+import pytest
+
+from checks import Evidence, load_evidence
+from figures import FIGURES, render
+from figures.style import style
+
+RESULTS = Path(__file__).parents[2] / "results" / "digits.json"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_panel_is_labelled(name: str) -> None:
+    with style():
+        figure = FIGURES[name](load_evidence(RESULTS))
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    assert panels
+    for axes in panels:
+        assert axes.get_ylabel()
+        assert axes.get_xlabel() or axes.get_shared_x_axes().get_siblings(axes)
+    assert any(axes.get_legend() for axes in panels)
+
+
+def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
+    paths = render(["sam_simulation"], Evidence(), tmp_path)
+    assert [p.name for p in paths] == ["sam_simulation.png", "sam_simulation.pdf"]
+    first = [p.read_bytes() for p in paths]
+    assert first == [p.read_bytes() for p in render(["sam_simulation"], Evidence(), tmp_path)]
+
+
+def test_measured_figures_need_results() -> None:
+    with pytest.raises(ValueError, match="make reproduce"):
+        FIGURES["tradeoff_measured"](Evidence())

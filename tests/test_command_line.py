@@ -1,0 +1,211 @@
+"""The command line as scripts of users see it: JSON keys, exit status, one line for an error."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sharpdiv
+
+POINT = {
+    "rho",
+    "diversity",
+    "sharpness",
+    "sharpness_lower",
+    "sharpness_upper",
+    "member_error",
+    "ensemble_error",
+    "eir",
+    "stable",
+    "critical_rho",
+}
+METRICS = set(
+    [
+        "accuracy_members",
+        "accuracy_mean",
+        "accuracy_ensemble",
+        "accuracy_vote",
+        "disagreement",
+        "der",
+        "eir",
+        "eir_vote",
+        "variance",
+        "kl",
+        "nll_mean",
+        "nll_ensemble",
+        "ece_mean",
+        "ece_ensemble",
+    ]
+)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = sharpdiv._run(list(arguments))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def points(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    status, out, err = run(capsys, *arguments, "--json", "-")
+    assert (status, err) == (0, "")
+    return list(json.loads(out)["points"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gd",),
+        ("gd", "--blocks", "3"),
+        ("sam", "--rho", "0.1", "0.3"),
+        ("sharpbalance", "--rho", "0.1", "--blocks", "3"),
+    ],
+)
+def test_theory_and_simulation_share_their_keys(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    size = ("--n", "60", "--d", "10")
+    theory = points(capsys, "theory", *arguments, *size)
+    simulation = points(capsys, "simulate", *arguments, *size, "--draws", "3", "--inits", "4")
+    for predicted, measured in zip(theory, simulation, strict=True):
+        assert set(predicted) - {"reason"} == set(measured) - {"reason"} == POINT
+        for name in ("diversity", "sharpness", "member_error", "ensemble_error", "eir"):
+            assert isinstance(predicted[name], float)
+            assert set(measured[name]) == {"mean", "stderr"}
+        for name in ("rho", "stable", "critical_rho", "sharpness_upper", "sharpness_lower"):
+            assert predicted[name] == measured[name]
+
+
+def test_what_has_no_value_is_null_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    (point,) = points(capsys, "theory", "sharpbalance", "--rho", "0.1")
+    assert point["sharpness_lower"] is None
+    assert "no lower bound" in point["reason"]
+    (point,) = points(capsys, "theory", "gd", "--learning-rate", "0.1")
+    assert point["critical_rho"] is None
+    assert point["stable"] is False
+    assert "critical_rho" in point["reason"]
+    (point,) = points(capsys, "simulate", "sam", "--rho", "0.1", "--draws", "1")
+    assert point["diversity"]["stderr"] is None
+
+
+def test_defaults_are_the_contract_s(capsys: pytest.CaptureFixture[str]) -> None:
+    (point,) = points(capsys, "theory", "sam", "--rho", "0.1")
+    # teacher norm sqrt(sigma^2 d) and 3 members: EIR = (2/3) / 2.
+    assert point["eir"] == pytest.approx(1 / 3)
+    assert point["critical_rho"] == pytest.approx(0.18965, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good file and the bad ones, beside each other."""
+    folder = tmp_path_factory.mktemp("npz")
+    rng = np.random.default_rng(0)
+    probs, labels = rng.dirichlet(np.ones(4), size=(3, 20)), rng.integers(4, size=20)
+    np.savez(folder / "good.npz", probs=probs.astype(np.float32), labels=labels)
+    np.savez(folder / "no-labels.npz", probs=probs)
+    np.savez(folder / "sums.npz", probs=2 * probs, labels=labels)
+    np.savez(folder / "one.npz", probs=probs[:1], labels=labels)
+    np.savez(folder / "range.npz", probs=probs, labels=labels + 1)
+    np.savez(folder / "objects.npz", probs=np.array([None]), labels=labels)
+    (folder / "truncated.npz").write_bytes((folder / "good.npz").read_bytes()[:300])
+    return folder
+
+
+def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: Path, tmp_path: Path) -> None:
+    status, out, _ = run(capsys, "metrics", str(predictions / "good.npz"), "--json", "-")
+    assert status == 0
+    assert set(json.loads(out)) == METRICS
+    status, table, _ = run(capsys, "metrics", str(predictions / "good.npz"), "--json", str(tmp_path / "m.json"))
+    assert "accuracy_ensemble" in table
+    assert json.loads((tmp_path / "m.json").read_text()) == json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("theory sam --rho -1", "rho must be finite and non-negative, got -1.0"),
+        ("theory sam --rho nan", "rho must be finite and non-negative, got nan"),
+        ("theory sam --rho 0.1 --n 0", "n must be an integer of at least 1, got 0"),
+        ("theory sharpbalance --rho 0.1 --n 8 --blocks 9", "blocks must lie between 1 and n = 8"),
+        ("theory sam", "sam needs --rho"),
+        ("theory gd --rho 0.1", "gd is rho = 0"),
+        ("theory sam --rho 0.1 --blocks 3", "--blocks goes with sharpbalance"),
+        ("theory sam --rho 0.1 --n many", "--n"),
+        ("theory adam --rho 0.1", "adam"),
+        ("theory sam --rho 0.1 --colour red", "--colour"),
+        ("simulate sam --rho 0.1 --draws 0", "draws"),
+        ("simulate sam --rho 0.1 --seed -1", "--seed"),
+        ("check --only theorem1-uper", "did you mean 'theorem1-upper'?"),
+        ("check --only c1-digits --write", "--write"),
+        ("check --results {npz}/good.npz", "damaged"),
+        ("figures --only tradeoff", "did you mean 'theory_tradeoff'?"),
+        ("theroy sam", "did you mean 'theory'?"),
+        ("metrics {npz}/none.npz", "does not exist"),
+        ("metrics {npz}/no-labels.npz", "no array 'labels'"),
+        ("metrics {npz}/sums.npz", "sum to one"),
+        ("metrics {npz}/one.npz", "at least 2 members, got 1"),
+        ("metrics {npz}/range.npz", "labels must lie between 0 and 3"),
+        ("metrics {npz}/objects.npz", "not a readable .npz"),
+        ("metrics {npz}/truncated.npz", "not a readable .npz"),
+        ("measure {npz}", "config.json does not exist"),
+        ("train --method sam", "rho must be 0 for sgd and positive"),
+        ("train --method sgd --seeds 1", "at least 2 different"),
+        ("theory sam --rho 0.1 --json {npz}/good.npz/x.json", "good.npz"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], predictions: Path, arguments: str, message: str
+) -> None:
+    status, out, err = run(capsys, *arguments.format(npz=predictions).split())
+    assert status == 2
+    assert out == ""
+    assert err.startswith("sharpdiv: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_check_prints_verdicts_and_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "check", "--only", "theorem1-lower", "tradeoff-figure2-range")
+    assert status == 0  # failing claims of the paper are findings
+    assert "fails" in out
+    assert "published bound: 0.1357" in out
+    status, out, _ = run(capsys, "check", "--only", "alternating-sum", "--json", "-")
+    assert json.loads(out)["claims"][0]["verdict"] == "holds"
+
+
+def test_a_wrong_implementation_exits_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checks.theorems.phi", lambda *_: np.array(1.0))
+    assert run(capsys, "check", "--only", "alternating-sum")[0] == 1
+
+
+def test_train_measure_and_divergence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tiny = "--train-samples 40 --width 2 --stages 2 --epochs 2 --switch-epoch 1 --batch-size 20 --seeds 1 2 --workers 1"
+    status, out, err = run(capsys, "train", "--method", "sgd", *tiny.split(), "--runs", str(tmp_path))
+    assert (status, err) == (0, "")
+    status, table, _ = run(capsys, "measure", out.strip())
+    assert status == 0
+    assert "sharpness" in table
+    diverging = ("--learning-rate", "1e20")
+    status, _, err = run(capsys, "train", "--method", "sgd", *tiny.split(), *diverging, "--runs", str(tmp_path))
+    assert status == 1
+    assert "diverged" in err
+
+
+@pytest.mark.parametrize("command", sharpdiv.COMMANDS)
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    status, out, _ = run(capsys, command, "--help")
+    assert status == 0
+    assert f"usage: sharpdiv {command}" in out
+
+
+def test_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys)[1] == run(capsys, "--help")[1]
+    assert all(name in run(capsys, "--help")[1] for name in sharpdiv.COMMANDS)
+    assert run(capsys, "--version")[1].startswith("sharpdiv ")
+
+
+def test_the_theory_needs_no_pytorch() -> None:
+    """Importing it takes seconds, which a closed form should not cost."""
+    code = "import sys, sharpdiv; sharpdiv._run(['theory', 'sam', '--rho', '0.1']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
