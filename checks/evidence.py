@@ -53,7 +53,7 @@ class Measured:
     ensemble_error: Float[np.ndarray, "replicates rho"]
     """of the mean probabilities"""
     corrupted_member_accuracy: Float[np.ndarray, "replicates rho"]
-    """mean over members, corruptions and severities (not resampled over points)"""
+    """mean over members, corruptions, severities and the test points that were corrupted"""
     corrupted_ensemble_accuracy: Float[np.ndarray, "replicates rho"]
     """the same of the mean probabilities"""
 
@@ -116,15 +116,18 @@ class Evidence:
         pairs = np.triu_indices(len(predicted), 1)
         differ = (predicted[pairs[0]] != predicted[pairs[1]]).mean(axis=0)
         points = np.stack([differ, wrong, ensemble_wrong]) @ self._point_weights.T
-        corrupted = [level for levels in run["corrupted"].values() for level in levels]
-        fixed = [
-            np.mean(run["members"]["sharpness"]),
-            np.mean(run["members"]["sharpness_plain"]),
-            np.mean([level["accuracy_mean"] for level in corrupted]),
-            np.mean([level["accuracy_ensemble"] for level in corrupted]),
-        ]
-        whole = np.repeat(np.array(fixed)[:, None], points.shape[1], axis=1)
-        return np.vstack([whole[:2], points, whole[2:]])
+        # Corrupted versions exist of the first test points only: those, with the weights they were drawn with.
+        variants = sum(len(levels) for levels in run["corrupted"].values())
+        right = 1 - np.stack(
+            [
+                np.array(run["corrupted_errors"]["members"]) / (variants * len(predicted)),
+                np.array(run["corrupted_errors"]["ensemble"]) / variants,
+            ]
+        )
+        weights = self._point_weights[:, : right.shape[1]]
+        robust = right @ weights.T / weights.sum(axis=1)
+        sharpness = [np.mean(run["members"][name]) for name in ("sharpness", "sharpness_plain")]
+        return np.vstack([np.repeat(np.array(sharpness)[:, None], points.shape[1], axis=1), points, robust])
 
 
 def interval(replicates: Float[np.ndarray, " replicates"]) -> Interval:

@@ -77,7 +77,7 @@ def _exact_sharpness(_: Evidence) -> Finding:
         ("SAM", 1, sam_tradeoff(setting, rho)),
         ("SharpBalance, 3 blocks", 3, sharpbalance_tradeoff(setting, rho, blocks=3)),
     ):
-        measured = simulate(setting, rho, blocks=blocks, draws=12, inits=2, seed=2).sharpness
+        measured = simulate(setting, rho, blocks=blocks, draws=10, inits=2, seed=2).sharpness
         worst = max(worst, float(_z_scores(measured, predicted.sharpness, setting.d).max()))
         numbers += _agreement(f"kappa of {name}", rho, measured, predicted.sharpness)
     verdict = Verdict.HOLDS if worst <= _Z else Verdict.FAILS
@@ -87,7 +87,7 @@ def _exact_sharpness(_: Evidence) -> Finding:
 def _upper_bound(_: Evidence) -> Finding:
     rng = np.random.default_rng(3)
     slack = []
-    for _draw in range(200):
+    for _draw in range(100):
         ratio = float(np.exp(rng.uniform(np.log(0.2), np.log(20))))
         edge = MarchenkoPastur(ratio).largest
         setting = Setting(
@@ -113,7 +113,7 @@ def _upper_bound(_: Evidence) -> Finding:
     return Finding(
         verdict,
         (
-            ("bound / exact limit, smallest and median of 200 settings", f"{min(slack):.4f}, {np.median(slack):.4f}"),
+            ("bound / exact limit, smallest and median of 100 settings", f"{min(slack):.4f}, {np.median(slack):.4f}"),
             ("counter-example at finite d: kappa, bound", f"{number(kappa.mean[0], errors[0])}, {number(bound)}"),
             ("standard errors beyond the bound", f"{beyond:.1f}"),
         ),
@@ -469,7 +469,7 @@ CLAIMS = (
         "The exact limit of sharpness, SAM and SharpBalance",
         "kappa equals the minimum of its dual with the limiting spectral measure (SharpBalance: by free subordination).",
         "derived here; replaces the bounds of Theorems 1 and 2",
-        "Exact trust-region solutions on 12 data draws at n=2400, d=600.",
+        "Exact trust-region solutions on 10 data draws at n=2400, d=600.",
         _FOUR_ERRORS,
         2,
         _exact_sharpness,
@@ -480,7 +480,7 @@ CLAIMS = (
         "Theorem 1: upper bound of sharpness",
         "kappa_SAM <= rho0^2/2 (sqrt r + 1)^2 + rho0 sqrt(phi(2k,2)) |w*|.",
         "Theorem 1",
-        "Against the exact limit in 200 seeded settings, stable and unstable; against simulation (8,000 draws) at finite d.",
+        "Against the exact limit in 100 seeded settings, stable and unstable; against simulation (8,000 draws) at finite d.",
         "limit: ratio at least 1 - 1e-9 (rounding); finite d: exceeded if more than 4 standard errors beyond",
         3,
         _upper_bound,

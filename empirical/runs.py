@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from empirical.config import RunConfig
@@ -59,7 +59,7 @@ class MeasureConfig:
     """first training images, un-augmented"""
     sharpness_batch: int = 128
     """images in a batch of the sharpness"""
-    corrupted_samples: int = 500
+    corrupted_samples: int = 300
     """first test images, under every corruption and severity"""
 
 
@@ -201,6 +201,12 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
     save_tensors(path, tensors, _as_text(how))
 
 
+def _errors(
+    probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
+) -> Bool[Tensor, "*axes samples"]:
+    return probs.argmax(dim=-1) != labels
+
+
 def _as_text(how: MeasureConfig) -> dict[str, str]:
     return {name: repr(value) for name, value in asdict(how).items()}
 
@@ -249,7 +255,11 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
             name: [diversity(corrupted[:, kind, level], few) for level in range(len(SEVERITIES))]
             for kind, name in enumerate(CORRUPTIONS)
         },
-        # What bootstrapping over test points needs.
+        # What bootstrapping over test points needs: predictions, and errors counted over corruptions and severities.
+        "corrupted_errors": {
+            "members": _errors(corrupted, few).sum(dim=(0, 1, 2)).tolist(),
+            "ensemble": _errors(corrupted.mean(dim=0), few).sum(dim=(0, 1)).tolist(),
+        },
         "predicted": probs.argmax(dim=2).tolist(),
         "predicted_ensemble": probs.mean(dim=0).argmax(dim=1).tolist(),
         "labels": data.test_labels.tolist(),

@@ -23,8 +23,8 @@ POINT = {
     "stable",
     "critical_rho",
 }
-METRICS = set(
-    [
+METRICS = {
+    *(
         "accuracy_members",
         "accuracy_mean",
         "accuracy_ensemble",
@@ -33,14 +33,9 @@ METRICS = set(
         "der",
         "eir",
         "eir_vote",
-        "variance",
-        "kl",
-        "nll_mean",
-        "nll_ensemble",
-        "ece_mean",
-        "ece_ensemble",
-    ]
-)
+    ),
+    *("variance", "kl", "nll_mean", "nll_ensemble", "ece_mean", "ece_ensemble"),
+}
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -73,7 +73,8 @@ def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monke
     def off(*args: Any, **kwargs: Any) -> Any:
         right = simulate(*args, **kwargs)
         estimate = getattr(right, change)
-        return replace(right, **{change: Estimate(1.1 * estimate.mean, estimate.stderr)})
+        wrong: dict[str, Any] = {change: Estimate(1.1 * estimate.mean, estimate.stderr)}
+        return replace(right, **wrong)
 
     monkeypatch.setattr(target, off)
     assert BY_ID[name].check(Evidence()).verdict == Verdict.FAILS
@@ -91,14 +92,14 @@ def fake_run(seed: int, method: str, rho: float, sharpness: float, agreement: fl
     wrong = rng.random((3, 600)) < 0.2
     predicted = np.where(wrong, (labels + rng.integers(1, 10, size=(3, 600))) % 10, labels)
     predicted = np.where(rng.random(600) < agreement, predicted[:1], predicted)
-    level = {"accuracy_mean": 0.5 + rho, "accuracy_ensemble": 0.6 + rho + (method == "sharpbalance")}
     return {
         "config": {"method": method, "rho": rho, "seeds": [ensemble]},
         "members": {"sharpness": [sharpness + rng.normal(0, 0.01)] * 3, "sharpness_plain": [sharpness] * 3},
         "predicted": predicted.tolist(),
         "predicted_ensemble": predicted[0].tolist(),
         "labels": labels.tolist(),
-        "corrupted": {"noise": [level] * 5},
+        "corrupted": {"noise": [{}] * 5},
+        "corrupted_errors": {"members": [3] * 200, "ensemble": [1] * 200},
     }
 
 

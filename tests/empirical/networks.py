@@ -5,12 +5,23 @@ from torch import nn
 
 from empirical import ResNet
 
-__all__ = ["batch", "mlp", "resnet", "state"]
+__all__ = ["Mlp", "batch", "mlp", "resnet", "state"]
 
 
-def mlp(seed: int, dtype: torch.dtype = torch.float32) -> nn.Sequential:
+class Mlp(nn.Module):
+    """Two linear layers around a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Linear(7, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.norm(self.first(x))))
+
+
+def mlp(seed: int, dtype: torch.dtype = torch.float32) -> Mlp:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Linear(7, 3)).to(dtype)
+    return Mlp().to(dtype)
 
 
 def resnet(seed: int, dtype: torch.dtype = torch.float32) -> ResNet:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from empirical import InputError, diversity, load_predictions, metrics
 from tests.laws import Mutation, law
 
-shapes = {
+shapes: dict[str, Any] = {
     "seed": st.integers(0, 10_000),
     "members": st.integers(2, 5),
     "samples": st.integers(1, 40),

@@ -56,7 +56,7 @@ def test_linear_layers_share_weights_over_positions() -> None:
 
 def test_frozen_parameters_do_not_count_and_nothing_is_left_behind() -> None:
     model = mlp(3, torch.float64)
-    model[0].requires_grad_(False)
+    model.first.requires_grad_(False)
     before, mode = state(model), model.training
     inputs, targets = batch(3)
     scores = per_sample_sharpness(model, inputs.double(), targets)

@@ -31,7 +31,7 @@ TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, stages=2, epoch
 TINY_BALANCE = replace(TINY, method="sharpbalance", rho=0.1)
 QUICK = MeasureConfig(iterations=2, corrupted_samples=20)
 
-changes = {
+changes: dict[str, tuple[Any, Any]] = {
     "method": ("sam", "sharpbalance"),
     "rho": (0.1, 0.2),
     "seeds": ((1, 2), (1, 3)),

@@ -57,7 +57,7 @@ def add_and_subtract(self: SAM) -> Iterator[None]:
 def test_rho_zero_is_the_base_optimizer_to_the_bit(seed: int, momentum: float) -> None:
     plain = mlp(seed)
     wrapped = copy.deepcopy(plain)
-    options = {"lr": 0.1, "momentum": momentum, "weight_decay": 1e-2}
+    options: dict[str, Any] = {"lr": 0.1, "momentum": momentum, "weight_decay": 1e-2}
     base = torch.optim.SGD(plain.parameters(), **options)
     ours = SAM(wrapped.parameters(), torch.optim.SGD, 0.0, **options)
     for step in range(4):
@@ -117,7 +117,7 @@ def test_running_statistics_advance_once_per_step(seed: int) -> None:
     optimizer.step(closure_of(model, optimizer, inputs, targets), sam.frozen_running_statistics(model))
     reference(inputs)
     assert all(torch.equal(a, b) for a, b in zip(model.buffers(), reference.buffers(), strict=True))
-    assert model[1].momentum == 0.1
+    assert model.norm.momentum == 0.1
 
 
 def test_statistics_come_back_after_an_exception() -> None:
@@ -207,11 +207,11 @@ def test_schedules_and_state_reach_the_base_optimizer() -> None:
 
 def test_parameters_without_gradient_stay() -> None:
     model = mlp(2)
-    model[0].weight.requires_grad_(False)
-    before = model[0].weight.clone()
+    model.first.weight.requires_grad_(False)
+    before = model.first.weight.clone()
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.1)
     optimizer.step(closure_of(model, optimizer, *batch(2)))
-    assert torch.equal(before, model[0].weight)
+    assert torch.equal(before, model.first.weight)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from empirical import SAM, InputError, sharpbalance, sharpbalance_step
-from tests.empirical.networks import batch, mlp, state
+from tests.empirical.networks import Mlp, batch, mlp, state
 from tests.laws import Mutation, law
 
 seeds = st.integers(0, 10_000)
-sizes = {"members": st.integers(2, 5), "samples": st.integers(4, 30), "fraction": st.floats(0.25, 0.9)}
+sizes: dict[str, Any] = {"members": st.integers(2, 5), "samples": st.integers(4, 30), "fraction": st.floats(0.25, 0.9)}
 
 
 def scores_of(seed: int, members: int, samples: int) -> torch.Tensor:
@@ -24,7 +24,7 @@ def scores_of(seed: int, members: int, samples: int) -> torch.Tensor:
 def by_python_sets(scores: torch.Tensor, fraction: float, rule: str) -> torch.Tensor:
     members, samples = scores.shape
     count = int(samples * fraction)
-    rows = [sorted(range(samples), key=lambda n, row=row: row[n], reverse=rule == "paper") for row in scores.tolist()]
+    rows = [sorted(range(samples), key=row.__getitem__, reverse=rule == "paper") for row in scores.tolist()]
     picked = [set(row[:count]) for row in rows]
     unpicked = [n for n in range(samples) if not any(n in p for p in picked)]
     result = torch.zeros(members, samples, dtype=torch.bool)
@@ -80,10 +80,10 @@ def test_random_sets_have_their_size(seed: int, rule: Any, members: int, samples
         assert (sets == sets[0]).all()
 
 
-STEP = {"lr": 0.1, "momentum": 0.9}
+STEP: dict[str, Any] = {"lr": 0.1, "momentum": 0.9}
 
 
-def one_step(seed: int, rho: float, aware: torch.Tensor) -> nn.Module:
+def one_step(seed: int, rho: float, aware: torch.Tensor) -> Mlp:
     model = mlp(seed)
     optimizer = SAM(model.parameters(), torch.optim.SGD, rho, **STEP)
     sharpbalance.sharpbalance_step(model, optimizer, *batch(seed), aware)
@@ -98,7 +98,7 @@ def part_gradient(model: nn.Module, rho: float, inputs: torch.Tensor, targets: t
     norm = torch.cat([g.flatten() for g in gradients]).norm()
     with torch.no_grad():
         for p, g in zip(parameters, gradients, strict=True):
-            p += rho * g / norm
+            p.add_(g, alpha=float(rho / norm))
     return list(torch.autograd.grad(nn.functional.cross_entropy(model(inputs), targets), parameters))
 
 
@@ -135,10 +135,13 @@ def test_the_combined_gradient_is_weighted_by_size(seed: int, rho: float, size: 
 def test_running_statistics_advance_once_by_the_weighted_mean(seed: int, size: int) -> None:
     inputs, _ = batch(seed)
     aware = torch.arange(12) < size
-    hidden = mlp(seed)[0](inputs)
+    hidden = mlp(seed).first(inputs)
     mean = (size * hidden[aware].mean(dim=0) + (12 - size) * hidden[~aware].mean(dim=0)) / 12
     variance = (size * hidden[aware].var(dim=0) + (12 - size) * hidden[~aware].var(dim=0)) / 12
-    norm = one_step(seed, 0.5, aware)[1]
+    norm = one_step(seed, 0.5, aware).norm
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
     assert norm.running_mean.numpy() == pytest.approx(0.1 * mean.detach().numpy(), abs=1e-6)
     assert norm.running_var.numpy() == pytest.approx(0.9 + 0.1 * variance.detach().numpy(), abs=1e-6)
     assert int(norm.num_batches_tracked) == 1

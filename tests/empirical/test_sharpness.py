@@ -119,13 +119,13 @@ def test_mean_over_batches_and_determinism() -> None:
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
-    arguments = {"batches": [batch(0)], "radius": 0.5} | options
+    arguments: dict[str, Any] = {"batches": [batch(0)], "radius": 0.5} | options
     with pytest.raises(InputError, match=message):
         worst_case_sharpness(mlp(0), **arguments)
 
 
 def test_a_diverged_model_is_an_error_not_a_number() -> None:
     model = mlp(0)
-    nn.init.constant_(model[3].weight, float("nan"))
+    nn.init.constant_(model.last.weight, float("nan"))
     with pytest.raises(DivergenceError):
         worst_case_sharpness(model, [batch(0)])

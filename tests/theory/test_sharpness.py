@@ -1,6 +1,7 @@
 """Laws of the exact sharpness, against dense duals, brute force and limits known by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_limit_on_an_empirical_spectrum_is_the_one_draw_solution(seed: int, radi
     assert float(dual[0]) == pytest.approx(float(trust_region_maximum(eigenvalues, gradient, radius)), rel=1e-9)
 
 
-limits = {
+limits: dict[str, Any] = {
     "ratio": st.floats(0.2, 20),
     "fraction": st.floats(0.05, 1.8),
     "share": st.floats(0, 0.95),

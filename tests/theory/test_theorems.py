@@ -35,7 +35,7 @@ def change(**changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda f: lambda *a, **k: (lambda t: replace(t, **{n: g(t) for n, g in changes.items()}))(f(*a, **k))
 
 
-problems = {
+problems: dict[str, Any] = {
     "ratio": st.floats(0.2, 20),
     "fraction": st.floats(0.05, 1.8),
     "share": st.floats(0, 0.95),

@@ -1,0 +1,54 @@
+"""The documents run: README's code and commands, the docstrings' examples, the generated report."""
+
+import doctest
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import sharpdiv
+from checks import CLAIMS, load_evidence, render
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+BLOCKS = dict(enumerate(re.findall(r"```python\n(.*?)```", README, flags=re.S)))
+COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("sharpdiv ")]
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=[f"block {i}" for i in BLOCKS])
+def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not re.search(r"train|measure|metrics|figures", c)])
+def test_the_commands_of_the_readme_run(command: str) -> None:
+    assert sharpdiv._run(shlex.split(command)[1:]) == 0
+
+
+def test_every_command_is_in_the_readme() -> None:
+    named = {command.split()[1] for command in COMMANDS} | {"reproduce"}
+    assert named == set(sharpdiv.COMMANDS)
+
+
+@pytest.mark.parametrize("module", ["empirical.sam"])
+def test_examples_in_docstrings_run(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
+
+
+def test_the_readme_counts_the_claims() -> None:
+    assert f"checks {len(CLAIMS)} claims" in README
+
+
+def test_paper_checks_is_what_the_code_renders() -> None:
+    """Numbers may differ in their last digit between machines; words, verdicts and everything else may not."""
+    evidence = load_evidence(PROJECT / "results" / "digits.json")
+    rendered = render([(claim, claim.check(evidence)) for claim in CLAIMS])
+    committed = (PROJECT / "paper_checks.md").read_text(encoding="utf-8")
+    pattern = r"-?\d+\.?\d*(?:e[+-]?\d+)?"
+    assert re.sub(pattern, "#", rendered) == re.sub(pattern, "#", committed), "renew it: sharpdiv check --write"
+    ours, theirs = ([float(x) for x in re.findall(pattern, text)] for text in (rendered, committed))
+    # Values are printed with two to four digits. Rounding noise (below 1e-9) has no digits to compare.
+    assert [round(x, 9) for x in ours] == pytest.approx([round(x, 9) for x in theirs], rel=0.06)
