@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -29,7 +30,6 @@ RESULTS = PROJECT / "results" / "digits.json"
 RUNS = Path("runs")
 
 Json = Annotated[str | None, tyro.conf.arg(metavar="FILE", help="write the numbers as JSON; - for standard output")]
-Method = Annotated[Literal["gd", "sam", "sharpbalance"], tyro.conf.Positional]
 Flat = tyro.conf.arg(name="")
 Device = Literal["cpu", "cuda", "mps"]
 
@@ -125,29 +125,46 @@ def _print_help() -> None:
 # ---------------------------------------------------------------------------------------------------------------- theory
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """Which ensembles on the quadratic problem, one for each rho."""
+
+    method: Annotated[Literal["gd", "sam", "sharpbalance"], tyro.conf.Positional]
+    """gd (rho = 0), sam, or sharpbalance"""
+    rho: tuple[float, ...] = ()
+    """one or more SAM radii"""
+    blocks: int | None = None
+    """s, disjoint row blocks with one member each (sharpbalance: default 10; gd: the control on blocks)"""
+    members: int = 3
+    """m of the ensemble error for gd and sam on all the data"""
+
+    def resolved(self) -> "Ensemble":
+        """With the method's own radii and blocks (None: all the data) filled in, or a usage error."""
+        if self.method == "gd":
+            if any(value != 0 for value in self.rho):
+                raise UsageError(f"gd is rho = 0, got --rho {' '.join(map(str, self.rho))}; use sam or sharpbalance")
+            return replace(self, rho=self.rho or (0.0,))
+        if not self.rho:
+            raise UsageError(f"{self.method} needs --rho with at least one radius")
+        if self.method == "sam" and self.blocks is not None:
+            raise UsageError("sam trains on all the data; --blocks goes with sharpbalance and gd")
+        return replace(self, blocks=10) if self.method == "sharpbalance" and self.blocks is None else self
+
+
 def _theory() -> Callable[..., int]:
     def theory(
-        method: Method,
-        setting: Annotated[Setting, Flat] = Setting(),
-        *,
-        rho: tuple[float, ...] = (),
-        blocks: int | None = None,
-        members: int = 3,
-        json: Json = None,
+        ensemble: Annotated[Ensemble, Flat], setting: Annotated[Setting, Flat] = Setting(), *, json: Json = None
     ) -> int:
         """Closed forms: diversity, sharpness, errors and EIR, one point for each rho.
 
         Args:
-            method: gd (rho = 0), sam, or sharpbalance.
+            ensemble: which ensembles.
             setting: the quadratic problem.
-            rho: one or more SAM radii.
-            blocks: s, disjoint row blocks with one member each (sharpbalance: default 10; gd: the control on blocks).
-            members: m of the ensemble error for gd and sam on all the data.
             json: where to write the points.
         """
-        radii, blocks = _method_arguments(method, rho, blocks)
-        curve = _tradeoff(setting, radii, blocks, members)
-        points = [_point(curve, i) for i in range(len(radii))]
+        ensemble = ensemble.resolved()
+        curve = _tradeoff(setting, ensemble)
+        points = [_point(curve, i) for i in range(len(ensemble.rho))]
         _show({"points": points}, json, lambda console: _point_table(console, points))
         return 0
 
@@ -156,12 +173,9 @@ def _theory() -> Callable[..., int]:
 
 def _simulate() -> Callable[..., int]:
     def simulate_(
-        method: Method,
+        ensemble: Annotated[Ensemble, Flat],
         setting: Annotated[Setting, Flat] = Setting(),
         *,
-        rho: tuple[float, ...] = (),
-        blocks: int | None = None,
-        members: int = 3,
         draws: int = 10,
         inits: int = 100,
         seed: int = 0,
@@ -170,23 +184,21 @@ def _simulate() -> Callable[..., int]:
         """The Monte Carlo referee: the same numbers from drawn data, with standard errors.
 
         Args:
-            method: gd (rho = 0), sam, or sharpbalance.
+            ensemble: which ensembles.
             setting: the quadratic problem.
-            rho: one or more SAM radii.
-            blocks: s, disjoint row blocks with one member each (sharpbalance: default 10; gd: the control on blocks).
-            members: m of the ensemble error for gd and sam on all the data.
             draws: data sets.
             inits: initialisations for each of them.
             seed: of the random generator.
             json: where to write the points.
         """
-        radii, blocks = _method_arguments(method, rho, blocks)
+        ensemble = ensemble.resolved()
         if seed < 0:
             raise UsageError(f"--seed must be non-negative, got {seed}")
-        curve = _tradeoff(setting, radii, blocks, members)
-        measured = simulate(setting, radii, blocks=blocks or 1, members=members, draws=draws, inits=inits, seed=seed)
+        curve = _tradeoff(setting, ensemble)
+        size = {"blocks": ensemble.blocks or 1, "members": ensemble.members, "draws": draws, "inits": inits}
+        measured = simulate(setting, ensemble.rho, **size, seed=seed)
         points = []
-        for i in range(len(radii)):
+        for i in range(len(ensemble.rho)):
             point = _point(curve, i)
             for name in ("diversity", "sharpness", "member_error", "ensemble_error", "eir"):
                 estimate = getattr(measured, name)
@@ -199,23 +211,10 @@ def _simulate() -> Callable[..., int]:
     return simulate_
 
 
-def _method_arguments(method: str, rho: tuple[float, ...], blocks: int | None) -> tuple[tuple[float, ...], int | None]:
-    """Radii and blocks (None: all the data) after checking that they fit the method."""
-    if method == "gd":
-        if any(value != 0 for value in rho):
-            raise UsageError(f"gd is rho = 0, got --rho {' '.join(map(str, rho))}; use sam or sharpbalance")
-        return rho or (0.0,), blocks
-    if not rho:
-        raise UsageError(f"{method} needs --rho with at least one radius")
-    if method == "sam" and blocks is not None:
-        raise UsageError("sam trains on all the data; --blocks goes with sharpbalance and gd")
-    return rho, 10 if method == "sharpbalance" and blocks is None else blocks
-
-
-def _tradeoff(setting: Setting, rho: tuple[float, ...], blocks: int | None, members: int) -> Tradeoff:
-    if blocks is None:
-        return sam_tradeoff(setting, rho, members=members)
-    return sharpbalance_tradeoff(setting, rho, blocks=blocks)
+def _tradeoff(setting: Setting, ensemble: Ensemble) -> Tradeoff:
+    if ensemble.blocks is None:
+        return sam_tradeoff(setting, ensemble.rho, members=ensemble.members)
+    return sharpbalance_tradeoff(setting, ensemble.rho, blocks=ensemble.blocks)
 
 
 def _point(curve: Tradeoff, i: int) -> dict[str, Any]:

@@ -80,4 +80,4 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
     twin.set_ylim(bottom=0)
     twin.set_ylabel("sharpness")
     handles = [handle for each in (axes, twin) for handle in each.get_legend_handles_labels()[0]]
-    axes.legend(handles, [str(handle.get_label()) for handle in handles], loc="upper right", ncols=3, columnspacing=1)
+    axes.legend(handles, [str(handle.get_label()) for handle in handles], loc="upper right")
