@@ -67,10 +67,11 @@ def _run(arguments: list[str]) -> int:
 def _expected_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
     """Errors that mean bad input, and those that mean a failed run."""
     if "empirical" not in sys.modules:
-        return (DomainError, UsageError, OSError), (ConvergenceError,)
-    from empirical import DivergenceError, InputError, StoreError
+        return (DomainError, UsageError, OSError, MemoryError), (ConvergenceError,)
+    from empirical import DivergenceError, InputError, StoreError, WorkerError
 
-    return (DomainError, UsageError, OSError, InputError, StoreError), (ConvergenceError, DivergenceError)
+    bad_input = (DomainError, UsageError, OSError, MemoryError, InputError, StoreError)
+    return bad_input, (ConvergenceError, DivergenceError, WorkerError)
 
 
 def _parse(name: str, arguments: list[str]) -> int:
@@ -135,11 +136,13 @@ class Ensemble:
     """one or more SAM radii"""
     blocks: int | None = None
     """s, disjoint row blocks with one member each (sharpbalance: default 10; gd: the control on blocks)"""
-    members: int = 3
-    """m of the ensemble error for gd and sam on all the data"""
+    members: int | None = None
+    """m of the ensemble error for gd and sam on all the data, default 3; blocks have one member each"""
 
     def resolved(self) -> "Ensemble":
         """With the method's own radii and blocks (None: all the data) filled in, or a usage error."""
+        if self.members is not None and (self.blocks is not None or self.method == "sharpbalance"):
+            raise UsageError("--members goes with gd and sam on all the data; blocks have one member each")
         if self.method == "gd":
             if any(value != 0 for value in self.rho):
                 raise UsageError(f"gd is rho = 0, got --rho {' '.join(map(str, self.rho))}; use sam or sharpbalance")
@@ -195,7 +198,7 @@ def _simulate() -> Callable[..., int]:
         if seed < 0:
             raise UsageError(f"--seed must be non-negative, got {seed}")
         curve = _tradeoff(setting, ensemble)
-        size = {"blocks": ensemble.blocks or 1, "members": ensemble.members, "draws": draws, "inits": inits}
+        size = {"blocks": ensemble.blocks or 1, "members": _members(ensemble), "draws": draws, "inits": inits}
         measured = simulate(setting, ensemble.rho, **size, seed=seed)
         points = []
         for i in range(len(ensemble.rho)):
@@ -211,9 +214,13 @@ def _simulate() -> Callable[..., int]:
     return simulate_
 
 
+def _members(ensemble: Ensemble) -> int:
+    return 3 if ensemble.members is None else ensemble.members
+
+
 def _tradeoff(setting: Setting, ensemble: Ensemble) -> Tradeoff:
     if ensemble.blocks is None:
-        return sam_tradeoff(setting, ensemble.rho, members=ensemble.members)
+        return sam_tradeoff(setting, ensemble.rho, members=_members(ensemble))
     return sharpbalance_tradeoff(setting, ensemble.rho, blocks=ensemble.blocks)
 
 
@@ -285,7 +292,9 @@ def _show(value: dict[str, Any], destination: str | None, table: Callable[[Conso
 
 
 def _check() -> Callable[..., int]:
-    def check(*, only: tuple[str, ...] = (), write: bool = False, results: Path = RESULTS, json: Json = None) -> int:
+    def check(
+        *, only: tuple[str, ...] = (), write: bool = False, results: Path | None = None, json: Json = None
+    ) -> int:
         """Check the paper's claims and print the table of verdicts.
 
         Exit status 1 if a statement of the implementation does not hold; a failing claim of the paper is a finding.
@@ -293,10 +302,10 @@ def _check() -> Callable[..., int]:
         Args:
             only: ids of claims; default all.
             write: renew paper_checks.md.
-            results: measured ensembles, as sharpdiv reproduce writes them.
+            results: measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
             json: where to write the verdicts with their numbers.
         """
-        from checks import CLAIMS, load_evidence, render
+        from checks import CLAIMS, render
 
         known = {claim.id: claim for claim in CLAIMS}
         for name in only:
@@ -304,7 +313,7 @@ def _check() -> Callable[..., int]:
                 raise UsageError(f"unknown claim {name!r}{_nearest(name, known)}; known: {', '.join(known)}")
         if write and only:
             raise UsageError("--write renews the whole of paper_checks.md and does not go with --only")
-        findings = _findings([known[name] for name in only or known], load_evidence(results), quiet=json == "-")
+        findings = _findings([known[name] for name in only or known], _evidence(results), quiet=json == "-")
         if write:
             from empirical.store import write_atomically
 
@@ -319,6 +328,14 @@ def _check() -> Callable[..., int]:
         return _status(findings)
 
     return check
+
+
+def _evidence(results: Path | None) -> "Evidence":
+    from checks import load_evidence
+
+    if results is not None and not results.exists():
+        raise UsageError(f"{results} does not exist; make reproduce writes such a file")
+    return load_evidence(results or RESULTS)
 
 
 def _findings(claims: "list[Claim]", evidence: "Evidence", *, quiet: bool = False) -> "list[tuple[Claim, Finding]]":
@@ -467,21 +484,20 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _figures() -> Callable[..., int]:
-    def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path = RESULTS) -> int:
+    def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
         """Render the figures from results, as PNG and PDF.
 
         Args:
-            only: names of figures; default all that have results.
+            only: names of figures; default all.
             out: folder to write to.
-            results: measured ensembles, as sharpdiv reproduce writes them.
+            results: measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
         """
-        from checks import load_evidence
         from figures import FIGURES, render
 
         for name in only:
             if name not in FIGURES:
                 raise UsageError(f"unknown figure {name!r}{_nearest(name, FIGURES)}; known: {', '.join(FIGURES)}")
-        for path in render(only or FIGURES, load_evidence(results), out):
+        for path in render(only or FIGURES, _evidence(results), out):
             print(path)
         return 0
 

@@ -83,12 +83,18 @@ class Evidence:
 
         Returns:
             Arrays over replicates and rho.
+
+        Raises:
+            StoreError: if a method has not been measured on the same ensembles as the others.
         """
         chosen = [run for run in self.runs if run["config"]["method"] in methods]
         rhos = sorted({run["config"]["rho"] for run in chosen})
-        means = [
-            np.stack([self._resampled(run) for run in chosen if run["config"]["rho"] == rho], axis=2) for rho in rhos
-        ]
+        groups = [[run for run in chosen if run["config"]["rho"] == rho] for rho in rhos]
+        # Differences are paired by ensemble, so every group must hold the same ones in the same order.
+        seeds = [run["config"]["seeds"] for run in self.runs if run["config"]["method"] == "sgd"]
+        if not groups or any([run["config"]["seeds"] for run in group] != seeds for group in groups):
+            raise StoreError(f"the results lack runs of {' or '.join(methods)} for every ensemble; run make reproduce")
+        means = [np.stack([self._resampled(run) for run in group], axis=2) for group in groups]
         ensembles = means[0].shape[2]
         draw = np.random.default_rng(SEED + 1).integers(ensembles, size=(REPLICATES + 1, ensembles))
         draw[0] = np.arange(ensembles)

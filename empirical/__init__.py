@@ -7,7 +7,7 @@ batches.
 from empirical.config import RunConfig
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData, digits
-from empirical.errors import DivergenceError, InputError, StoreError
+from empirical.errors import DivergenceError, InputError, StoreError, WorkerError
 from empirical.metrics import diversity, load_predictions, vote
 from empirical.models import ResNet
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
@@ -27,6 +27,7 @@ __all__ = [
     "ResNet",
     "RunConfig",
     "StoreError",
+    "WorkerError",
     "corrupt",
     "digits",
     "diversity",

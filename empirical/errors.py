@@ -1,6 +1,6 @@
 """Typed errors of the experiments: what was got, what was expected, what to do."""
 
-__all__ = ["DivergenceError", "InputError", "StoreError"]
+__all__ = ["DivergenceError", "InputError", "StoreError", "WorkerError"]
 
 
 class InputError(ValueError):
@@ -13,3 +13,7 @@ class DivergenceError(RuntimeError):
 
 class StoreError(RuntimeError):
     """A file of a run is damaged or does not belong to it."""
+
+
+class WorkerError(RuntimeError):
+    """A process that trained or measured was killed from outside."""

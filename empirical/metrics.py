@@ -152,6 +152,8 @@ def load_predictions(path: Path) -> tuple[Float[Tensor, "members samples classes
     for name, shape, kinds in (("probs", "(members, samples, classes)", "f"), ("labels", "(samples,)", "iu")):
         if name not in arrays:
             raise InputError(f"{path} has no array {name!r} of shape {shape}")
+        if not isinstance(arrays[name], np.ndarray):
+            raise InputError(f"{path}: {name} is not an array")
         if arrays[name].dtype.kind not in kinds:
             raise InputError(
                 f"{path}: {name} must be {'floating' if kinds == 'f' else 'integer'}, got {arrays[name].dtype}"

@@ -36,16 +36,21 @@ def per_sample_sharpness(
         One non-negative number for each sample.
 
     Raises:
-        InputError: if a trainable parameter is in another kind of layer, or a layer runs twice (weight sharing).
+        InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice,
+            or its input is changed in place afterwards.
     """
     layers = _supported_layers(model)
     total = torch.zeros(len(inputs), dtype=inputs.dtype, device=inputs.device)
     recorded: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    versions: dict[nn.Module, int] = {}
 
-    def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
         if layer in recorded:
             raise InputError(f"{type(layer).__name__} runs twice in one pass: per-sample norms need unshared layers")
         recorded[layer] = (arguments[0].detach(), output)
+        versions[layer] = arguments[0]._version
+        # What follows may work in place (ReLU(inplace=True) does): let it do so on a copy.
+        return output.clone()
 
     handles = [layer.register_forward_hook(record) for layer in layers]
     try:
@@ -55,6 +60,9 @@ def per_sample_sharpness(
         for handle in handles:
             handle.remove()
     used = [layer for layer in layers if layer in recorded]
+    for layer in used:
+        if recorded[layer][0]._version != versions[layer]:
+            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
     gradients = torch.autograd.grad(loss, [recorded[layer][1] for layer in used])
     for layer, gradient in zip(used, gradients, strict=True):
         total += layers[layer](layer, recorded[layer][0], gradient)
@@ -82,6 +90,7 @@ Norm = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 def _supported_layers(model: nn.Module) -> dict[nn.Module, Norm]:
     layers: dict[nn.Module, Norm] = {}
+    seen: set[int] = set()
     for name, module in model.named_modules():
         if not any(p.requires_grad for p in module.parameters(recurse=False)):
             continue
@@ -91,7 +100,13 @@ def _supported_layers(model: nn.Module) -> dict[nn.Module, Norm]:
                 f"layer {name or 'model'} ({type(module).__name__}) has parameters of a kind that is not supported; "
                 "expected Linear, Conv2d or BatchNorm1d/2d"
             )
+        parameters = {id(p) for p in module.parameters(recurse=False)}
+        if parameters & seen:
+            raise InputError(f"layer {name} shares a parameter with another: per-sample norms need unshared layers")
+        seen |= parameters
         layers[module] = norm
+    if not layers:
+        raise InputError("the model has no trainable parameters")
     return layers
 
 

@@ -1,12 +1,12 @@
 """Runs: a configuration, its folder, and the steps from initialisation to a measured ensemble.
 
 Every step writes one file and is skipped when that file is there, so whatever was interrupted resumes where it was and
-ends with the same bits: a member's training depends on its configuration and seed alone.
+ends with the same bits: on the CPU a member's training depends on its configuration and seed alone.
 
     runs/<run id>/config.json                      the configuration
     runs/<run id>/member-<seed>-epoch<T_d>.safetensors   SGD only: the state SharpBalance starts from
     runs/<run id>/sets.safetensors                 SharpBalance only: scores and sharpness-aware sets
-    runs/<run id>/member-<seed>.safetensors        the trained member
+    runs/<run id>/member-<seed>.safetensors        the trained member; .json beside it: seconds, device, versions
     runs/<run id>/measured-<seed>.safetensors      its test probabilities, clean and corrupted, and its sharpness
     runs/<run id>/predictions.npz                  probs (members, samples, classes) and labels (samples,)
     runs/<run id>/result.json                      configuration, provenance and every measured number
@@ -35,8 +35,8 @@ from empirical.metrics import diversity
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
 from empirical.sharpbalance import sharpness_aware_sets
 from empirical.sharpness import worst_case_sharpness
-from empirical.store import load_json, load_tensors, save_json, save_tensors, write_atomically
-from empirical.training import Member, load_member, new_member, save_member, train
+from empirical.store import digest, load_json, load_tensors, save_json, save_tensors, write_atomically
+from empirical.training import Member, load_member, new_member, save_member, stream, train
 from empirical.workers import Piece, choose_device, work
 
 __all__ = ["MeasureConfig", "Progress", "load_result", "measure", "measure_runs", "open_run", "train_runs"]
@@ -117,19 +117,33 @@ def _data(config: RunConfig) -> ImageData:
 def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device) -> None:
     """Train an SGD member to the switch epoch and keep its state."""
     folder = _create(root, config)
-    path = folder / f"member-{seed}-epoch{config.switch_epoch}.safetensors"
+    path = folder / f"member-{seed}-epoch{config.switch}.safetensors"
     if path.exists():
+        load_tensors(path)
         return
     data = _data(config)
     member = new_member(config, data, seed, device)
-    train(member, config, data, config.switch_epoch, torch.zeros(len(data.train_labels), dtype=torch.bool))
-    save_member(path, member)
+    aware = torch.zeros(len(data.train_labels), dtype=torch.bool)
+    _train_and_save(path, member, config, data, config.switch, aware)
+
+
+def _train_and_save(path: Path, member: Member, config: RunConfig, data: ImageData, until: int, aware: Tensor) -> None:
+    """Train, and write the member with a record of what it took beside it."""
+    started = time.perf_counter()
+    train(member, config, data, until, aware)
+    record = {"seconds": time.perf_counter() - started, "device": str(next(member.model.parameters()).device)}
+    save_json(path.with_suffix(".json"), record | {"torch": torch.__version__, "numpy": np.__version__})
+    save_member(path, member, config.run_id)  # last: this file says that the member is done
+
+
+def _first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:
+    first = config.first_phase
+    return run_folder(root, first) / f"member-{seed}-epoch{first.switch}.safetensors"
 
 
 def _load_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, data: ImageData) -> Member:
-    first = config.first_phase
-    path = run_folder(root, first) / f"member-{seed}-epoch{first.switch_epoch}.safetensors"
-    return load_member(path, config, data, seed, device)
+    path = _first_phase_path(root, config, seed)
+    return load_member(path, config, data, seed, device, run=config.first_phase.run_id)
 
 
 def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
@@ -137,6 +151,7 @@ def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
     folder = _create(root, config)
     path = folder / "sets.safetensors"
     if path.exists():
+        _load_sets(path, config)
         return
     data = _data(config)
     images, labels = data.normalize(data.train_images).to(device), data.train_labels.to(device)
@@ -145,9 +160,18 @@ def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
         model = _load_first_phase(root, config, seed, device, data).model
         batches = zip(images.split(128), labels.split(128), strict=True)
         scores.append(torch.cat([per_sample_sharpness(model, x, y) for x, y in batches]))
-    generator = torch.Generator().manual_seed(config.split_seed)
+    # Random sets differ between ensembles, or averaging over ensembles would not average over them.
+    generator = torch.Generator().manual_seed(stream(config.split_seed, *config.seeds))
     sets = sharpness_aware_sets(torch.stack(scores).cpu(), config.top_fraction, config.rule, generator)
-    save_tensors(path, {"scores": torch.stack(scores), "sets": sets})
+    save_tensors(path, {"scores": torch.stack(scores), "sets": sets}, {"run": config.run_id})
+
+
+def _load_sets(path: Path, config: RunConfig) -> Tensor:
+    """Sharpness-aware sets ``(members, samples)`` of this run."""
+    tensors, metadata = load_tensors(path)
+    if metadata.get("run") != config.run_id or "sets" not in tensors:
+        raise StoreError(f"{path} is not of run {config.run_id}; delete it and run again")
+    return tensors["sets"]
 
 
 def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device) -> None:
@@ -155,6 +179,7 @@ def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device
     folder = _create(root, config)
     path = folder / f"member-{seed}.safetensors"
     if path.exists():
+        load_tensors(path)
         return
     data = _data(config)
     aware = torch.full((len(data.train_labels),), config.method == "sam")
@@ -163,28 +188,28 @@ def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device
     else:
         member = _load_first_phase(root, config, seed, device, data)
     if config.method == "sharpbalance":
-        aware = load_tensors(folder / "sets.safetensors")[0]["sets"][config.seeds.index(seed)]
-    started = time.perf_counter()
-    train(member, config, data, config.epochs, aware)
-    save_json(folder / f"timing-{seed}.json", {"train_seconds": time.perf_counter() - started})
-    save_member(path, member)  # last: this file says that the member is done
+        aware = _load_sets(folder / "sets.safetensors", config)[config.seeds.index(seed)]
+    _train_and_save(path, member, config, data, config.epochs, aware)
 
 
 def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.device, how: MeasureConfig) -> None:
     """Test probabilities, clean and corrupted, and sharpness of one trained member."""
     folder = run_folder(root, config)
     path = folder / f"measured-{seed}.safetensors"
-    if path.exists() and load_tensors(path)[1] == _as_text(how):
+    trained_path = folder / f"member-{seed}.safetensors"
+    # A measurement belongs to the very weights it was made of, and to its settings.
+    identity = {"run": config.run_id, "member": load_tensors(trained_path)[1]["sha256"], "how": digest(asdict(how))}
+    if path.exists() and {name: load_tensors(path)[1].get(name) for name in identity} == identity:
         return
     data = _data(config)
-    model = load_member(folder / f"member-{seed}.safetensors", config, data, seed, device).model
+    model = load_member(trained_path, config, data, seed, device).model
     images = data.normalize(data.train_images[: how.sharpness_samples]).to(device)
     labels = data.train_labels[: how.sharpness_samples].to(device)
     batches = list(zip(images.split(how.sharpness_batch), labels.split(how.sharpness_batch), strict=True))
-    few = data.test_images[: how.corrupted_samples].to(device)
+    few = data.test_images[: how.corrupted_samples]
     corrupted = [
-        # The same noise for every run and member, different for every corruption and severity.
-        _probabilities(model, data, corrupt(few, name, severity, seed=10 * kind + severity))
+        # The same noise for every run, member and device, different for every corruption and severity.
+        _probabilities(model, data, corrupt(few, name, severity, seed=10 * kind + severity).to(device))
         for kind, name in enumerate(CORRUPTIONS)
         for severity in SEVERITIES
     ]
@@ -198,17 +223,23 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
             worst_case_sharpness(model, batches, how.plain_radius, adaptive=False, iterations=how.iterations)
         ),
     }
-    save_tensors(path, tensors, _as_text(how))
+    save_tensors(path, tensors, identity)
+
+
+def _training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
+    """Device, versions and seconds of a member's training; SharpBalance's and SGD's seconds include the first phase."""
+    paths = [run_folder(root, config) / f"member-{seed}.json"]
+    if config.method != "sam":
+        paths.append(_first_phase_path(root, config, seed).with_suffix(".json"))
+    records = [load_json(path) for path in paths if path.exists()]
+    seconds = sum(record["seconds"] for record in records) if len(records) == len(paths) else None
+    return {**(records[0] if records else {}), "seconds": seconds}
 
 
 def _errors(
     probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
 ) -> Bool[Tensor, "*axes samples"]:
     return probs.argmax(dim=-1) != labels
-
-
-def _as_text(how: MeasureConfig) -> dict[str, str]:
-    return {name: repr(value) for name, value in asdict(how).items()}
 
 
 @torch.inference_mode()
@@ -218,7 +249,7 @@ def _probabilities(
     """Softmax outputs in evaluation mode, on the CPU in double precision."""
     with evaluation_mode(model):
         logits = torch.cat([model(batch) for batch in data.normalize(images).split(500)])
-    return logits.double().softmax(dim=1).cpu()
+    return logits.cpu().double().softmax(dim=1)  # MPS has no double precision
 
 
 def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.device) -> dict[str, Any]:
@@ -239,8 +270,8 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
             "numpy": np.__version__,
             "safetensors": safetensors.__version__,
             "platform": f"{platform.system()} {platform.machine()}",
-            "device": str(device),
-            "train_seconds": [load_json(folder / f"timing-{seed}.json")["train_seconds"] for seed in config.seeds],
+            "measured_on": str(device),
+            "trained": [_training_record(root, config, seed) for seed in config.seeds],
         },
         "metrics": diversity(probs, data.test_labels),
         "members": {
@@ -282,7 +313,9 @@ def train_runs(
     """Train every member of every run that is not trained yet.
 
     SharpBalance starts from the SGD ensemble of the same seeds at the switch epoch, trained once for all runs that
-    share it. On the CPU each member trains on one thread, and several at once; the result does not depend on how many.
+    share it.
+    On the CPU each member trains on one thread, and several at once; the result does not depend on how many. Processes are
+    spawned: a script that calls this needs ``if __name__ == "__main__"``.
 
     Args:
         configs: the ensembles.
@@ -366,4 +399,9 @@ def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cp
 
 def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
     folder = run_folder(root, config)
-    return (folder / "result.json").exists() and load_result(folder)["measure"] == asdict(how)
+    if not ((folder / "result.json").exists() and (folder / "predictions.npz").exists()):
+        return False
+    result = load_result(folder)
+    if result.get("config") != config.to_json():
+        raise StoreError(f"{folder / 'result.json'} is another run's; delete it and run again")
+    return bool(result.get("measure") == asdict(how))

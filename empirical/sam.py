@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from empirical.errors import InputError
 
-__all__ = ["SAM", "frozen_running_statistics"]
+__all__ = ["SAM", "frozen_running_statistics", "norm_buffers"]
 
 
 class SAM(torch.optim.Optimizer):
@@ -143,8 +143,7 @@ def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    buffers = [buffer for norm in norms for buffer in norm.buffers()]
+    buffers = norm_buffers(model)
     saved = [buffer.clone() for buffer in buffers]
     try:
         yield
@@ -152,3 +151,13 @@ def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in zip(buffers, saved, strict=True):
                 buffer.copy_(value)
+
+
+def norm_buffers(model: nn.Module) -> list[Tensor]:
+    """Running means, variances and counters of every batch norm in a model.
+
+    Returns:
+        The buffers themselves, in the order of the modules.
+    """
+    norms = (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return [buffer for norm in norms for buffer in norm.buffers()]

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from empirical.errors import InputError
-from empirical.sam import SAM, frozen_running_statistics
+from empirical.sam import SAM, frozen_running_statistics, norm_buffers
 
 __all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
 
@@ -162,11 +162,11 @@ def _whole_batch(
 
 
 def _running_statistics(model: nn.Module) -> list[Tensor]:
-    return [buffer.clone() for buffer in model.buffers()]
+    return [buffer.clone() for buffer in norm_buffers(model)]
 
 
 def _set(model: nn.Module, values: list[Tensor]) -> None:
-    for buffer, value in zip(model.buffers(), values, strict=True):
+    for buffer, value in zip(norm_buffers(model), values, strict=True):
         buffer.copy_(value)
 
 

@@ -37,8 +37,8 @@ def worst_case_sharpness(
     is sought by Auto-PGD (Croce and Hein 2020) in the coordinates ``u = d / |w|``, where the ellipsoid is a ball:
     projection is exact and the ascent direction is the steepest one of the ball's own metric. (Stepping along ``|w| g``
     in d and projecting onto the ellipsoid, as public implementations do, has its fixed points at ``d ~ |w|^3 g``
-    instead of the maximum's ``d ~ |w|^2 g``.) The result is a lower bound of the maximum. The model's weights are never
-    written to.
+    instead of the maximum's ``d ~ |w|^2 g``.) The result is a lower bound of the maximum: an ascent from 0 can miss it
+    where the gradient has no component along the sharpest direction. The model's weights are never written to.
 
     Args:
         model: any module; measured in evaluation mode, which is restored.
@@ -53,7 +53,7 @@ def worst_case_sharpness(
         The mean increase, non-negative.
 
     Raises:
-        InputError: if the radius is not positive and finite, the norm unknown, or there is no batch or step.
+        InputError: if the radius is not positive and finite, the norm unknown, or there is no batch, step or weight.
         DivergenceError: if the loss is not finite at the weights or on the way.
     """
     if not (math.isfinite(radius) and radius > 0):
@@ -63,6 +63,8 @@ def worst_case_sharpness(
     if iterations < 1:
         raise InputError(f"iterations must be at least 1, got {iterations}")
     weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if not weights:
+        raise InputError("the model has no trainable parameters")
     flat = torch.cat([w.flatten() for w in weights.values()])
     scale = flat.abs() if adaptive else torch.ones_like(flat)
     sizes = [w.numel() for w in weights.values()]
@@ -107,7 +109,7 @@ def _ascend(
         improved += value > current
         current = value
         # A NaN must win, so that it is reported and not skipped.
-        better = ~(value <= best)
+        better = ~(value <= best) & ~best.isnan()
         best = torch.where(better, value, best)
         best_u, best_gradient = torch.where(better, u, best_u), torch.where(better, gradient, best_gradient)
         if iteration in checkpoints:

@@ -7,7 +7,6 @@ content, so damage is noticed when it is read and the message names the file.
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,24 @@ __all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new but nothing between."""
+    """Write a file so that a reader, or a crash, sees the old content or the new but nothing between.
+
+    Links are followed, and what is no regular file (a pipe, a device) is written to directly.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; results are for sharing.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -71,7 +75,7 @@ def load_json(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} does not exist") from None
     except KeyError:
         raise StoreError(_damage(path, "it has no checksum")) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise StoreError(_damage(path, error)) from error
     if digest(value) != checksum:
         raise StoreError(_damage(path, "its content does not match its checksum"))
@@ -82,28 +86,30 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
     """Write named tensors (moved to the CPU) and text metadata as safetensors, with a checksum of both."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = metadata or {}
-    checksum = _tensor_digest(tensors, metadata)
-    write_atomically(path, safetensors.torch.save(tensors, {**metadata, "sha256": checksum}))
+    # One key: safetensors writes several in random order, and equal content should be equal bytes.
+    text = json.dumps({**metadata, "sha256": _tensor_digest(tensors, metadata)}, sort_keys=True)
+    write_atomically(path, safetensors.torch.save(tensors, {"sharpdiv": text}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what ``save_tensors`` wrote.
 
     Returns:
-        Tensors on the CPU, and the metadata without the checksum.
+        Tensors on the CPU, and the metadata with the checksum under ``sha256``.
 
     Raises:
         StoreError: if the file is missing, damaged, or does not match its checksum.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = json.loads((file.metadata() or {}).get("sharpdiv", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise StoreError(_damage(path, error)) from error
-    if metadata.pop("sha256", None) != _tensor_digest(tensors, metadata):
+    stated = {name: text for name, text in metadata.items() if name != "sha256"}
+    if metadata.get("sha256") != _tensor_digest(tensors, stated):
         raise StoreError(_damage(path, "its content does not match its checksum"))
     return tensors, metadata
 

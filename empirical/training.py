@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from empirical.config import RunConfig
@@ -16,7 +16,7 @@ from empirical.sam import SAM
 from empirical.sharpbalance import sam_samples, sharpbalance_step
 from empirical.store import load_tensors, save_tensors
 
-__all__ = ["Member", "load_member", "new_member", "save_member", "train"]
+__all__ = ["Member", "load_member", "new_member", "save_member", "stream", "train"]
 
 
 @dataclass
@@ -44,7 +44,7 @@ def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.devi
         Epoch 0; the initialisation depends on the seed alone.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_stream(seed, 0))
+        torch.manual_seed(stream(seed, 0))
         channels = data.train_images.shape[1]
         model = ResNet(config.width, config.blocks, config.stages, channels, data.classes)
     model.to(device)
@@ -82,9 +82,9 @@ def train(member: Member, config: RunConfig, data: ImageData, until: int, aware:
         for group in member.optimizer.param_groups:
             group["lr"] = config.learning_rate_at(member.epoch)
         # The order depends on seed and epoch only: a resumed member sees what an undisturbed one would.
-        generator = torch.Generator().manual_seed(_stream(member.seed, 1, member.epoch))
+        generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
         total = torch.zeros((), device=device)
-        for batch in torch.randperm(len(labels), generator=generator).split(config.batch_size):
+        for batch in _batches(torch.randperm(len(labels), generator=generator), config.batch_size):
             index = batch.to(device)
             loss = sharpbalance_step(member.model, member.optimizer, images[index], labels[index], aware[batch])
             total += loss * len(batch)
@@ -102,18 +102,36 @@ def train(member: Member, config: RunConfig, data: ImageData, until: int, aware:
         )
 
 
-def save_member(path: Path, member: Member) -> None:
+def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
+    """Consecutive batches; a last one of a single sample, which batch norm cannot use, joins the one before."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def save_member(path: Path, member: Member, run: str) -> None:
     """Write weights, buffers and momentum; with the epoch they determine all further training."""
     tensors = {f"model.{name}": value for name, value in member.model.state_dict().items()}
     for name, parameter in member.model.named_parameters():
         if "momentum_buffer" in member.optimizer.state[parameter]:
             tensors[f"momentum.{name}"] = member.optimizer.state[parameter]["momentum_buffer"]
     metadata = {"epoch": member.epoch, "sam_samples": member.sam_samples, "loss": member.loss, "seed": member.seed}
-    save_tensors(path, tensors, {name: repr(value) for name, value in metadata.items()})
+    save_tensors(path, tensors, {"run": run, **{name: repr(value) for name, value in metadata.items()}})
 
 
-def load_member(path: Path, config: RunConfig, data: ImageData, seed: int, device: torch.device) -> Member:
+def load_member(
+    path: Path, config: RunConfig, data: ImageData, seed: int, device: torch.device, run: str | None = None
+) -> Member:
     """Read what ``save_member`` wrote.
+
+    Args:
+        path: of the file.
+        config: that the member trains on with.
+        data: its data.
+        seed: its seed.
+        device: where to put it.
+        run: id of the run whose member it is, if not that of ``config``.
 
     Returns:
         A member that trains on as if it had never stopped.
@@ -122,8 +140,10 @@ def load_member(path: Path, config: RunConfig, data: ImageData, seed: int, devic
         StoreError: if the file is damaged or is another network's or seed's.
     """
     tensors, metadata = load_tensors(path)
-    if metadata.get("seed") != repr(seed):
-        raise StoreError(f"{path} is of seed {metadata.get('seed')}, expected {seed}")
+    expected = {"run": run or config.run_id, "seed": repr(seed)}
+    for name, value in expected.items():
+        if metadata.get(name) != value:
+            raise StoreError(f"{path} is of {name} {metadata.get(name)}, expected {value}; delete it and run again")
     member = new_member(config, data, seed, device)
     try:
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
@@ -139,6 +159,6 @@ def load_member(path: Path, config: RunConfig, data: ImageData, seed: int, devic
     return member
 
 
-def _stream(*key: int) -> int:
-    """Seed of an independent random stream for each key (seed, purpose, epoch)."""
+def stream(*key: int) -> int:
+    """Seed of an independent random stream for each key, such as (seed, purpose, epoch)."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint32)[0])

@@ -1,15 +1,17 @@
 """Where and how many at once: the choice of a device, and independent pieces of work spread over processes."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 
 import torch
 
-from empirical.errors import InputError
+from empirical.errors import InputError, WorkerError
 
 __all__ = ["Piece", "choose_device", "work"]
 
@@ -43,7 +45,13 @@ def work(
         device: that the pieces use.
         workers: processes; default one per usable CPU core, and 1 on any other device.
         progress: told after every piece of the units done and the units in all.
+
+    Raises:
+        InputError: if there are to be fewer than one worker.
+        WorkerError: if a process is killed from outside.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}")
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = workers if device.type == "cpu" else 1
@@ -79,14 +87,20 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
 
         try:
             yield spread
-        except BaseException:
+        except BaseException as error:
+            # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
+            for process in active_children():
+                process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise WorkerError("a worker was killed (out of memory?); run again to continue") from error
             raise
 
 
 def _start_worker() -> None:
     """Prepare a process: one thread, and an end when the parent is killed (a pool's workers would wait forever)."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
     parent = parent_process()
 
     def follow() -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from checks import Evidence
 from checks.evidence import interval
+from empirical import StoreError
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
@@ -20,10 +21,10 @@ def draw(evidence: Evidence) -> Figure:
         Two panels.
 
     Raises:
-        ValueError: if there are no measured ensembles.
+        StoreError: if there are no measured ensembles.
     """
     if not evidence.runs:
-        raise ValueError("figure tradeoff_measured shows measured ensembles, and there are none; run make reproduce")
+        raise StoreError("figure tradeoff_measured shows measured ensembles, and there are none; run make reproduce")
     figure, (left, right) = new_figure(1, 2)
     shade = [_corrupted_accuracy(run) for run in evidence.runs]
     shading: dict[str, Any] = {"vmin": min(shade), "vmax": max(shade), "cmap": "viridis"}

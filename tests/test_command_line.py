@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,9 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "one.npz", probs=probs[:1], labels=labels)
     np.savez(folder / "range.npz", probs=probs, labels=labels + 1)
     np.savez(folder / "objects.npz", probs=np.array([None]), labels=labels)
+    with zipfile.ZipFile(folder / "garbage.npz", "w") as archive:
+        archive.writestr("probs.npy", b"garbage")
+        archive.writestr("labels.npy", b"")
     (folder / "truncated.npz").write_bytes((folder / "good.npz").read_bytes()[:300])
     return folder
 
@@ -134,6 +138,17 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("check --only theorem1-uper", "did you mean 'theorem1-upper'?"),
         ("check --only c1-digits --write", "--write"),
         ("check --results {npz}/good.npz", "damaged"),
+        ("theory sharpbalance --rho 0.1 --members 4", "--members goes with"),
+        ("theory gd --blocks 1", "at least 2 blocks"),
+        ("theory sam --rho 0.1 --radius 1e-154", "radius must lie between 1e-50 and 1e+50"),
+        ("theory sam --rho 0.1 --radius 1e160", "radius"),
+        ("theory sam --rho 0.1 --learning-rate 1e-310", "learning rate"),
+        ("theory sam --rho 0.1 --steps 1000000", "at most 1000000"),
+        ("theory sam --rho 30 --steps 40", "overflows"),
+        ("check --results {npz}/none.json", "does not exist"),
+        ("figures --results {npz}/none.json", "does not exist"),
+        ("metrics {npz}/garbage.npz", "not an array"),
+        ("train --method sam --rho 0.1 --workers 0", "workers"),
         ("figures --only tradeoff", "did you mean 'theory_tradeoff'?"),
         ("theroy sam", "did you mean 'theory'?"),
         ("metrics {npz}/none.npz", "does not exist"),

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 __all__ = ["ConvergenceError", "DomainError", "require_finite", "require_integer"]
 
 
@@ -14,23 +16,32 @@ class ConvergenceError(RuntimeError):
     """An iterative solver stopped before its tolerance was met."""
 
 
-def require_integer(name: str, value: int, minimum: int) -> None:
-    """Accept an integer of at least ``minimum``.
+_LARGEST_INTEGER = 2**53  # every integer up to this one is a double
+_LARGEST, _SMALLEST = 1e50, 1e-50  # ratios of two such numbers can be squared twice
+
+
+def require_integer(name: str, value: int | float, minimum: int, maximum: int = _LARGEST_INTEGER) -> None:
+    """Accept an integer between ``minimum`` and ``maximum``.
 
     Raises:
-        DomainError: if ``value`` is smaller.
+        DomainError: if ``value`` is no integer or outside.
     """
-    if value < minimum:
+    # Annotated wider than what is accepted: this is where a float is found out.
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
         raise DomainError(f"{name} must be an integer of at least {minimum}, got {value}")
+    if value > maximum:
+        raise DomainError(f"{name} must be at most {maximum}, got {value}")
 
 
 def require_finite(name: str, values: float | Iterable[float], *, positive: bool = False) -> None:
-    """Accept finite numbers that are non-negative (or positive).
+    """Accept finite numbers that are non-negative (or positive), within 50 orders of magnitude of 1.
 
     Raises:
-        DomainError: if any is NaN, infinite or of the wrong sign.
+        DomainError: if any is NaN, infinite, of the wrong sign, or so large or small that its powers leave the doubles.
     """
     sign = "positive" if positive else "non-negative"
     for value in values if isinstance(values, Iterable) else (values,):
         if not math.isfinite(value) or value < 0 or (positive and value == 0):
             raise DomainError(f"{name} must be finite and {sign}, got {value}")
+        if value > _LARGEST or (positive and value < _SMALLEST):
+            raise DomainError(f"{name} must lie between {_SMALLEST:g} and {_LARGEST:g}, got {value}")

@@ -113,7 +113,7 @@ def sharpbalance_tradeoff(
     rho = rho_values(rho)
     check_blocks(blocks, setting.n)
     if blocks < 2:
-        raise DomainError(f"SharpBalance needs at least 2 blocks, got {blocks}; one block is SAM on all the data")
+        raise DomainError(f"at least 2 blocks are needed, got {blocks}; one block is all the data")
     moments = block_moments(setting, rho, blocks)
     per_dimension = setting.omega**2 / setting.d
     q0, m0 = moments.q0, moments.m0

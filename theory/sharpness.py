@@ -16,6 +16,8 @@ from theory.errors import ConvergenceError, DomainError, require_finite
 
 __all__ = ["dual_sharpness", "trust_region_maximum"]
 
+_LARGEST_GAP = 1e140  # its square, times the square of an eigenvalue, is still a double
+
 
 def trust_region_maximum(
     eigenvalues: Float[np.ndarray, "*#batch d"], gradient: Float[np.ndarray, "*#batch d"], radius: float
@@ -35,7 +37,7 @@ def trust_region_maximum(
         The maximum for each batch entry.
 
     Raises:
-        DomainError: if an input is not finite, an eigenvalue negative or the radius not positive.
+        DomainError: if an input is not finite, an eigenvalue negative, the radius not positive, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
     """
     require_finite("radius", radius, positive=True)
@@ -56,6 +58,8 @@ def trust_region_maximum(
         return _divide(squares[index], gap[..., None] + below[index]).sum(axis=-1)
 
     lower, upper = np.sqrt(top) / radius, np.sqrt(squares.sum(axis=-1)) / radius
+    if np.any(upper > _LARGEST_GAP):
+        raise DomainError(f"the gradient is too large for the radius: |g| / radius is {upper.max():.3g}")
     gap = _secular_root(secular, lower, upper, radius)
     value = ((largest + gap) * radius**2 + resolvent(gap, np.arange(gap.size))) / 2
     return np.asarray(value.reshape(batch))
@@ -82,17 +86,22 @@ def dual_sharpness(
         kappa for each rho.
 
     Raises:
-        DomainError: if the radius is not positive or ``|g|^2`` not finite and non-negative.
+        DomainError: if the radius is not positive, ``|g|^2`` not finite and non-negative, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
     """
     require_finite("radius", radius, positive=True)
-    require_finite("squared gradient", squared_gradient.tolist())
+    if not np.all(np.isfinite(squared_gradient) & (squared_gradient >= 0)):
+        raise DomainError(f"squared gradient must be finite and non-negative, got {squared_gradient}")
 
     def secular(gap: np.ndarray, index: np.ndarray) -> np.ndarray:
         step = 1e-20 * gap
         return np.asarray(-resolvent(gap + 1j * step, index).imag / step)
 
     upper = np.sqrt(squared_gradient) / radius
+    if np.any(upper > _LARGEST_GAP):
+        raise DomainError(
+            f"sharpness overflows: |g| / radius is {upper.max():.3g}; lower rho, steps or the learning rate"
+        )
     # A continuous density vanishes at its edge, so no gradient sits on the top eigenvector; this close to the edge
     # the dual's value no longer changes.
     lower = 1e-13 * upper

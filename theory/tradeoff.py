@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from theory.errors import DomainError
+
 __all__ = ["Tradeoff", "improvement_rate"]
 
 
@@ -33,6 +35,13 @@ class Tradeoff:
     """whether every direction but the null space contracts"""
     critical_rho: float | None
     """rho at which contraction is lost (None if even rho = 0 does not contract)"""
+
+    def __post_init__(self) -> None:
+        for name in ("diversity", "sharpness", "sharpness_upper", "member_error", "ensemble_error"):
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise DomainError(
+                    f"{name} overflows; lower rho, steps, the learning rate or the initialisation's variance"
+                )
 
 
 def improvement_rate(

@@ -57,6 +57,34 @@ def test_claims_are_complete() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("exact-sharpness", "checks.theorems.sam_tradeoff"),
+        ("theorem2-q-exact", "checks.theorems.q_exact"),
+        ("theorem2-q-bound", "checks.theorems.q_exact"),
+        ("tradeoff-contracting", "checks.theorems.sam_tradeoff"),
+        ("eir-falls-in-theory", "checks.theorems.sam_tradeoff"),
+        ("phi-quadrature", "checks.theorems.phi"),
+    ],
+)
+def test_nan_confirms_nothing(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pkgutil
+
+    original = pkgutil.resolve_name(target)
+
+    def nan(*args: Any, **kwargs: Any) -> Any:
+        right = original(*args, **kwargs)
+        if isinstance(right, np.ndarray):
+            return np.full_like(right, np.nan)
+        for field in ("sharpness", "eir", "diversity"):
+            object.__setattr__(right, field, np.full_like(getattr(right, field), np.nan))
+        return right
+
+    monkeypatch.setattr(target, nan)
+    assert BY_ID[name].check(Evidence()).verdict in {Verdict.FAILS, Verdict.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize(
     ("name", "target", "change"),
     [
         ("theorem1-diversity", "checks.theorems.simulate", "diversity"),

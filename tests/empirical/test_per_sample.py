@@ -79,7 +79,20 @@ def test_unsupported_layers_are_named(model: nn.Module) -> None:
         per_sample_sharpness(model, *batch(0))
 
 
-def test_shared_layers_are_refused() -> None:
-    layer = nn.Linear(5, 5)
+def test_shared_layers_and_parameters_are_refused() -> None:
+    layer, other = nn.Linear(5, 5), nn.Linear(5, 5)
     with pytest.raises(InputError, match="twice"):
         per_sample_sharpness(nn.Sequential(layer, nn.ReLU(), layer), *batch(0))
+    other.weight = layer.weight
+    with pytest.raises(InputError, match="shares a parameter"):
+        per_sample_sharpness(nn.Sequential(layer, nn.ReLU(), other), *batch(0))
+    with pytest.raises(InputError, match="no trainable"):
+        per_sample_sharpness(layer.requires_grad_(False), *batch(0))
+
+
+def test_activations_in_place_change_nothing() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)).double()
+    inputs, targets = batch(4)
+    expected = sharpness_per_sample(model, inputs.double(), targets)
+    assert per_sample_sharpness(model, inputs.double(), targets).numpy() == pytest.approx(expected.numpy(), rel=1e-9)

@@ -1,6 +1,8 @@
 """Runs: identity, resumption to the same bits, and the one loop behind three methods."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from empirical.store import load_json, load_tensors
 from tests.laws import Mutation, law
 
 CPU = torch.device("cpu")
+PROJECT = Path(__file__).parents[2]
 TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, stages=2, epochs=4, batch_size=10, switch_epoch=2)
 TINY_BALANCE = replace(TINY, method="sharpbalance", rho=0.1)
 QUICK = MeasureConfig(iterations=2, corrupted_samples=20)
@@ -62,7 +65,7 @@ def final_state(epochs: tuple[int, ...], folder: Path) -> dict[str, torch.Tensor
     member = training.new_member(config, data, 1, CPU)
     for until in epochs:
         training.train(member, config, data, until, aware)
-        training.save_member(folder / "member.safetensors", member)
+        training.save_member(folder / "member.safetensors", member, config.run_id)
         member = training.load_member(folder / "member.safetensors", config, data, 1, CPU)
     return member.model.state_dict()
 
@@ -84,7 +87,7 @@ def without_momentum(function: Any) -> Any:
     Mutation("momentum lost", "empirical.training.load_tensors", without_momentum),
     Mutation(
         "order by the clock",
-        "empirical.training._stream",
+        "empirical.training.stream",
         lambda f: lambda *key: f(key[0], 1, len(list(FOLDER.iterdir()))),
     ),
     examples=6,
@@ -114,7 +117,7 @@ def test_methods_differ_only_in_the_samples_they_mark() -> None:
     member, by_hand = (training.new_member(config, data, 1, CPU) for _ in range(2))
     training.train(member, config, data, 1, torch.ones(40, dtype=torch.bool))
     images = data.normalize(data.train_images)
-    order = torch.randperm(40, generator=torch.Generator().manual_seed(training._stream(1, 1, 0)))
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(training.stream(1, 1, 0)))
     from empirical import frozen_running_statistics
 
     for index in order.split(10):
@@ -135,7 +138,8 @@ def everything(root: Path, config: RunConfig) -> dict[str, Any]:
     """What a run ends with, without wall times."""
     folder = run_folder(root, config)
     result = load_json(folder / "result.json")
-    result["provenance"].pop("train_seconds")
+    for record in result["provenance"]["trained"]:
+        assert record.pop("seconds") > 0
     weights = {seed: load_tensors(folder / f"member-{seed}.safetensors") for seed in config.seeds}
     return {"result": result, "weights": {s: {n: t.tolist() for n, t in w[0].items()} for s, w in weights.items()}}
 
@@ -156,7 +160,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "lost",
     [
         ["member-1.safetensors"],
-        ["member-2.safetensors", "timing-2.json", "result.json", "measured-2.safetensors"],
+        ["member-2.safetensors", "member-2.json", "result.json", "measured-2.safetensors"],
         ["sets.safetensors", "member-1.safetensors", "member-2.safetensors"],
         ["result.json", "predictions.npz", "measured-1.safetensors"],
     ],
@@ -235,7 +239,24 @@ def test_a_member_of_another_seed_or_size_is_refused(finished: Path) -> None:
     with pytest.raises(StoreError, match="seed"):
         training.load_member(path, TINY, data, 2, CPU)
     with pytest.raises(StoreError, match="expected network"):
+        training.load_member(path, replace(TINY, width=3), data, 1, CPU, run=TINY.run_id)
+    with pytest.raises(StoreError, match="is of run"):
         training.load_member(path, replace(TINY, width=3), data, 1, CPU)
+
+
+@pytest.mark.parametrize("name", ["member-1.safetensors", "sets.safetensors", "result.json"])
+def test_files_of_another_run_are_refused(finished: Path, tmp_path: Path, name: str) -> None:
+    root, other = tmp_path / "runs", replace(TINY_BALANCE, rho=0.3)
+    shutil.copytree(finished, root)
+    reproduce(root, TINY, other)
+    folder = run_folder(root, other)
+    shutil.copy(run_folder(root, TINY_BALANCE) / name, folder / name)
+    if name != "result.json":
+        (folder / "result.json").unlink()
+    if name == "sets.safetensors":
+        (folder / "member-1.safetensors").unlink()
+    with pytest.raises(StoreError, match=f"{name} is"):
+        reproduce(root, TINY, other)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +271,7 @@ def test_a_member_of_another_seed_or_size_is_refused(finished: Path) -> None:
         {"switch_epoch": 4},
         {"epochs": 0},
         {"learning_rate": 0.0},
+        {"batch_size": 1},
         {"top_fraction": 1.0},
         {"width": 0},
     ],
@@ -262,6 +284,8 @@ def test_bad_configurations_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_configuration_with_unknown_fields_is_refused() -> None:
     with pytest.raises(InputError, match="configuration"):
         RunConfig.from_json({**TINY.to_json(), "colour": 1})
+    with pytest.raises(InputError, match="lacks rho"):
+        RunConfig.from_json({k: v for k, v in TINY.to_json().items() if k != "rho"})
     assert all(field.name in TINY.to_json() for field in fields(TINY))
 
 
@@ -284,3 +308,30 @@ def test_the_digits() -> None:
     assert not torch.equal(digits(200, split_seed=1).train_labels, data.train_labels)
     with pytest.raises(InputError, match="train samples"):
         digits(1797)
+
+
+def test_a_last_sample_alone_joins_the_batch_before() -> None:
+    data = digits(41)
+    config = replace(TINY, train_samples=41, stages=4)  # 16x16 images end as 2x2, then 1x1 maps
+    member = training.new_member(replace(config, stages=5), data, 1, CPU)
+    training.train(member, config, data, 1, torch.zeros(41, dtype=torch.bool))
+    assert member.epoch == 1
+    with pytest.raises(InputError, match="workers"):
+        train_runs([TINY], FOLDER, workers=0)
+
+
+def test_untyped_callers_get_typed_errors_and_one_identity() -> None:
+    """In a process without shape checks, as users run it."""
+    code = """
+from empirical import InputError, RunConfig
+assert RunConfig("sgd", 0).run_id == RunConfig("sgd").run_id
+assert RunConfig("sgd").switch_epoch == 30
+for wrong in ({"method": "SAM", "rho": 0.1}, {"method": "sgd", "rule": "bogus"}, {"method": "sgd", "data": "imagenet"}):
+    try:
+        RunConfig(**wrong)
+    except InputError as error:
+        assert "must be one of" in str(error)
+    else:
+        raise AssertionError(wrong)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from checks import Evidence, load_evidence
+from empirical import StoreError
 from figures import FIGURES, render
 from figures.style import style
 
@@ -31,5 +32,5 @@ def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_measured_figures_need_results() -> None:
-    with pytest.raises(ValueError, match="make reproduce"):
+    with pytest.raises(StoreError, match="make reproduce"):
         FIGURES["tradeoff_measured"](Evidence())
