@@ -4,7 +4,7 @@ from collections import Counter
 
 from checks.claim import Claim, Finding, Verdict
 
-__all__ = ["render"]
+__all__ = ["render", "section"]
 
 _HEADER = """# What holds of the SharpBalance paper
 
@@ -30,11 +30,16 @@ def render(findings: list[tuple[Claim, Finding]]) -> str:
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
     rows = [f"| [{c.id}](#{c.id}) | {c.subject} | {c.title} | **{f.verdict}** |" for c, f in findings]
     table = ["| claim | whose | what | verdict |", "| --- | --- | --- | --- |", *rows]
-    sections = [_section(claim, finding) for claim, finding in findings]
+    sections = [section(claim, finding) for claim, finding in findings]
     return "\n".join([_HEADER, f"{len(findings)} claims: {summary}.", "", *table, "", *sections])
 
 
-def _section(claim: Claim, finding: Finding) -> str:
+def section(claim: Claim, finding: Finding) -> str:
+    """One claim of the report: verdict, statement, how it was checked, numbers.
+
+    Returns:
+        Markdown.
+    """
     lines = [f"## {claim.id}", "", f"**{claim.title}: {finding.verdict}.**"]
     if finding.remark:
         lines[-1] += f" {finding.remark}"

@@ -1,6 +1,12 @@
 """Shape checks on, one thread, and hypothesis without hidden state: a failing test fails again."""
 
-from jaxtyping import install_import_hook
+import os
+
+# One thread for each test process; two processes with two each fight for two cores. Before NumPy is imported.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402
 
 # Before any of our modules is imported: every annotated shape and type of the rooms is checked at run time.
 _HOOK = install_import_hook(["theory", "empirical", "checks"], "beartype.beartype")
