@@ -28,16 +28,16 @@ __all__ = ["CLAIMS"]
 _PAPER = Setting()  # n=3000, d=150, k=3, eta=0.01: the paper's theory figures
 _Z = 4.0
 _FOUR_ERRORS = (
-    "every |z| <= 4: with normal errors one comparison exceeds that once in 16,000 times; the allowance 4/d covers the "
+    "every |z| <= 4: with normal errors one comparison exceeds that once in 16,000 times; the allowance 3/d covers the "
     "first-order difference of finite d from the limit"
 )
 
 
 def _z_scores(estimate: Estimate, predicted: np.ndarray, d: int) -> np.ndarray:
-    """Distance of simulation from prediction in standard errors, after an allowance of 4/d for finite size."""
+    """Distance of simulation from prediction in standard errors, after an allowance of 3/d for finite size."""
     if estimate.stderr is None:
         raise ValueError("a z score needs the standard error of at least two draws")
-    distance = np.maximum(np.abs(estimate.mean - predicted) - 4 / d * np.abs(predicted), 0)
+    distance = np.maximum(np.abs(estimate.mean - predicted) - 3 / d * np.abs(predicted), 0)
     return np.asarray(distance / estimate.stderr)
 
 

@@ -49,7 +49,7 @@ class RunConfig:
     momentum: float = 0.9
     """of SGD"""
     weight_decay: float = 5e-3
-    """of SGD; the paper has 5e-4 for 78,000 steps, too little to act within the 240 of this profile"""
+    """of SGD; the paper has 5e-4 for 200 epochs of CIFAR, too little to act within the 240 steps of this profile"""
     switch_epoch: int | None = None
     """T_d: epochs of plain training before SharpBalance exchanges sharpness scores; half of the epochs unless given"""
     top_fraction: float = 0.5

@@ -37,7 +37,9 @@ def numbers(probs: torch.Tensor, labels: torch.Tensor) -> list[float]:
 
 @law(
     Mutation("vote of the first member", "empirical.metrics.vote", lambda _: lambda predicted, _m: predicted[0]),
-    Mutation("ties by order of samples", "empirical.metrics._pair_mean", lambda f: lambda m: f(m) + m[0, -1]),
+    Mutation(
+        "last member counted twice with the first", "empirical.metrics._pair_mean", lambda f: lambda m: f(m) + m[0, -1]
+    ),
     **shapes,
 )
 def test_order_of_members_and_samples_does_not_matter(seed: int, members: int, samples: int, classes: int) -> None:
@@ -114,7 +116,7 @@ def test_inequalities(seed: int, members: int, samples: int, classes: int) -> No
 
 
 @law(
-    Mutation("majority of 3 members as mean", "empirical.metrics.vote", lambda _: lambda p, m: m.argmax(dim=1)),
+    Mutation("vote by mean probability", "empirical.metrics.vote", lambda _: lambda p, m: m.argmax(dim=1)),
 )
 def test_numbers_worked_by_hand() -> None:
     """Two classes, three members, two samples.

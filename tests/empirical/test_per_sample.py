@@ -17,7 +17,9 @@ seeds = st.integers(0, 1000)
     Mutation(
         "biases forgotten", "empirical.per_sample._trainable", lambda f: lambda p: f(p) * (p is None or p.ndim > 1)
     ),
-    Mutation("norm of the batch norm's scale only", "empirical.per_sample._trainable", lambda f: lambda p: 0.5 * f(p)),
+    Mutation(
+        "half of every norm of a bias or batch norm", "empirical.per_sample._trainable", lambda f: lambda p: 0.5 * f(p)
+    ),
     examples=10,
     seed=seeds,
     kind=st.sampled_from(["mlp", "resnet"]),
