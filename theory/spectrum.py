@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 
 from theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "SpectralFunction", "Spectrum"]
+__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "SpectralFunction", "Spectrum", "require_gap"]
 
 SpectralFunction = Callable[[np.ndarray], np.ndarray]
 """A function of eigenvalues: nodes ``(nodes,)`` to values ``(..., nodes)``."""
@@ -45,7 +45,12 @@ class Spectrum(Protocol):
         """Integral of ``function(x) / (largest + gap - x)``; ``gap`` broadcasts against the leading axes."""
 
 
-def _check(gap: np.ndarray) -> None:
+def require_gap(gap: np.ndarray) -> None:
+    """Accept points above the support.
+
+    Raises:
+        DomainError: if a gap is not positive.
+    """
     if not np.all(gap.real > 0):
         raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
 
@@ -137,7 +142,7 @@ class MarchenkoPastur:
         Raises:
             DomainError: if a gap is not positive.
         """
-        _check(gap)
+        require_gap(gap)
         nodes, weights = _gauss(self.ratio, self.degree // 2 + 1)
         edge = function(np.array([self.largest]))
         smooth = (function(nodes) - edge) / (gap[..., None] + (self.largest - nodes))
@@ -240,5 +245,5 @@ class EmpiricalSpectrum:
         Raises:
             DomainError: if a gap is not positive.
         """
-        _check(gap)
+        require_gap(gap)
         return np.asarray((function(self._nodes) / (gap[..., None] + (self.largest - self._nodes))) @ self._weights)
