@@ -5,32 +5,45 @@ and errors are integrals of powers of the filter.
 """
 
 from theory.errors import ConvergenceError, DomainError
-from theory.filters import critical_rho, is_stable, phi, sam_filter
+from theory.filters import Training, critical_rho, is_stable, phi, sam_filter
+from theory.generalised import GeneralisedMarchenkoPastur
+from theory.laws import data_law
+from theory.normalised import gradient_floor, normalised_training
 from theory.sam import sam_tradeoff
 from theory.setting import Setting
 from theory.sharpbalance import sharpbalance_tradeoff
 from theory.sharpness import dual_sharpness, trust_region_maximum
 from theory.simulation import Estimate, Simulation, simulate
-from theory.spectrum import EmpiricalSpectrum, MarchenkoPastur, Spectrum
+from theory.spectrum import DataLaw, EmpiricalSpectrum, MarchenkoPastur, Spectrum
 from theory.tradeoff import Tradeoff
+from theory.wishart import FiniteWishart, joint_moment, wishart_moment
 
 __all__ = [
     "ConvergenceError",
+    "DataLaw",
     "DomainError",
     "EmpiricalSpectrum",
     "Estimate",
+    "FiniteWishart",
+    "GeneralisedMarchenkoPastur",
     "MarchenkoPastur",
     "Setting",
     "Simulation",
     "Spectrum",
     "Tradeoff",
+    "Training",
     "critical_rho",
+    "data_law",
     "dual_sharpness",
+    "gradient_floor",
     "is_stable",
+    "joint_moment",
+    "normalised_training",
     "phi",
     "sam_filter",
     "sam_tradeoff",
     "sharpbalance_tradeoff",
     "simulate",
     "trust_region_maximum",
+    "wishart_moment",
 ]

@@ -1,21 +1,25 @@
-"""Optimizers on a quadratic are polynomial filters of W, and phi integrates their powers.
+"""Optimizers on a quadratic are polynomial filters of W, and every prediction integrates their powers.
 
 One step of full-batch un-normalised SAM, ``w+ = w - eta grad f(w + rho grad f(w))``, on ``f(w) = |A(w - w*)|^2 / 2`` is
 ``w+ - w* = q(W)(w - w*)`` with ``q(x) = 1 - eta x (1 + rho x)``; gradient descent is rho = 0.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 
 from theory.errors import DomainError, require_finite, require_integer
-from theory.spectrum import Spectrum
+from theory.spectrum import SpectralFunction, Spectrum
 
-__all__ = ["critical_rho", "is_stable", "phi", "sam_filter"]
+__all__ = ["Training", "critical_rho", "integral", "is_stable", "phi", "sam_filter"]
 
 
 def sam_filter(
-    x: Float[np.ndarray, " nodes"], learning_rate: float, rho: Float[np.ndarray, "..."]
-) -> Float[np.ndarray, "... nodes"]:
+    x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"],
+    learning_rate: float,
+    rho: Float[np.ndarray, "..."],
+) -> Float[np.ndarray, "... nodes"] | Complex[np.ndarray, "... nodes"]:
     """One-step residual filter ``q(x) = 1 - eta x (1 + rho x)`` of un-normalised SAM; gradient descent at rho = 0.
 
     Args:
@@ -27,6 +31,74 @@ def sam_filter(
         ``q`` of shape ``(*rho.shape, nodes)``.
     """
     return np.asarray(1 - learning_rate * x * (1 + rho[..., None] * x))
+
+
+@dataclass(frozen=True)
+class Training:
+    """Some full-batch steps of SAM: they leave ``w_k - w* = a(W)(w_0 - w*)`` with ``a(x) = prod_t (1 - eta x (1 + rho_t x))``.
+
+    Un-normalised SAM has one radius for all steps, so that ``a = q^k``; normalised SAM divides its radius by the gradient's
+    norm, which changes from step to step.
+    """
+
+    learning_rate: float
+    """eta"""
+    radii: Float[np.ndarray, "distinct rho"]
+    """rho_t in the order of steps, or one row if all are equal"""
+    repeats: int
+    """how often each row is used"""
+
+    @property
+    def degree(self) -> int:
+        """Degree of a."""
+        return 2 * len(self.radii) * self.repeats
+
+    def residual(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """The residual filter a.
+
+        Returns:
+            One row for each rho.
+        """
+        return np.asarray(sam_filter(x, self.learning_rate, self.radii).prod(axis=0) ** self.repeats)
+
+    def noise(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``(1 - a)^2 / x``, a polynomial that is 0 at 0: what a unit of label noise leaves in the weights.
+
+        Returns:
+            One row for each rho.
+        """
+        learnt = 1 - self.residual(x)
+        return np.divide(learnt**2, x, out=np.zeros_like(learnt), where=x != 0)
+
+
+def integral(spectrum: Spectrum, function: SpectralFunction, degree: int) -> Float[np.ndarray, "..."]:
+    """Integral of a polynomial, checked for degree and overflow.
+
+    Args:
+        spectrum: the measure.
+        function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+        degree: of the polynomial.
+
+    Returns:
+        Shape ``(...,)``.
+
+    Raises:
+        DomainError: if the spectrum does not integrate this degree exactly, or the value overflows.
+    """
+    if degree > spectrum.exact_degree:
+        raise DomainError(
+            f"a polynomial of degree {degree} is to be integrated, the spectrum is exact up to {spectrum.exact_degree:g}; "
+            "construct it with a higher degree, or lower steps"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = spectrum.integrate(function)
+    if not np.all(np.isfinite(value)):
+        raise DomainError("the iteration overflows: SAM diverges; lower rho, steps or the learning rate")
+    return value
 
 
 def phi(
@@ -55,18 +127,7 @@ def phi(
     require_finite("learning rate", learning_rate)
     rho = np.asarray(rho, dtype=float)
     require_finite("rho", rho.ravel().tolist())
-    if 2 * i + j > spectrum.exact_degree:
-        raise DomainError(
-            f"phi({i}, {j}) integrates a polynomial of degree {2 * i + j}, the spectrum is exact up to "
-            f"{spectrum.exact_degree}; construct it with a higher degree"
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = spectrum.integrate(lambda x: sam_filter(x, learning_rate, rho) ** i * x**j)
-    if not np.all(np.isfinite(value)):
-        raise DomainError(
-            f"phi({i}, {j}) overflows: SAM diverges at learning rate {learning_rate}; lower rho, steps or the rate"
-        )
-    return value
+    return integral(spectrum, lambda x: sam_filter(x, learning_rate, rho) ** i * x**j, 2 * i + j)
 
 
 def critical_rho(spectrum: Spectrum, learning_rate: float) -> float | None:

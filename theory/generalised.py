@@ -13,7 +13,7 @@ from jaxtyping import Complex, Float
 from scipy.optimize import brentq
 
 from theory.errors import ConvergenceError, DomainError, require_finite, require_integer
-from theory.spectrum import SpectralFunction, require_gap
+from theory.spectrum import Resolvent, SpectralFunction, tangent_resolvent
 
 __all__ = ["GeneralisedMarchenkoPastur"]
 
@@ -30,8 +30,10 @@ class GeneralisedMarchenkoPastur:
         ratio: n/d, positive.
         covariance: ``(d,)`` eigenvalues of Sigma, finite and non-negative, not all zero; their distribution is what matters.
         weights: ``(d,)`` non-negative, the measure to integrate: ``tr S f(W)`` for S with eigenvalues ``weights`` in Sigma's
-            eigenbasis. Default 1/d each, the normalised trace; with squared coordinates of a vector v it is ``v'f(W)v``.
+            eigenbasis. Default ``shares``, the normalised trace; with squared coordinates of a vector v it is ``v'f(W)v``.
         degree: polynomials up to this degree are integrated exactly, at most 20,000; the default also serves resolvents.
+        shares: ``(d,)`` positive, the fraction of all dimensions that each eigenvalue stands for, so that Sigma may be a
+            quadrature of its law. Default 1/d each.
 
     Raises:
         DomainError: if an argument is outside its domain.
@@ -44,6 +46,7 @@ class GeneralisedMarchenkoPastur:
         covariance: Float[np.ndarray, " d"],
         weights: Float[np.ndarray, " d"] | None = None,
         degree: int = 255,
+        shares: Float[np.ndarray, " d"] | None = None,
     ) -> None:
         require_finite("ratio n/d", ratio, positive=True)
         require_integer("degree of the law", degree, 0, 20_000)
@@ -52,8 +55,15 @@ class GeneralisedMarchenkoPastur:
         require_finite("covariance eigenvalues", covariance.tolist())
         if not np.any(covariance > 0):
             raise DomainError("covariance eigenvalues must not all be zero: there are no data")
+        if shares is None:
+            shares = np.full(covariance.size, 1 / covariance.size)
+        if shares.shape != covariance.shape or abs(shares.sum() - 1) > 1e-9:
+            raise DomainError(
+                f"shares must have the covariance's shape {covariance.shape} and sum to 1, got {shares.shape} and {shares.sum():g}"
+            )
+        require_finite("shares", shares.tolist(), positive=True)
         if weights is None:
-            weights = np.full(covariance.size, 1 / covariance.size)
+            weights = shares
         if weights.shape != covariance.shape:
             raise DomainError(f"weights must have the covariance's shape {covariance.shape}, got {weights.shape}")
         require_finite("weights", weights.tolist())
@@ -61,9 +71,10 @@ class GeneralisedMarchenkoPastur:
         self.covariance = covariance
         self.weights = weights
         self.degree = degree
+        self.shares = shares
         # Equal eigenvalues act as one: an isotropic covariance costs one term, whatever d is.
-        self._values, self._group, counts = np.unique(covariance, return_inverse=True, return_counts=True)
-        self._shares = counts / covariance.size
+        self._values, self._group = np.unique(covariance, return_inverse=True)
+        self._shares = np.bincount(self._group, shares)
         self._grouped = np.bincount(self._group, weights)
 
     def weighted(self, weights: Float[np.ndarray, " d"]) -> "GeneralisedMarchenkoPastur":
@@ -75,7 +86,7 @@ class GeneralisedMarchenkoPastur:
         Returns:
             A spectrum.
         """
-        other = GeneralisedMarchenkoPastur(self.ratio, self.covariance, weights, self.degree)
+        other = GeneralisedMarchenkoPastur(self.ratio, self.covariance, weights, self.degree, self.shares)
         other.__dict__["_edges"], other.__dict__["_contour"] = self._edges, self._contour
         return other
 
@@ -85,12 +96,12 @@ class GeneralisedMarchenkoPastur:
         Returns:
             A spectrum.
         """
-        return GeneralisedMarchenkoPastur(self.ratio / count, self.covariance, self.weights, self.degree)
+        return GeneralisedMarchenkoPastur(self.ratio / count, self.covariance, self.weights, self.degree, self.shares)
 
     @cached_property
     def at_test(self) -> "GeneralisedMarchenkoPastur":
         """The measure ``tau(Sigma f(W))`` that errors at an independent test point N(0, Sigma/d) integrate."""
-        return self.weighted(self.covariance / self.covariance.size)
+        return self.weighted(self.covariance * self.shares)
 
     @property
     def largest(self) -> float:
@@ -140,6 +151,19 @@ class GeneralisedMarchenkoPastur:
         """
         return np.asarray(self.equivalent(function) ** 2 @ self.weights)
 
+    def quadratic(self, function: SpectralFunction, energy: Float[np.ndarray, " d"]) -> Float[np.ndarray, "..."]:
+        """``v'f(W) Sigma f(W) v`` for v with squared coordinates ``energy`` in Sigma's eigenbasis.
+
+        Args:
+            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            energy: squared coordinates of v.
+
+        Returns:
+            Values of shape ``(...,)``.
+        """
+        mean = self.equivalent(function) ** 2 @ (energy * self.covariance)
+        return np.asarray(mean + self.fluctuation(function, energy, self.covariance))
+
     def fluctuation(
         self, function: SpectralFunction, energy: Float[np.ndarray, " d"], sandwich: Float[np.ndarray, " d"]
     ) -> Float[np.ndarray, "..."]:
@@ -162,10 +186,10 @@ class GeneralisedMarchenkoPastur:
         angles, t = np.append(angles, -angles), np.append(t, t.conj())
         jacobian = np.append(jacobian, jacobian.conj())
         inverse = 1 / (t[:, None] - self._values)
-        size, s = np.bincount(self._group, minlength=self._values.size), self._values
+        s = self._values
         jacobian = jacobian / (self.ratio + inverse @ (self._shares * s))
         e = (inverse * (self._shares * s**2)) @ inverse.T / self.ratio
-        e_b = (inverse * (self._shares * s * np.bincount(self._group, sandwich) / size)) @ inverse.T / self.ratio
+        e_b = (inverse * (s * np.bincount(self._group, self.shares * sandwich))) @ inverse.T / self.ratio
         kernel = (inverse * (s * np.bincount(self._group, energy))) @ inverse.T * e_b / (1 - e)
         phase = self._growth[:, None] * np.exp(1j * np.arange(nodes.size)[:, None] * angles) * jacobian / angles.size
         measure = transform @ (phase @ kernel @ phase.T).real @ transform.T
@@ -201,26 +225,17 @@ class GeneralisedMarchenkoPastur:
         t = edge + y
         return np.asarray(t / z * (self._grouped / (t[..., None] - self._values)).sum(axis=-1))
 
-    def cauchy(
-        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
-    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
-        """Integral of ``function(x) / (largest + gap - x)``; the value at the edge is split off, see ``MarchenkoPastur``.
+    def resolvent(self, function: SpectralFunction) -> Resolvent:
+        """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``, smooth up to the upper edge.
-            gap: distance above the upper edge, real part positive; broadcasts against ``(...,)``.
+            function: a polynomial; maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``.
 
         Returns:
-            Integrals of shape ``(...,)``.
-
-        Raises:
-            DomainError: if a gap is not positive.
+            R, whose gaps broadcast against ``(...,)``.
         """
-        require_gap(gap)
         nodes, weights = self._rule
-        edge = function(np.array([self.largest]))
-        smooth = (function(nodes) - edge) / (gap[..., None] + (self.largest - nodes))
-        return np.asarray(smooth @ weights + edge[..., 0] * self.stieltjes(gap))
+        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes)
 
     # ------------------------------------------------------------------------------------------------ edges and contour
 

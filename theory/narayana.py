@@ -11,7 +11,7 @@ from math import comb
 
 from theory.errors import DomainError, require_integer
 
-__all__ = ["alternating_phi", "exact_phi", "moment", "narayana"]
+__all__ = ["alternating_phi", "exact_phi", "filter_polynomial", "moment", "narayana"]
 
 
 def narayana(m: int, level: int) -> int:
@@ -52,13 +52,34 @@ def _terms(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fracti
     ]
 
 
+def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) -> list[Fraction]:
+    """Coefficients of ``(1 - eta x - eta rho x^2)^i x^j``, lowest power first.
+
+    Returns:
+        ``2 i + j + 1`` rational numbers.
+    """
+    coefficients = [Fraction(0)] * j + [Fraction(1)]
+    for _ in range(i):
+        coefficients = [
+            c - learning_rate * (before + rho * second)
+            for c, before, second in zip(
+                [*coefficients, Fraction(0), Fraction(0)],
+                [Fraction(0), *coefficients, Fraction(0)],
+                [Fraction(0), Fraction(0), *coefficients],
+                strict=True,
+            )
+        ]
+    return coefficients
+
+
 def exact_phi(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fraction) -> Fraction:
     """``phi(i, j)`` of the Marchenko-Pastur law in exact rational arithmetic.
 
     Returns:
         A rational number.
     """
-    return sum(_terms(i, j, ratio, learning_rate, rho), start=Fraction(0))
+    polynomial = filter_polynomial(i, j, learning_rate, rho)
+    return sum((c * moment(m, ratio) for m, c in enumerate(polynomial) if c), start=Fraction(0))
 
 
 def alternating_phi(i: int, j: int, ratio: float, learning_rate: float, rho: float) -> float:

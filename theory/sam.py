@@ -1,20 +1,27 @@
-"""Theorem 1: diversity and sharpness of an ensemble trained by SAM on the same data.
+"""Theorem 1: diversity, sharpness and errors of an ensemble trained by SAM on the same data.
 
-With ``q_j = phi(2k, j)`` and ``omega = |w*|``: ``D = sigma^2 q_0``, and the mean member ends at ``w* - M^k w*``, where
-the gradient is ``-W M^k w*`` with expected squared norm ``omega^2 q_2``.
+A member ends at ``w_k - w* = a(W)(w_0 - w*) + (1 - a(W)) W^{-1} A'noise``, a its residual filter. Everything is an integral of a
+against the law of W: new data are a new law, a new optimizer is a new filter.
 """
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from theory.errors import DomainError
-from theory.filters import critical_rho, is_stable, phi, sam_filter
+from theory import bounds
+from theory.errors import DomainError, require_finite, require_integer
+from theory.filters import Training, critical_rho, integral, is_stable
+from theory.generalised import GeneralisedMarchenkoPastur
+from theory.laws import data_law
+from theory.normalised import OUTSIDE, is_valid, normalised_critical_rho, normalised_training
 from theory.setting import Setting, rho_values
 from theory.sharpness import dual_sharpness
-from theory.spectrum import MarchenkoPastur, Spectrum
-from theory.tradeoff import Tradeoff, improvement_rate
+from theory.spectrum import Spectrum
+from theory.tradeoff import BOUNDS, NO_BOUND, NO_LIMIT, SHARPNESS, Tradeoff, improvement_rate, where_valid
+from theory.wishart import FiniteWishart
 
-__all__ = ["sam_tradeoff", "sharpness_limit", "sharpness_lower_published", "sharpness_upper_published"]
+__all__ = ["check_law", "sam_tradeoff", "squared_bias"]
 
 
 def sam_tradeoff(
@@ -22,110 +29,157 @@ def sam_tradeoff(
     rho: float | tuple[float, ...] | Float[np.ndarray, " rho"],
     *,
     members: int = 3,
-    spectrum: Spectrum | None = None,
+    law: Spectrum | None = None,
+    teacher: Float[np.ndarray, " d"] | None = None,
+    normalised: bool = False,
 ) -> Tradeoff:
-    """Theorem 1 over a range of rho, with the exact limit of the sharpness beside the published bounds.
+    """Theorem 1 over a range of rho: exact limits beside the published bounds, or exact values at finite (n, d).
 
-    ``member = (sigma^2 + omega^2/d) q_0`` and ``ensemble = (sigma^2/m + omega^2/d) q_0`` for independent
-    initialisations: without label noise the improvement rate does not depend on rho, eta or k.
+    With ``T2 = tau(Sigma a^2)``, ``beta = w*'a Sigma a w* / d`` and ``psi = tau(Sigma (1-a)^2 / W)``: ``D = sigma^2 T2``, ``member =
+    sigma^2 T2 + beta + s_e^2 psi``, ``ensemble = sigma^2 T2 / m + beta + s_e^2 psi``. For a teacher of uniform direction ``beta = T2
+    omega^2/d``, so without label noise the improvement rate does not depend on rho, eta or k.
 
     Args:
-        setting: the problem; ``n`` enters through the ratio only.
+        setting: the problem.
         rho: SAM radii; 0 is gradient descent.
-        members: m, at least 2.
-        spectrum: of W; the Marchenko-Pastur law of the setting's ratio unless given.
+        members: m, at least 2, with independent initialisations.
+        law: of W, see ``data_law``: Marchenko-Pastur at the setting's ratio unless given. ``FiniteWishart`` gives exact diversity,
+            errors and bounds at its (n, d) and no sharpness.
+        teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, for a ``GeneralisedMarchenkoPastur`` law; a teacher of
+            uniform direction unless given.
+        normalised: the ascent step has length rho, instead of rho times the gradient's norm (in the limit only).
 
     Returns:
         Arrays over rho.
 
     Raises:
-        DomainError: if rho is negative or not finite, there are fewer than two members, or the iteration overflows.
+        DomainError: if rho is negative or not finite, there are fewer than two members, the law does not fit, or the
+            iteration overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
     """
     rho = rho_values(rho)
-    if members < 2:
-        raise DomainError(f"an ensemble needs at least 2 members, got {members}")
-    if spectrum is None:
-        spectrum = MarchenkoPastur(setting.ratio, degree=max(1023, 4 * 2 * setting.steps + 4))
-    q0 = phi(2 * setting.steps, 0, spectrum, setting.learning_rate, rho)
-    bias = setting.omega**2 / setting.d * q0
-    diversity = setting.init_variance * q0
-    member, ensemble = diversity + bias, diversity / members + bias
-    return Tradeoff(
-        rho=rho,
-        diversity=diversity,
-        sharpness=sharpness_limit(setting, rho, spectrum),
-        sharpness_lower=sharpness_lower_published(setting, rho, spectrum),
-        sharpness_upper=sharpness_upper_published(setting, rho, spectrum),
-        member_error=member,
-        ensemble_error=ensemble,
-        eir=improvement_rate(member, ensemble),
-        stable=is_stable(spectrum, setting.learning_rate, rho),
-        critical_rho=critical_rho(spectrum, setting.learning_rate),
-    )
+    require_integer("members of an ensemble", members, 2)
+    data = data_law(setting) if law is None else law
+    check_law(setting, data, teacher, normalised=normalised)
+    if not normalised:
+        training = Training(setting.learning_rate, rho[None], setting.steps)
+        limit = data if np.isfinite(data.largest) else data_law(setting)
+        return Tradeoff(
+            rho,
+            **_errors(setting, training, data, teacher, members),
+            **_sharpness(setting, training, data, teacher, members),
+            **_bounds(setting, training, data, limit),
+            stable=is_stable(limit, setting.learning_rate, rho),
+            critical_rho=critical_rho(limit, setting.learning_rate),
+        )
+
+    def predict(some: np.ndarray) -> Tradeoff:
+        training = normalised_training(setting, some, data)
+        return Tradeoff(
+            some,
+            **_errors(setting, training, data, teacher, members),
+            **_sharpness(setting, training, data, teacher, members),
+            stable=np.ones(some.size, dtype=bool),
+            critical_rho=normalised_critical_rho(setting, data),
+            reasons=dict.fromkeys(BOUNDS, NO_BOUND),
+        )
+
+    return where_valid(rho, is_valid(normalised_training(setting, rho, data)), predict, OUTSIDE)
 
 
-def sharpness_limit(setting: Setting, rho: Float[np.ndarray, " rho"], spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
-    """Exact limit of kappa at the mean member, n and d growing at fixed ratio, omega and radius.
+def check_law(
+    setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalised: bool
+) -> None:
+    """Accept a law that fits the setting, the teacher and the optimizer.
 
-    ``kappa = min_{mu >= x_+} mu rho_0^2/2 + (omega^2/2) int x^2 q^{2k} / (mu - x)``.
-
-    Args:
-        setting: the problem.
-        rho: SAM radii.
-        spectrum: of W.
-
-    Returns:
-        kappa for each rho.
+    Raises:
+        DomainError: if a finite law is at another (n, d) or used for normalised SAM, or a teacher does not fit a covariance.
     """
+    if teacher is not None:
+        require_finite("squared coordinates of the teacher", teacher.tolist())
+        if not isinstance(law, GeneralisedMarchenkoPastur) or teacher.shape != law.covariance.shape:
+            raise DomainError("a teacher's coordinates need a covariance with as many eigenvalues")
+        if not teacher.any():
+            raise DomainError("the teacher's coordinates must not all be zero")
+    if isinstance(law, FiniteWishart):
+        if (law.n, law.d) != (setting.n, setting.d):
+            raise DomainError(f"the law is at (n, d) = ({law.n}, {law.d}), the setting at ({setting.n}, {setting.d})")
+        if normalised:
+            raise DomainError("normalised SAM is solved in the limit only; leave out the finite law")
 
-    def squared_gradient(x: np.ndarray, index: np.ndarray) -> np.ndarray:
-        return setting.omega**2 * x**2 * sam_filter(x, setting.learning_rate, rho[index]) ** (2 * setting.steps)
 
-    def resolvent(gap: np.ndarray, index: np.ndarray) -> np.ndarray:
-        return spectrum.cauchy(lambda x: squared_gradient(x, index), gap)
-
-    total = setting.omega**2 * phi(2 * setting.steps, 2, spectrum, setting.learning_rate, rho)
-    return dual_sharpness(resolvent, spectrum.largest, total, setting.radius)
-
-
-def sharpness_upper_published(
-    setting: Setting, rho: Float[np.ndarray, " rho"], spectrum: Spectrum
+def squared_bias(
+    law: Spectrum, training: Training, teacher: Float[np.ndarray, " d"] | None
 ) -> Float[np.ndarray, " rho"]:
-    """Published upper bound ``rho_0^2/2 x_+ + rho_0 omega sqrt(q_2)``. It is asymptotic: finite d can exceed it.
-
-    Args:
-        setting: the problem.
-        rho: SAM radii.
-        spectrum: of W.
+    """``w*'a(W) Sigma a(W) w*`` for a teacher of norm ``sqrt(d)``: what is not learnt of it, per dimension 1.
 
     Returns:
-        The bound for each rho.
+        One value for each rho.
     """
-    q2 = phi(2 * setting.steps, 2, spectrum, setting.learning_rate, rho)
-    return np.asarray(setting.radius**2 / 2 * spectrum.largest + setting.radius * setting.omega * np.sqrt(q2))
+    if teacher is None or not isinstance(law, GeneralisedMarchenkoPastur):
+        return integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
+    return law.quadratic(training.residual, teacher / teacher.sum())
 
 
-def sharpness_lower_published(
-    setting: Setting, rho: Float[np.ndarray, " rho"], spectrum: Spectrum
-) -> Float[np.ndarray, " rho"]:
-    """Published lower bound ``rho_0^2/2 x_- + rho_0 omega sqrt(q_2) - J``.
+def _errors(
+    setting: Setting, training: Training, law: Spectrum, teacher: np.ndarray | None, members: int
+) -> dict[str, Any]:
+    second = integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
+    common = setting.omega**2 / setting.d * squared_bias(law, training, teacher)
+    common = common + setting.label_noise * integral(law.at_test, training.noise, 2 * training.degree)
+    diversity = setting.init_variance * second
+    member, ensemble = diversity + common, diversity / members + common
+    return {
+        "diversity": diversity,
+        "member_error": member,
+        "ensemble_error": ensemble,
+        "eir": improvement_rate(member, ensemble),
+    }
 
-    J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``.
-    It divides by omega where the inequality ``sqrt x >= sqrt m + (x-m)/(2 sqrt m) - (x-m)^2/(2 m^{3/2})`` multiplies,
-    so the bound fails for large omega at finite d.
 
-    Args:
-        setting: the problem.
-        rho: SAM radii.
-        spectrum: of W.
+def _sharpness(
+    setting: Setting, training: Training, law: Spectrum, teacher: np.ndarray | None, members: int
+) -> dict[str, Any]:
+    """Exact limits of kappa, ``min_{mu >= x_+} mu rho_0^2/2 + int (omega^2 x^2 + s_e^2 d x) a^2 / (mu - x) / 2``.
 
-    Returns:
-        The bound for each rho; minus infinity where omega or ``q_2`` is 0 and J has no value.
+    At the mean of m members the initialisation adds ``sigma^2 d / m`` to ``omega^2``, at a single one ``sigma^2 d``.
     """
-    k, eta = setting.steps, setting.learning_rate
-    q2 = phi(2 * k, 2, spectrum, eta, rho)
-    spread = phi(4 * k, 4, spectrum, eta, rho) - q2**2
-    denominator = 2 * setting.omega * q2**1.5
-    jensen = np.divide(setting.radius * spread, denominator, out=np.full_like(q2, np.inf), where=denominator > 0)
-    return np.asarray(setting.radius**2 / 2 * spectrum.smallest + setting.radius * setting.omega * np.sqrt(q2) - jensen)
+    if not np.isfinite(law.largest):
+        return dict.fromkeys(SHARPNESS)
+    aligned = law
+    if teacher is not None and isinstance(law, GeneralisedMarchenkoPastur):
+        aligned = law.weighted(teacher / teacher.sum())
+    degree, powers = 2 * training.degree + 2, np.array([2, 1])[:, None, None]
+    start, noise = setting.init_variance * setting.d, setting.label_noise * setting.d
+
+    def gradients(x: np.ndarray) -> np.ndarray:
+        return np.asarray(training.residual(x) ** 2 * x**powers)
+
+    along, other = aligned.resolvent(gradients), law.resolvent(gradients)
+    along_total, other_total = (integral(measure, gradients, degree) for measure in (aligned, law))
+    values = {}
+    for name, share in zip(SHARPNESS, (0.0, 1 / members, 1.0), strict=True):
+
+        def resolvent(gap: np.ndarray, own: float = share * start) -> np.ndarray:
+            (shared, _), (uniform, noisy) = along(gap), other(gap)
+            return np.asarray(setting.omega**2 * shared + own * uniform + noise * noisy)
+
+        total = setting.omega**2 * along_total[0] + share * start * other_total[0] + noise * other_total[1]
+        values[name] = dual_sharpness(resolvent, law.largest, total, setting.radius)
+    return values
+
+
+def _bounds(setting: Setting, training: Training, law: Spectrum, limit: Spectrum) -> dict[str, Any]:
+    """Published bounds and rigorous ones, as far as they apply, and why not."""
+    published = not setting.label_noise and not isinstance(law, GeneralisedMarchenkoPastur)
+    reasons = {} if published else dict.fromkeys(BOUNDS, NO_BOUND)
+    found: dict[str, Any] = {}
+    if published:
+        found["sharpness_lower"] = bounds.sam_lower_published(setting, training, limit)
+        found["sharpness_upper"] = bounds.sam_upper_published(setting, training, limit)
+    if isinstance(law, FiniteWishart):
+        reasons |= dict.fromkeys(SHARPNESS, NO_LIMIT)
+        found["sharpness_upper_rigorous"] = bounds.sam_upper_rigorous(setting, training)
+        if published:
+            found["sharpness_lower_rigorous"] = bounds.sam_lower_rigorous(setting, training)
+    return found | {"reasons": reasons}

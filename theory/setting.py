@@ -31,7 +31,9 @@ class Setting:
     radius: float = 0.01
     """rho_0, l2 radius in which sharpness is the largest increase of the loss"""
     teacher_norm: float | None = None
-    """|w*|, norm of the teacher; sqrt(init_variance * d) unless given"""
+    """|w*|, norm of the teacher, whose direction is uniform; sqrt(init_variance * d) unless given"""
+    label_noise: float = 0.0
+    """s_e^2, variance of the noise on the labels"""
 
     def __post_init__(self) -> None:
         require_integer("n", self.n, 1)
@@ -40,6 +42,7 @@ class Setting:
         require_finite("learning rate", self.learning_rate, positive=True)
         require_finite("init variance", self.init_variance)
         require_finite("radius", self.radius, positive=True)
+        require_finite("label noise", self.label_noise)
         if self.teacher_norm is not None:
             require_finite("teacher norm", self.teacher_norm)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import elementwise
 
 from theory.errors import ConvergenceError, DomainError, require_finite
 
@@ -24,9 +23,8 @@ def trust_region_maximum(
 ) -> Float[np.ndarray, "*batch"]:
     """Exact ``max_{|e| <= radius} e'We/2 + e'g`` of given matrices, in the eigenbasis of W.
 
-    The secular equation ``sum_i g_i^2 / (mu - x_i)^2 = radius^2`` is solved on the bracket ``[x_max + |g_top| / radius,
-    x_max + |g| / radius]``. In the hard case (no gradient along the top eigenvector and the rest too short) mu is
-    ``x_max`` and the top eigenvector fills the radius.
+    The secular equation is ``sum_i g_i^2 / (mu - x_i)^2 = radius^2``. In the hard case (no gradient along the top
+    eigenvector and the rest too short) mu is ``x_max`` and the top eigenvector fills the radius.
 
     Args:
         eigenvalues: of W, non-negative.
@@ -41,32 +39,26 @@ def trust_region_maximum(
         ConvergenceError: if the secular equation was not solved.
     """
     require_finite("radius", radius, positive=True)
-    eigenvalues, gradient = np.broadcast_arrays(eigenvalues, gradient)
     if not (np.all(np.isfinite(eigenvalues)) and np.all(np.isfinite(gradient)) and np.all(eigenvalues >= 0)):
         raise DomainError("eigenvalues must be finite and non-negative and the gradient finite")
-    batch = eigenvalues.shape[:-1]
-    eigenvalues = eigenvalues.reshape(-1, eigenvalues.shape[-1])
-    squares = gradient.reshape(eigenvalues.shape) ** 2
     largest = eigenvalues.max(axis=-1)
-    below = largest[:, None] - eigenvalues
+    below = largest[..., None] - eigenvalues
+    squares = gradient**2
+
+    def evaluate(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Where a gap is 0, so is the gradient along the top eigenvector, which contributes nothing.
+        distance = gap[..., None] + below
+        inverse = np.divide(1, distance, out=np.zeros_like(distance), where=distance > 0)
+        weighted = squares * inverse
+        return weighted.sum(axis=-1), np.einsum("...i,...i->...", weighted, inverse)
+
     top = np.where(below == 0, squares, 0).sum(axis=-1)
-
-    def secular(gap: np.ndarray, index: np.ndarray) -> np.ndarray:
-        return _divide(squares[index], (gap[..., None] + below[index]) ** 2).sum(axis=-1)
-
-    def resolvent(gap: np.ndarray, index: np.ndarray) -> np.ndarray:
-        return _divide(squares[index], gap[..., None] + below[index]).sum(axis=-1)
-
-    lower, upper = np.sqrt(top) / radius, np.sqrt(squares.sum(axis=-1)) / radius
-    if np.any(upper > _LARGEST_GAP):
-        raise DomainError(f"the gradient is too large for the radius: |g| / radius is {upper.max():.3g}")
-    gap = _secular_root(secular, lower, upper, radius)
-    value = ((largest + gap) * radius**2 + resolvent(gap, np.arange(gap.size))) / 2
-    return np.asarray(value.reshape(batch))
+    total = squares.sum(axis=-1) + np.zeros_like(top)
+    return _dual_minimum(evaluate, largest, below.max(axis=-1), np.sqrt(top), np.sqrt(total), radius)
 
 
 def dual_sharpness(
-    resolvent: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    resolvent: Callable[[np.ndarray], np.ndarray],
     largest: float,
     squared_gradient: Float[np.ndarray, " rho"],
     radius: float,
@@ -76,8 +68,7 @@ def dual_sharpness(
     Its derivative, which the secular equation needs, comes from a complex step and so is exact to rounding.
 
     Args:
-        resolvent: ``(gap, index)`` to values, both ``(active,)``: entry ``index`` at ``mu = largest + gap``; accepts
-            complex gaps.
+        resolvent: gaps ``(rho,)``, complex, to values ``(rho,)`` at ``mu = largest + gap``.
         largest: upper end of the spectrum of W.
         squared_gradient: ``|g|^2``, one for each rho; it bounds the bracket.
         radius: rho_0.
@@ -92,59 +83,75 @@ def dual_sharpness(
     require_finite("radius", radius, positive=True)
     if not np.all(np.isfinite(squared_gradient) & (squared_gradient >= 0)):
         raise DomainError(f"squared gradient must be finite and non-negative, got {squared_gradient}")
+    norm = np.sqrt(squared_gradient)
+    if not norm.any():
+        return np.full_like(norm, largest * radius**2 / 2)
 
-    def secular(gap: np.ndarray, index: np.ndarray) -> np.ndarray:
+    def evaluate(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step = 1e-20 * gap
-        return np.asarray(-resolvent(gap + 1j * step, index).imag / step)
+        value = resolvent(gap + 1j * step)
+        return value.real, -value.imag / step
 
-    upper = np.sqrt(squared_gradient) / radius
-    if np.any(upper > _LARGEST_GAP):
-        raise DomainError(
-            f"sharpness overflows: |g| / radius is {upper.max():.3g}; lower rho, steps or the learning rate"
-        )
-    # A continuous density vanishes at its edge, so no gradient sits on the top eigenvector; this close to the edge
-    # the dual's value no longer changes.
-    lower = 1e-13 * upper
-    flat = upper == 0
-    gap = np.zeros_like(upper)
-    index = np.flatnonzero(~flat)
-    gap[index] = _secular_root(lambda g, i: secular(g, index[i]), lower[index], upper[index], radius)
-    value = largest * np.full_like(gap, radius**2 / 2)
-    value[index] += (gap[index] * radius**2 + resolvent(gap[index], index).real) / 2
-    return value
+    # A continuous density vanishes at its edge, so no gradient sits on the top eigenvector; this close to the edge the
+    # dual's value no longer changes. An entry without gradient gets a harmless positive gap.
+    edge = 1e-13 * np.where(norm > 0, norm, norm.max())
+    return _dual_minimum(evaluate, largest, largest, edge, np.maximum(norm, edge), radius)
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Quotient with 0/0 = 0: a direction without gradient contributes nothing even where its denominator vanishes."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=numerator != 0)
-
-
-def _secular_root(
-    secular: Callable[[np.ndarray, np.ndarray], np.ndarray], lower: np.ndarray, upper: np.ndarray, radius: float
+def _dual_minimum(
+    evaluate: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    largest: np.ndarray | float,
+    width: np.ndarray | float,
+    top: np.ndarray,
+    norm: np.ndarray,
+    radius: float,
 ) -> np.ndarray:
-    """Gap at which the decreasing function ``secular(gap, index)`` equals ``radius^2``, for every index at once.
+    """Minimum of ``(largest + gap) radius^2 / 2 + R(gap) / 2`` over the gap, for every entry at once.
 
-    Solved as ``secular^(-1/2) = 1/radius``, which is concave and nearly linear in the gap. Where even the lower end is
-    too far (the hard case) the lower end is the answer.
+    The secular equation ``S = -R' = radius^2`` is solved as ``S^(-1/2) = 1/radius``, which is concave and nearly linear in the gap,
+    by secants kept in the bracket ``[max(|g_top|, |g| - width radius), |g|] / radius``. Where even the bracket's lower end is too
+    far (the hard case) it is the answer. The minimum is stationary, so a gap good to 1e-9 gives a value good to rounding.
+
+    Args:
+        evaluate: gaps to ``(R, S)``.
+        largest: upper end of the spectrum.
+        width: of the spectrum.
+        top: norm of the gradient along the top eigenvector.
+        norm: of the gradient.
+        radius: rho_0.
 
     Returns:
-        One gap for each index.
+        The minimum, of the gaps' shape.
 
     Raises:
-        ConvergenceError: if a root was not found.
+        DomainError: if ``|g| / radius`` overflows.
+        ConvergenceError: if the equation was not solved, with the residual.
     """
-    index = np.arange(lower.size)
-    # The bracket's ends are exact solutions for one-eigenvalue problems; widen them by more than their rounding.
-    lower, upper = lower * (1 - 1e-9), upper * (1 + 1e-9)
-    hard = secular(lower, index) <= radius**2
-    easy = index[~hard]
-    root = lower.copy()
-    if easy.size:
-        result = elementwise.find_root(
-            lambda gap, i: 1 / np.sqrt(secular(gap, i)) - 1 / radius, (lower[easy], upper[easy]), args=(easy,)
+    if np.any(norm / radius > _LARGEST_GAP):
+        raise DomainError(
+            f"sharpness overflows: |g| / radius is {(norm / radius).max():.3g}; lower rho, steps or the learning rate"
         )
-        if not np.all(result.success):
-            worst = np.max(np.abs(result.f_x[~result.success])) * radius
-            raise ConvergenceError(f"secular equation not solved: residual {worst:.2e} after {result.nit.max()} steps")
-        root[easy] = result.x
-    return root
+    # The bracket's ends are exact solutions of one-eigenvalue problems; widen them by more than their rounding.
+    low = np.maximum(top / radius, norm / radius - width) * (1 - 1e-9)
+    high = norm / radius * (1 + 1e-9)
+    with np.errstate(divide="ignore"):
+
+        def excess(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            value, secular = evaluate(gap)
+            return value, radius / np.sqrt(secular) - 1
+
+        value, residual = excess(low)
+        hard = residual >= 0
+        gap, before, before_residual = low, high, excess(high)[1]
+        for _ in range(100):
+            done = hard | (np.abs(residual) <= 1e-10) | (high - low <= 1e-15 * high)
+            if done.all():
+                return np.asarray(((largest + gap) * radius**2 + value) / 2)
+            with np.errstate(invalid="ignore"):
+                secant = gap - residual * (gap - before) / (residual - before_residual)
+            following = np.where((secant > low) & (secant < high), secant, (low + high) / 2)
+            before, before_residual = gap, residual
+            gap = np.where(done, gap, following)
+            value, residual = excess(gap)
+            low, high = np.where(residual < 0, gap, low), np.where(residual > 0, gap, high)
+    raise ConvergenceError(f"secular equation not solved: residual {np.abs(residual[~done]).max():.2e} after 100 steps")

@@ -1,7 +1,8 @@
 """The Monte Carlo referee: draws data, initialisations and teachers, and measures what the theorems predict.
 
 Everything that depends on rho is a filter of fixed eigenvalues, so each data draw is diagonalised once and serves every
-rho. Nothing here uses an integral against a limit law.
+rho. Nothing here uses an integral against a limit law. The data enter through ``W = A'A`` and ``A'noise`` alone, which are drawn
+from their exact laws (Bartlett 1933) instead of n rows.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from theory.errors import DomainError, require_integer
+from theory.errors import DomainError, require_finite, require_integer
 from theory.filters import sam_filter
 from theory.setting import Setting, check_blocks, rho_values
 from theory.sharpness import trust_region_maximum
@@ -37,6 +38,10 @@ class Simulation:
     """prediction variance at an independent test point"""
     sharpness: Estimate
     """exact one-draw kappa at the mean over the initialisation"""
+    sharpness_ensemble: Estimate
+    """the same at the mean weights of one finite ensemble in each data draw"""
+    sharpness_member: Estimate
+    """the same at its first member"""
     member_error: Estimate
     """mean squared error of one member, exact over test points and initialisations"""
     ensemble_error: Estimate
@@ -45,97 +50,236 @@ class Simulation:
     """ratio of means, with a jackknife standard error"""
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """Everything that is the same for all data draws."""
+
+    setting: Setting
+    rho: np.ndarray
+    blocks: int
+    members: int
+    inits: int
+    covariance: np.ndarray
+    """eigenvalues of Sigma (d,)"""
+    teacher: np.ndarray | None
+    """squared coordinates of w* in Sigma's eigenbasis (d,), None for a uniform direction"""
+    isotropic: bool
+    shared_init: bool
+    normalised: bool
+
+
 def simulate(
     setting: Setting,
     rho: float | tuple[float, ...] | Float[np.ndarray, " rho"],
     *,
     blocks: int = 1,
     members: int = 3,
+    covariance: Float[np.ndarray, " values"] | None = None,
+    teacher: Float[np.ndarray, " values"] | None = None,
+    shared_init: bool = False,
+    normalised: bool = False,
     draws: int = 10,
     inits: int = 100,
     seed: int = 0,
 ) -> Simulation:
-    """Train ensembles on drawn data by un-normalised SAM and measure them.
+    """Train ensembles on drawn data by full-batch SAM and measure them.
 
-    For each of ``draws`` data sets: A, a teacher of the setting's norm and uniform direction, and ``inits``
-    initialisations. With one block every member sees all the data; with s > 1 there is one member per row block (blocks
-    differ by at most one row if s does not divide n). Variances are unbiased over initialisations and population over
-    blocks.
+    For each of ``draws`` data sets: W, label noise, a teacher of the setting's norm, and ``inits`` initialisations. With one block
+    every member sees all the data; with s > 1 there is one member per row block (blocks differ by at most one row if s does not
+    divide n). Variances are unbiased over initialisations and population over blocks.
 
     Args:
         setting: the problem; n and d are used as they are.
         rho: SAM radii; every data draw serves all of them.
         blocks: s, 1 for Theorem 1 and at least 2 for Theorem 2.
-        members: m of the ensemble error when ``blocks`` is 1.
+        members: m of the ensemble when ``blocks`` is 1.
+        covariance: eigenvalues of Sigma, as many as divide d; all 1 unless given.
+        teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
+        shared_init: the members on blocks start at the same weights.
+        normalised: the ascent step has length rho.
         draws: data draws, at least 1.
-        inits: initialisations in each, at least 2.
+        inits: initialisations in each, at least 2 and at least the members.
         seed: of the random generator.
 
     Returns:
         Estimates over rho.
 
     Raises:
-        DomainError: if a count is too small, rho is negative or not finite, or training overflows.
+        DomainError: if a count is too small, rho is negative or not finite, a spectrum does not fit, or training overflows.
     """
-    rho = rho_values(rho)
+    problem = _Problem(
+        setting,
+        rho_values(rho),
+        blocks,
+        blocks if blocks > 1 else members,
+        inits,
+        _repeated("covariance eigenvalues", np.ones(1) if covariance is None else covariance, setting.d),
+        None if teacher is None else _repeated("teacher's squared coordinates", teacher, setting.d),
+        covariance is None,
+        shared_init,
+        normalised,
+    )
     check_blocks(blocks, setting.n)
-    for name, value, minimum in (("draws", draws, 1), ("inits", inits, 2), ("members", members, 2)):
+    for name, value, minimum in (("draws", draws, 1), ("members", members, 2), ("inits", inits, 2)):
         require_integer(name, value, minimum)
     generator = np.random.default_rng(seed)
     with np.errstate(over="ignore", invalid="ignore"):
-        drawn = [_one_draw(setting, rho, blocks, members, inits, generator) for _ in range(draws)]
-    diversity, member, ensemble, eigenvalues, gradient = (np.stack(values) for values in zip(*drawn, strict=True))
-    if not all(np.all(np.isfinite(values)) for values in (diversity, member, ensemble, gradient)):
+        drawn = [_one_draw(problem, generator) for _ in range(draws)]
+    diversity, member, ensemble, eigenvalues, gradients = (np.stack(values) for values in zip(*drawn, strict=True))
+    if not all(np.all(np.isfinite(values)) for values in (diversity, member, ensemble, gradients)):
         raise DomainError(f"SAM diverges at learning rate {setting.learning_rate}; lower rho, steps or the rate")
-    # One call solves the secular equations of all draws and all rho.
-    sharpness = trust_region_maximum(eigenvalues[:, None], gradient, setting.radius)
+    # One call solves the secular equations of all draws, places and rho.
+    sharpness = trust_region_maximum(eigenvalues[:, None, None], gradients, setting.radius)
     return Simulation(
-        rho,
+        problem.rho,
         diversity=_estimate(diversity),
-        sharpness=_estimate(sharpness),
+        sharpness=_estimate(sharpness[:, 0]),
+        sharpness_ensemble=_estimate(sharpness[:, 1]),
+        sharpness_member=_estimate(sharpness[:, 2]),
         member_error=_estimate(member),
         ensemble_error=_estimate(ensemble),
         eir=_ratio(member, ensemble),
     )
 
 
-def _one_draw(
-    setting: Setting, rho: np.ndarray, blocks: int, members: int, inits: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Diversity, member and ensemble error (rho,), eigenvalues (d,) and gradient (rho, d) of one data set."""
-    d, k = setting.d, setting.steps
-    data = generator.standard_normal((setting.n, d)) / np.sqrt(d)
+def _repeated(name: str, values: np.ndarray, d: int) -> np.ndarray:
+    if values.ndim != 1 or not values.size or d % values.size:
+        raise DomainError(f"{name}: their number must divide d = {d} to be drawn, got shape {values.shape}")
+    require_finite(name, values.tolist())
+    return np.repeat(values, d // values.size)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """One block of data."""
+
+    eigenvalues: np.ndarray
+    """of W (d,)"""
+    vectors: np.ndarray
+    """of W (d, d)"""
+    noise: np.ndarray
+    """``A'noise`` in the eigenbasis (d,)"""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The members on one block of data, in the coordinates of Sigma's eigenbasis."""
+
+    error: np.ndarray
+    """``w* - w`` at the mean over initialisations (rho, d)"""
+    starts: np.ndarray
+    """what the initialisation adds to it, for some initialisations (rho, inits, d)"""
+    within: np.ndarray
+    """prediction variance over the drawn initialisations (rho,)"""
+    expected: np.ndarray
+    """the same over all initialisations, where it is known (rho,)"""
+
+
+def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Diversity, member and ensemble error (rho,), eigenvalues (d,) and gradients (places, rho, d) of one data set."""
+    setting, d = problem.setting, problem.setting.d
+    rows = [len(part) for part in np.array_split(np.empty(setting.n), problem.blocks)]
+    grams = [_gram(generator, n, problem) for n in rows]
     teacher = generator.standard_normal(d)
+    if problem.teacher is not None:
+        teacher = np.copysign(np.sqrt(problem.teacher), teacher)
     teacher *= setting.omega / np.linalg.norm(teacher)
-    start = np.sqrt(setting.init_variance) * generator.standard_normal((inits, d))
+    start = np.sqrt(setting.init_variance) * generator.standard_normal((problem.inits, d))
 
-    within = np.zeros(rho.size)  # variance over initialisations, mean over blocks
-    trace = np.zeros(rho.size)  # tr M^{2k} / d, mean over blocks
-    errors = np.empty((blocks, rho.size, d))  # w_k - w* at the mean over initialisations, up to sign
-    for index, rows in enumerate(np.array_split(data, blocks)):
-        eigenvalues, vectors = _eigen(rows.T @ rows)
-        residual = sam_filter(eigenvalues, setting.learning_rate, rho) ** k
-        within += residual**2 @ (start @ vectors).var(axis=0, ddof=1) / (d * blocks)
-        trace += (residual**2).sum(axis=1) / (d * blocks)
-        errors[index] = (residual * (vectors.T @ teacher)) @ vectors.T
-    mean_error = errors.mean(axis=0)
-    bias = (errors**2).sum(axis=2).mean(axis=0) / d  # of one member
-    mean_bias = (mean_error**2).sum(axis=1) / d  # of the mean of all of them
-    if blocks > 1:
-        eigenvalues, vectors = _eigen(data.T @ data)
-        members = blocks
-    return (
-        within + bias - mean_bias,
-        setting.init_variance * trace + bias,
-        setting.init_variance * trace / members + mean_bias,
-        eigenvalues,
-        eigenvalues * (mean_error @ vectors),
-    )
+    blocks = [_data(gram, setting.label_noise, generator) for gram in grams]
+    train = _train_normalised if problem.normalised else _train
+    trained = [train(problem, block, teacher, start) for block in blocks]
+    full, noise = blocks[0], sum(block.vectors @ block.noise for block in blocks)
+    if problem.blocks > 1:
+        full = _data(sum(grams[1:], start=grams[0]), 0.0, generator)
+
+    error = np.mean([part.error for part in trained], axis=0)
+    bias = np.mean([_at_test(problem, part.error) for part in trained], axis=0)
+    expected = np.mean([part.expected for part in trained], axis=0)
+    ensemble = expected / problem.members + _at_test(problem, error)
+    first, mean_start = trained[0].starts[:, 0], _mean_start(problem, trained)
+    if problem.shared_init:
+        together = np.mean([part.starts for part in trained], axis=0)
+        ensemble = _at_test(problem, error) + _at_test(problem, together).mean(axis=1)
+    places = np.stack([error, error + mean_start, trained[0].error + first])
+    gradients = full.eigenvalues * (places @ full.vectors) + noise @ full.vectors
+    diversity = np.mean([part.within for part in trained], axis=0) + bias - _at_test(problem, error)
+    return diversity, expected + bias, ensemble, full.eigenvalues, gradients
 
 
-def _eigen(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_start(problem: _Problem, trained: list[_Trained]) -> np.ndarray:
+    """What the initialisation adds at the mean of one ensemble's members (rho, d)."""
+    if problem.blocks == 1:
+        return np.asarray(trained[0].starts[:, : problem.members].mean(axis=1))
+    chosen = [0 if problem.shared_init else i % problem.inits for i in range(problem.blocks)]
+    return np.mean([part.starts[:, i] for part, i in zip(trained, chosen, strict=True)], axis=0)
+
+
+def _gram(generator: np.random.Generator, n: int, problem: _Problem) -> np.ndarray:
+    """W of n rows N(0, Sigma/d), by the triangular factor of A where there are enough rows."""
+    d = problem.setting.d
+    if n >= d:
+        factor = np.tril(generator.standard_normal((d, d)), -1)
+        factor[np.diag_indices(d)] = np.sqrt(generator.chisquare(n - np.arange(d)))
+        gram = factor @ factor.T / d
+    else:
+        data = generator.standard_normal((n, d))
+        gram = data.T @ data / d
+    root = np.sqrt(problem.covariance)
+    return gram if problem.isotropic else root[:, None] * gram * root
+
+
+def _data(gram: np.ndarray, label_noise: float, generator: np.random.Generator) -> _Data:
     eigenvalues, vectors = np.linalg.eigh(gram)
-    return eigenvalues.clip(0), vectors
+    eigenvalues = eigenvalues.clip(0)
+    # A'noise given A is N(0, s_e^2 W).
+    white = generator.standard_normal(len(eigenvalues)) if label_noise else np.zeros(len(eigenvalues))
+    return _Data(eigenvalues, vectors, np.sqrt(label_noise * eigenvalues) * white)
+
+
+def _at_test(problem: _Problem, error: np.ndarray) -> np.ndarray:
+    """Mean squared error at a test point N(0, Sigma/d)."""
+    return np.asarray(error**2 @ problem.covariance / problem.setting.d)
+
+
+def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray) -> _Trained:
+    """Un-normalised SAM, a filter of the eigenvalues."""
+    setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
+    residual = sam_filter(x, setting.learning_rate, problem.rho) ** setting.steps
+    learnt = np.divide(1 - residual, x, out=np.zeros_like(residual), where=x > 0)
+    error = (residual * (vectors.T @ teacher) - learnt * block.noise) @ vectors.T
+    rotated = start @ vectors
+    if problem.isotropic:
+        within, expected = residual**2 @ rotated.var(axis=0, ddof=1), (residual**2).sum(axis=-1)
+    else:
+        metric = (vectors.T * problem.covariance) @ vectors
+        spread = metric * np.cov(rotated, rowvar=False)
+        within = np.einsum("ri,ij,rj->r", residual, spread, residual, optimize=True)
+        expected = residual**2 @ np.diag(metric)
+    kept = rotated if problem.shared_init else rotated[: problem.members]
+    starts = -(residual[:, None] * kept) @ vectors.T
+    return _Trained(error, starts, within / setting.d, setting.init_variance * expected / setting.d)
+
+
+def _train_normalised(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray) -> _Trained:
+    """Normalised SAM, step by step, for all initialisations and all rho at once."""
+    setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
+    rotated = start @ vectors
+    error = np.repeat((rotated - teacher @ vectors)[None], problem.rho.size, axis=0)
+    linear = np.ones((problem.rho.size, x.size))
+    for _ in range(setting.steps):
+        gradient = x * error - block.noise
+        norm = np.linalg.norm(gradient, axis=-1, keepdims=True)
+        if not norm.all():
+            raise DomainError("normalised SAM needs a gradient: an initialisation is already a minimum")
+        radius = problem.rho[:, None, None] / norm
+        error = error - setting.learning_rate * (gradient + radius * x * gradient)
+        linear *= sam_filter(x, setting.learning_rate, radius.mean(axis=(1, 2)))
+    # The part of the start that acts linearly has mean 0, so it is left out of the mean instead of averaged.
+    mean = (error - linear[:, None] * rotated).mean(axis=1)
+    trained, centre = error @ vectors.T, mean @ vectors.T
+    within = trained.var(axis=1, ddof=1) @ problem.covariance / setting.d
+    return _Trained(-centre, centre[:, None] - trained, within, within)
 
 
 def _estimate(values: np.ndarray) -> Estimate:

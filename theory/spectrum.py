@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 
 from theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "SpectralFunction", "Spectrum", "require_gap"]
+__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "Resolvent", "SpectralFunction", "Spectrum", "DataLaw", "tangent_resolvent"]
 
 SpectralFunction = Callable[[np.ndarray], np.ndarray]
 """A function of eigenvalues: nodes ``(nodes,)`` to values ``(..., nodes)``."""
@@ -22,7 +22,7 @@ SpectralFunction = Callable[[np.ndarray], np.ndarray]
 
 @runtime_checkable
 class Spectrum(Protocol):
-    """A probability measure on the eigenvalues of a data matrix W."""
+    """A measure on the eigenvalues of a data matrix W."""
 
     @property
     def largest(self) -> float:
@@ -36,23 +36,89 @@ class Spectrum(Protocol):
     def exact_degree(self) -> float:
         """Largest degree of a polynomial that ``integrate`` treats exactly (infinite if any)."""
 
+    @property
+    def at_test(self) -> "Spectrum":
+        """The measure ``tau(Sigma f(W))``, Sigma the covariance of a test point times d; itself where Sigma is 1."""
+
     def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
         """Integral of ``function(x)`` over the measure, shape ``(...,)``."""
 
-    def cauchy(
-        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
-    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
-        """Integral of ``function(x) / (largest + gap - x)``; ``gap`` broadcasts against the leading axes."""
+    def resolvent(self, function: SpectralFunction) -> "Resolvent":
+        """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap."""
 
 
-def require_gap(gap: np.ndarray) -> None:
-    """Accept points above the support.
+@runtime_checkable
+class DataLaw(Spectrum, Protocol):
+    """Law of W for n random samples, which also knows what a part of the samples does."""
 
-    Raises:
-        DomainError: if a gap is not positive.
+    def blocks(self, count: int) -> "DataLaw":
+        """Law of W for one of ``count`` equal row blocks."""
+
+    def mean_squared(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """``tau(Sigma (E f(W))^2)``, which the mean over independent data sets leaves of ``tau(Sigma f(W)^2)``."""
+
+
+@dataclass(frozen=True)
+class Resolvent:
+    """``R(gap) = integral of f(x) / (largest + gap - x)`` for fixed functions f, evaluated on the nodes once and for all.
+
+    Near the edge no quadrature resolves the pole. So f's tangent at the edge is split off and its part is done in closed form;
+    what is left vanishes twice where the pole sits.
     """
-    if not np.all(gap.real > 0):
-        raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
+
+    below: Float[np.ndarray, " nodes"]
+    """distance of the nodes from the upper edge"""
+    smooth: Float[np.ndarray, "... nodes"]
+    """weights times what is left of f"""
+    value: Float[np.ndarray, "..."]
+    """f at the edge (0 where nothing is split off)"""
+    slope: Float[np.ndarray, "..."]
+    """f' at the edge"""
+    mass: float
+    """of the whole measure"""
+    stieltjes: Callable[[np.ndarray], np.ndarray]
+    """integral of ``1 / (largest + gap - x)``"""
+
+    def __call__(
+        self, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """R at gaps of real part positive that broadcast against f's leading axes.
+
+        Raises:
+            DomainError: if a gap is not positive.
+        """
+        if not np.all(gap.real > 0):
+            raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
+        inverse = 1 / (gap[..., None] + self.below)
+        G = self.stieltjes(gap)
+        split = self.value * G + self.slope * (gap * G - self.mass)
+        return np.asarray(np.einsum("...n,...n->...", self.smooth, inverse) + split)
+
+
+def tangent_resolvent(
+    function: SpectralFunction,
+    nodes: Float[np.ndarray, " nodes"],
+    weights: Float[np.ndarray, " nodes"],
+    edge: float,
+    stieltjes: Callable[[np.ndarray], np.ndarray],
+) -> Resolvent:
+    """Resolvent from a quadrature rule of a law with a continuous density at its upper edge.
+
+    Args:
+        function: maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``; a polynomial.
+        nodes: of the rule.
+        weights: of the rule.
+        edge: upper end of the support.
+        stieltjes: integral of ``1 / (edge + gap - x)``, in closed form.
+
+    Returns:
+        R as a function of the gap.
+    """
+    step = 1e-20  # a complex step has no truncation error
+    at_edge = function(np.array([edge + 1j * step]))[..., 0]
+    value, slope = at_edge.real, at_edge.imag / step
+    smooth = function(nodes) - value[..., None] - slope[..., None] * (nodes - edge)
+    return Resolvent(edge - nodes, weights * smooth, value, slope, float(weights.sum()), stieltjes)
 
 
 @dataclass(frozen=True)
@@ -67,14 +133,14 @@ class MarchenkoPastur:
     Args:
         ratio: n/d, positive.
         degree: polynomials up to this degree are integrated exactly, at most 1,000,000; the default serves every integral
-            of the theorems up to k = 127 steps (they go up to degree 8k + 4).
+            of the theorems up to k = 31 steps (they go up to degree 8k + 4) and every resolvent.
 
     Raises:
         DomainError: if the ratio is not positive and finite, or the degree is negative or too large.
     """
 
     ratio: float
-    degree: int = 1023
+    degree: int = 255
 
     def __post_init__(self) -> None:
         require_finite("ratio n/d", self.ratio, positive=True)
@@ -94,6 +160,27 @@ class MarchenkoPastur:
     def exact_degree(self) -> float:
         """The degree asked for."""
         return float(self.degree)
+
+    @property
+    def at_test(self) -> "MarchenkoPastur":
+        """The law itself: test points are isotropic."""
+        return self
+
+    def blocks(self, count: int) -> "MarchenkoPastur":
+        """Law of one of ``count`` equal row blocks.
+
+        Returns:
+            The law at ``ratio / count``.
+        """
+        return MarchenkoPastur(self.ratio / count, self.degree)
+
+    def mean_squared(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """Square of the mean: ``E f(W)`` is a multiple of the identity by rotational symmetry.
+
+        Returns:
+            Values of shape ``(...,)``.
+        """
+        return np.asarray(self.integrate(function) ** 2)
 
     def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
         """Integral of ``function`` by Gauss quadrature.
@@ -124,29 +211,17 @@ class MarchenkoPastur:
         z = self.largest + gap
         return np.asarray(2 / (z + 1 - self.ratio + np.sqrt(gap + (self.largest - self.smallest)) * np.sqrt(gap)))
 
-    def cauchy(
-        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
-    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
-        """Integral of ``function(x) / (largest + gap - x)``.
-
-        Near the edge no quadrature resolves the pole, so the value of ``function`` at the edge is split off and its
-        part is done in closed form; the rest vanishes where the pole sits.
+    def resolvent(self, function: SpectralFunction) -> Resolvent:
+        """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``, smooth up to the upper edge.
-            gap: distance above the upper edge, real part positive; broadcasts against ``(...,)``.
+            function: a polynomial; maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``.
 
         Returns:
-            Integrals of shape ``(...,)``.
-
-        Raises:
-            DomainError: if a gap is not positive.
+            R, whose gaps broadcast against ``(...,)``.
         """
-        require_gap(gap)
         nodes, weights = _gauss(self.ratio, self.degree // 2 + 1)
-        edge = function(np.array([self.largest]))
-        smooth = (function(nodes) - edge) / (gap[..., None] + (self.largest - nodes))
-        return np.asarray(smooth @ weights + edge[..., 0] * self.stieltjes(gap))
+        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes)
 
 
 @lru_cache(maxsize=64)
@@ -215,6 +290,11 @@ class EmpiricalSpectrum:
         return float(positive[0]) if positive.size else 0.0
 
     @property
+    def at_test(self) -> "EmpiricalSpectrum":
+        """The measure itself: test points are taken to be isotropic unless the weights say otherwise."""
+        return self
+
+    @property
     def exact_degree(self) -> float:
         """Infinite: a finite sum is exact for every function."""
         return np.inf
@@ -230,20 +310,15 @@ class EmpiricalSpectrum:
         """
         return np.asarray(function(self._nodes) @ self._weights)
 
-    def cauchy(
-        self, function: SpectralFunction, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
-    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
-        """Weighted sum of ``function(x) / (largest + gap - x)``.
+    def resolvent(self, function: SpectralFunction) -> Resolvent:
+        """Weighted sum of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
             function: maps eigenvalues ``(d,)`` to ``(..., d)``.
-            gap: distance above the largest eigenvalue, real part positive; broadcasts against ``(...,)``.
 
         Returns:
-            Sums of shape ``(...,)``.
-
-        Raises:
-            DomainError: if a gap is not positive.
+            R, whose gaps broadcast against ``(...,)``.
         """
-        require_gap(gap)
-        return np.asarray((function(self._nodes) / (gap[..., None] + (self.largest - self._nodes))) @ self._weights)
+        weighted = function(self._nodes) * self._weights
+        nothing = np.zeros(weighted.shape[:-1])
+        return Resolvent(self.largest - self._nodes, weighted, nothing, nothing, 0.0, np.zeros_like)

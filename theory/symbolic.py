@@ -8,7 +8,7 @@ by parts. The closed forms of Theorem 2 are arguments, so that a wrong one can b
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 from math import comb
 from typing import Any
@@ -61,13 +61,13 @@ class Proof:
     title: str
     """what is stated, in words"""
     latex: str
-    """the statement, as LaTeX without dollar signs"""
+    """the statement, as LaTeX without dollar signs and what Markdown takes for itself (escaped punctuation, bars)"""
     holds: bool
     """whether every difference of two sides simplifies to 0"""
 
 
 def _equal(left: sp.Expr, right: sp.Expr) -> bool:
-    """Whether two polynomials (rational functions with a common denominator) are the same."""
+    """Whether two polynomials are the same."""
     return bool(sp.expand(left - right) == 0)
 
 
@@ -88,7 +88,7 @@ def free_moments(cumulants: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
     """
     moments = [sp.Integer(1)]
 
-    @lru_cache(maxsize=None)
+    @cache
     def coefficient(power: int, order: int) -> sp.Expr:
         """``[z^order] M(z)^power``."""
         if power == 0:
@@ -101,7 +101,7 @@ def free_moments(cumulants: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
     return tuple(moments)
 
 
-@lru_cache(maxsize=None)
+@cache
 def moment(m: int) -> sp.Expr:
     """m-th moment of the Marchenko-Pastur law: the free Poisson law of rate r and jump 1, all free cumulants r.
 
@@ -135,7 +135,8 @@ def narayana_moments(order: int = 10) -> Proof:
     return Proof(
         "narayana-moments",
         f"Marchenko-Pastur moments from free cumulants are Narayana sums, m up to {order}",
-        rf"\tau(W^m) = \sum_{{l=1}}^m N(m,l)\,r^l,\quad N(m,l) = \tfrac1m\tbinom ml\tbinom m{{l-1}},\quad m \le {order}",
+        r"\tau(W^m) = \sum_{l=1}^m N(m,l) r^l,\quad N(m,l) = \tfrac{1}{m} \tbinom{m}{l} \tbinom{m}{l-1},"
+        rf"\quad m \le {order}",
         all(_equal(moment(m), _narayana_sum(m)) for m in range(order + 1)),
     )
 
@@ -155,7 +156,8 @@ def narayana_every_order() -> Proof:
     return Proof(
         "narayana-every-order",
         "Lagrange inversion of the free cumulant relation gives the Narayana numbers for every m and l",
-        r"[z^m r^l]\,M(z) = \tfrac1{m+1}\tbinom{m+1}l\tbinom{m-1}{l-1} = \tfrac1m\tbinom ml\tbinom m{l-1} = N(m,l)",
+        r"[z^m r^l] M(z) = \tfrac{1}{m+1} \tbinom{m+1}{l} \tbinom{m-1}{l-1}"
+        r" = \tfrac{1}{m} \tbinom{m}{l} \tbinom{m}{l-1} = N(m,l)",
         bool(sp.combsimp(lagrange / narayana_number) == 1),
     )
 
@@ -170,7 +172,7 @@ def _integral(polynomial: sp.Poly) -> sp.Expr:
     return sp.expand(sum(c * moment(power) for (power,), c in polynomial.terms()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def phi_polynomial(i: int, j: int) -> sp.Expr:
     """``phi(i, j)``, the integral of ``q(x)^i x^j`` against the Marchenko-Pastur law.
 
@@ -189,7 +191,7 @@ def phi_polynomial(i: int, j: int) -> sp.Expr:
     return _integral(_filter(i) * sp.Poly(_x**j, _x))
 
 
-@lru_cache(maxsize=None)
+@cache
 def psi_polynomial(steps: int) -> sp.Expr:
     """``psi``, the integral of ``(1 - q(x)^k)^2 / x``: what label noise of unit variance adds to the error.
 
@@ -227,8 +229,8 @@ def phi_alternating_sum(powers: tuple[tuple[int, int], ...] = ((1, 0), (2, 1), (
     return Proof(
         "phi-alternating-sum",
         "phi is the published alternating sum over Narayana numbers",
-        r"\varphi(i,j) = \int q^i x^j\,d\mu = \sum_{a+b \le i} \tfrac{i!}{a!\,b!\,(i-a-b)!}\,(-\eta)^{a+b} \rho^b"
-        rf" \sum_l N(a+2b+j,\,l)\,r^l,\quad (i,j) \in \{{{pairs}\}}",
+        r"\varphi(i,j) = \int q^i x^j d\mu = \sum_{a+b \le i} \tfrac{i!}{a! b! (i-a-b)!} (-\eta)^{a+b} \rho^b"
+        rf" \sum_l N(a+2b+j, l) r^l,\quad (i,j) \in \lbrace {pairs} \rbrace",
         all(_equal(phi_polynomial(i, j), alternating(i, j)) for i, j in powers),
     )
 
@@ -254,7 +256,7 @@ class Letter:
 _A, _W = (1, 0), (0, 1)  # powers (filters, data) of the letters A and W
 
 
-@lru_cache(maxsize=None)
+@cache
 def block_moment(filters: int, data: int) -> sp.Expr:
     """``tau(A^filters W^data)`` of one block, the same for every block.
 
@@ -290,7 +292,7 @@ def _merged(word: tuple[Letter, ...]) -> tuple[Letter, ...]:
     return tuple(merged)
 
 
-@lru_cache(maxsize=None)
+@cache
 def trace(word: tuple[Letter, ...]) -> sp.Expr:
     """Trace of a product of letters whose blocks are free and identically distributed.
 
@@ -350,8 +352,10 @@ def blocks_add_up(order: int = 5) -> Proof:
     return Proof(
         "free-blocks-add",
         f"s free blocks of ratio r1 add up to the Marchenko-Pastur law of ratio s r1, moments up to {order}",
-        rf"\tau\bigl((W_1 + \dots + W_s)^m\bigr) = \sum_l N(m,l)\,(s\,r_1)^l,\quad m \le {order}",
-        all(_equal(_falling(_sum_over_blocks((_W,) * m)), _narayana_sum(m).subs(r, s * r1)) for m in range(1, order + 1)),
+        rf"\tau\bigl((W_1 + \dots + W_s)^m\bigr) = \sum_l N(m,l) (s r_1)^l,\quad m \le {order}",
+        all(
+            _equal(_falling(_sum_over_blocks((_W,) * m)), _narayana_sum(m).subs(r, s * r1)) for m in range(1, order + 1)
+        ),
     )
 
 
@@ -371,14 +375,13 @@ def free_expansion(q_exact: ClosedForm) -> Proof:
         The proof that it is the expansion; the statement shows the expansion derived here.
     """
     levels = _sum_over_blocks((_A, _W, _W, _A))
-    derived = r" + ".join(
-        rf"s^{{\underline{{{k}}}}}\Bigl({sp.latex(levels[k])}\Bigr)" for k in sorted(levels)
-    )
+    derived = r" + ".join(rf"s^{{\underline{{{k}}}}}\Bigl({sp.latex(levels[k])}\Bigr)" for k in sorted(levels))
     return Proof(
         "q-free-expansion",
         "The exact Q of Theorem 2 follows from freeness of the blocks",
         r"\tau\bigl(\lvert W \textstyle\sum_i A_i \rvert^2\bigr) = "
-        rf"{derived},\quad s^{{\underline{{k}}}} = s(s-1)\cdots(s-k+1),\ m_j = \varphi(k,j),\ q_j = \varphi(2k,j)",
+        rf"{derived},\quad s^{{\underline{{k}}}} = s(s-1)\cdots(s-k+1),\quad m_j = \varphi(k,j),"
+        r"\quad q_j = \varphi(2k,j)",
         _equal(_falling(levels), _closed(q_exact)),
     )
 
@@ -411,8 +414,7 @@ def bracket_is_a_square() -> Proof:
         "The brackets in the gap of Theorem 2's bound are a covariance and a mean square",
         r"m_1 - m_0 r_1 = \tau\bigl((A - m_0)(W_1 - r_1)\bigr),\quad"
         r" r_1^2 q_0 - 2 r_1 m_0 m_1 + m_0^2 r_1 (1 + r_1) = \tau\bigl((r_1 A - m_0 W_1)^2\bigr) \ge 0",
-        _equal(covariance, m1 - m0 * r1)
-        and _equal(square, r1**2 * q0 - 2 * r1 * m0 * m1 + m0**2 * r1 * (1 + r1)),
+        _equal(covariance, m1 - m0 * r1) and _equal(square, r1**2 * q0 - 2 * r1 * m0 * m1 + m0**2 * r1 * (1 + r1)),
     )
 
 
@@ -431,8 +433,8 @@ def difference_identity(q_paper: ClosedForm, q_exact: ClosedForm) -> Proof:
     return Proof(
         "q-difference",
         "The published Q exceeds the exact one by two squares",
-        r"Q_{\mathrm{paper}} - Q_{\mathrm{exact}} = s(s-1)\,(m_1 - m_0 r_1)^2"
-        r" + \tfrac12 s(s-1)(s-2)\,\tau\bigl((r_1 A - m_0 W_1)^2\bigr)",
+        r"Q_{\mathrm{paper}} - Q_{\mathrm{exact}} = s(s-1) (m_1 - m_0 r_1)^2"
+        r" + \tfrac{1}{2} s(s-1)(s-2) \tau\bigl((r_1 A - m_0 W_1)^2\bigr)",
         _equal(_closed(q_paper) - _closed(q_exact), gap),
     )
 
@@ -462,8 +464,8 @@ def eir_without_noise(steps: int = 3) -> Proof:
     return Proof(
         "eir-without-noise",
         f"Without label noise SAM's improvement rate does not depend on rho (k = {steps})",
-        r"\mathrm{EIR} = \bigl(1 - \tfrac1m\bigr) \frac{\sigma^2}{\sigma^2 + \omega^2/d},\quad"
-        rf" \partial_\rho \mathrm{{EIR}} = 0 \ne \partial_\rho\,\mathrm{{member}},\quad k = {steps}",
+        r"\mathrm{EIR} = \bigl(1 - \tfrac{1}{m}\bigr) \frac{\sigma^2}{\sigma^2 + \omega^2/d},\quad"
+        rf" \partial_\rho \mathrm{{EIR}} = 0 \ne \partial_\rho \mathrm{{member}},\quad k = {steps}",
         bool(sp.cancel(eir - closed) == 0 and sp.diff(eir, rho) == 0 and sp.diff(member, rho) != 0),
     )
 
@@ -471,6 +473,7 @@ def eir_without_noise(steps: int = 3) -> Proof:
 def eir_with_noise(steps: int = 3) -> Proof:
     """With label noise SAM's improvement rate falls with rho at small eta.
 
+    The noise has variance ``s_e^2`` and adds ``s_e^2 psi`` to the error of every member and of the ensemble.
     ``d EIR / d rho`` is ``(gain' member - gain member') / member^2`` with ``gain = member - ensemble``. To order ``eta^2``
     the numerator needs the errors to order ``eta^2`` only, and the denominator is taken at ``eta = 0``.
 
@@ -478,7 +481,8 @@ def eir_with_noise(steps: int = 3) -> Proof:
         steps: k.
 
     Returns:
-        The proof for this k: the coefficients of 1 and eta vanish, that of ``eta^2`` is the closed form and negative.
+        The proof for this k: the coefficients of 1 and eta vanish, that of ``eta^2`` is the closed form and negative
+        for two members or more.
     """
     member, ensemble = (_to_second_order(error) for error in _errors(steps, noise))
     gain = member - ensemble
@@ -489,9 +493,9 @@ def eir_with_noise(steps: int = 3) -> Proof:
     return Proof(
         "eir-with-noise",
         f"With label noise SAM's improvement rate falls with rho at small eta (k = {steps})",
-        r"\partial_\rho \mathrm{EIR} = -\bigl(1 - \tfrac1m\bigr)"
-        r" \frac{2 k^2 \sigma^2 s_e^2\,[\tau(W^2) + \rho\,\tau(W^3)]}{(\sigma^2 + \omega^2/d)^2}\,\eta^2 + O(\eta^3)"
-        rf" < 0,\quad k = {steps}",
+        r"\partial_\rho \mathrm{EIR} = -\bigl(1 - \tfrac{1}{m}\bigr)"
+        r" \frac{2 k^2 \sigma^2 s_e^2 [\tau(W^2) + \rho \tau(W^3)]}{(\sigma^2 + \omega^2/d)^2} \eta^2 + O(\eta^3)"
+        rf",\quad m \ge 2,\quad k = {steps}",
         bool(
             slope.coeff(eta, 0) == slope.coeff(eta, 1) == 0
             and sp.cancel(leading + (1 - 1 / members) * drop) == 0
@@ -509,7 +513,7 @@ def _to_second_order(expression: sp.Expr) -> sp.Expr:
 # Finite n and d
 
 
-@lru_cache(maxsize=None)
+@cache
 def joint_moment(powers: tuple[int, ...]) -> sp.Expr:
     """``E prod_l tr W^(p_l)`` for ``W = A'A``, A of shape (n, d) with independent normal entries of variance 1/d.
 
@@ -530,9 +534,9 @@ def joint_moment(powers: tuple[int, ...]) -> sp.Expr:
     """
     if any(power < 0 for power in powers):
         raise DomainError(f"powers of W must be non-negative, got {powers}")
-    m, *rest = sorted(powers, reverse=True) or (0,)
-    if m == 0:
+    if not any(powers):
         return d ** len(powers)
+    m, *rest = sorted(powers, reverse=True)
     others = tuple(rest)
     total = (n + m - 1) * joint_moment((m - 1, *others))
     total += sum(joint_moment((j, m - 1 - j, *others)) for j in range(1, m))
@@ -565,9 +569,9 @@ def finite_size(order: int = 5) -> Proof:
     return Proof(
         "finite-size",
         f"Leading finite-size correction of the moments of W, m up to {order}",
-        r"\mathbb{E}\,\tfrac1d \mathrm{tr}\,W^m = \sum_l N(m,l)\,r^l + \frac1d \Bigl[\frac{x_+^m + x_-^m}4"
-        r" - \frac1{2\pi} \int_{x_-}^{x_+} \frac{x^m\,dx}{\sqrt{(x_+ - x)(x - x_-)}}\Bigr] + O(d^{-2}),\quad"
-        rf" x_\pm = (1 \pm \sqrt r)^2,\ m \le {order}",
+        r"\mathbb{E} \tfrac{1}{d} \operatorname{tr} W^m = \sum_l N(m,l) r^l + \frac{1}{d} \Bigl[\frac{x_+^m + x_-^m}{4}"
+        r" - \frac{1}{2\pi} \int_{x_-}^{x_+} \frac{x^m dx}{\sqrt{(x_+ - x)(x - x_-)}}\Bigr] + O(d^{-2}),\quad"
+        rf" x_\pm = (1 \pm \sqrt{{r}})^2,\quad m \le {order}",
         all(holds(m) for m in range(1, order + 1)),
     )
 

@@ -1,30 +1,36 @@
 """Prediction of one ensemble over a range of rho: what both theorems return."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from theory.errors import DomainError
 
-__all__ = ["Tradeoff", "improvement_rate"]
+__all__ = ["BOUNDS", "NO_BOUND", "NO_LIMIT", "SHARPNESS", "Tradeoff", "improvement_rate", "where_valid"]
+
+SHARPNESS = ("sharpness", "sharpness_ensemble", "sharpness_member")
+"""Where kappa is measured: at the mean over the ensemble's randomness, at the mean of its members, at one member."""
+BOUNDS = ("sharpness_lower", "sharpness_upper")
+"""The published bounds."""
+NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous bounds hold"
+NO_BOUND = "published for un-normalised SAM on isotropic data without label noise only"
 
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``."""
+    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``, None what has no formula.
+
+    Raises:
+        DomainError: if a value overflows.
+    """
 
     rho: Float[np.ndarray, " rho"]
     """SAM radii"""
     diversity: Float[np.ndarray, " rho"]
-    """variance of the prediction at an independent test point (entries of variance 1/d) over the ensemble's
-    randomness"""
-    sharpness: Float[np.ndarray, " rho"]
-    """exact limit of kappa at the mean over the ensemble's randomness"""
-    sharpness_lower: Float[np.ndarray, " rho"] | None
-    """published lower bound (None for SharpBalance, which has none)"""
-    sharpness_upper: Float[np.ndarray, " rho"]
-    """published upper bound"""
+    """variance of the prediction at an independent test point over the ensemble's randomness"""
     member_error: Float[np.ndarray, " rho"]
     """mean squared error of one member at an independent test point"""
     ensemble_error: Float[np.ndarray, " rho"]
@@ -32,16 +38,62 @@ class Tradeoff:
     eir: Float[np.ndarray, " rho"]
     """ensemble improvement rate, (member error - ensemble error) / member error; NaN where the member error is 0"""
     stable: Bool[np.ndarray, " rho"]
-    """whether every direction but the null space contracts"""
+    """whether every direction but the null space contracts in every step"""
     critical_rho: float | None
     """rho at which contraction is lost (None if even rho = 0 does not contract)"""
+    sharpness: Float[np.ndarray, " rho"] | None = None
+    """exact limit of kappa at the mean over the ensemble's randomness"""
+    sharpness_ensemble: Float[np.ndarray, " rho"] | None = None
+    """the same at the mean weights of the ensemble's members"""
+    sharpness_member: Float[np.ndarray, " rho"] | None = None
+    """the same at a single member"""
+    sharpness_lower: Float[np.ndarray, " rho"] | None = None
+    """published lower bound of ``sharpness``"""
+    sharpness_upper: Float[np.ndarray, " rho"] | None = None
+    """published upper bound of ``sharpness``"""
+    sharpness_lower_rigorous: Float[np.ndarray, " rho"] | None = None
+    """lower bound of ``sharpness`` proven at finite (n, d)"""
+    sharpness_upper_rigorous: Float[np.ndarray, " rho"] | None = None
+    """upper bound of ``sharpness`` proven at finite (n, d)"""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """why a field is None, or NaN for some rho"""
 
     def __post_init__(self) -> None:
-        for name in ("diversity", "sharpness", "sharpness_upper", "member_error", "ensemble_error"):
-            if not np.all(np.isfinite(getattr(self, name))):
-                raise DomainError(
-                    f"{name} overflows; lower rho, steps, the learning rate or the initialisation's variance"
-                )
+        if not all(np.all(np.isfinite(getattr(self, name))) for name in ("diversity", "member_error", "ensemble_error")):
+            raise DomainError("an error overflows; lower rho, steps, the learning rate or the initialisation's variance")
+        for name in (*SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
+            values = getattr(self, name)
+            if values is not None and not np.all(np.isfinite(values)):
+                raise DomainError(f"{name} overflows; lower rho, steps or the learning rate")
+
+
+def where_valid(
+    rho: Float[np.ndarray, " rho"], valid: Bool[np.ndarray, " rho"], predict: Callable[[np.ndarray], Tradeoff], why: str
+) -> Tradeoff:
+    """Prediction at the valid values of rho, NaN at the others, which are reported as unstable.
+
+    Args:
+        rho: SAM radii.
+        valid: where the formula may be used.
+        predict: the prediction at some of them.
+        why: the reason given for the NaNs.
+
+    Returns:
+        Arrays over all of rho.
+    """
+    known = predict(rho[valid] if valid.any() else np.zeros(1))
+    if valid.all():
+        return known
+    full: dict[str, Any] = {}
+    for item in fields(known):
+        values = getattr(known, item.name)
+        if isinstance(values, np.ndarray):
+            full[item.name] = np.full(rho.shape, np.nan)
+            full[item.name][valid] = values[: np.count_nonzero(valid)]
+    scattered = replace(known, reasons=known.reasons | {"diversity": why})
+    for name, values in (full | {"rho": rho, "stable": valid}).items():
+        object.__setattr__(scattered, name, values)  # the check for overflow is done, and NaNs would not pass it
+    return scattered
 
 
 def improvement_rate(

@@ -15,13 +15,13 @@ from operator import mul
 
 import mpmath
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from scipy.linalg import eigvalsh_tridiagonal
 
 from theory.errors import ConvergenceError, DomainError, require_integer
-from theory.spectrum import SpectralFunction
+from theory.spectrum import Resolvent, SpectralFunction
 
-__all__ = ["FiniteWishart", "joint_moment", "wishart_moment"]
+__all__ = ["LARGEST_DEGREE", "FiniteWishart", "joint_moment", "trace_square", "wishart_moment"]
 
 LARGEST_DEGREE = 170
 """Highest moment that is computed: some seconds of integer arithmetic, and moments still within the doubles."""
@@ -111,7 +111,7 @@ def joint_moment(powers: tuple[int, ...], n: int, d: int) -> Fraction:
         require_integer("power", power, 0, LARGEST_DEGREE)
     require_integer("n", n, 1)
     require_integer("d", d, 1)
-    return Fraction(_Traces(n, d).product(powers), d ** sum(powers))
+    return Fraction(_traces(n, d).product(powers), d ** sum(powers))
 
 
 class _Traces:
@@ -138,6 +138,11 @@ class _Traces:
         return value
 
 
+@lru_cache(maxsize=16)
+def _traces(n: int, d: int) -> _Traces:
+    return _Traces(n, d)
+
+
 def trace_square(coefficients: Sequence[Fraction], n: int, d: int) -> Fraction:
     """Exact ``E (tr p(W))^2`` of a polynomial.
 
@@ -149,7 +154,7 @@ def trace_square(coefficients: Sequence[Fraction], n: int, d: int) -> Fraction:
     Returns:
         A rational number.
     """
-    traces = _Traces(n, d)
+    traces = _traces(n, d)
     return sum(
         (
             (1 + (a != b)) * ca * cb * Fraction(traces.product((a, b)), d ** (a + b))
@@ -254,11 +259,7 @@ class FiniteWishart:
         """
         return np.asarray(self.integrate(function) ** 2)
 
-    def cauchy(
-        self,
-        function: SpectralFunction,  # noqa: ARG002
-        gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."],  # noqa: ARG002
-    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+    def resolvent(self, function: SpectralFunction) -> Resolvent:  # noqa: ARG002
         """Refused: a resolvent is no polynomial.
 
         Raises:

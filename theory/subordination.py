@@ -1,0 +1,119 @@
+"""Exact limit of SharpBalance's sharpness by free subordination.
+
+The full data's W is the sum of one block's ``W_i`` and the rest, which are free. Seen from the block, the resolvent of W at
+mu is that of the block at ``om = mu - (r - r1)/(1 - G)``, G the Stieltjes transform of W:
+
+    ``tau(f(W_i) (mu - W)^{-1}) = int f/(om - x)`` and ``tau(f(W_i) (mu - W)^{-1} f(W_j)) = (int f/(om - x))^2 / G``.
+
+A gradient ``W P w*`` needs ``tau(P W (mu - W)^{-1} W P)``, and ``W (mu - W)^{-1} W = mu^2 (mu - W)^{-1} - mu - W``. The two largest
+terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
+
+    ``1/(om - x) = 1/mu + (x + c)/mu^2 + (x + c)^2/(mu^2 (om - x))``  and  ``1/G = mu - r/(1 - G)``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from theory.blocks import BlockMoments, q_exact
+from theory.filters import Training, integral
+from theory.setting import Setting
+from theory.sharpness import dual_sharpness
+from theory.spectrum import MarchenkoPastur
+
+__all__ = ["BlockSharpness"]
+
+
+@dataclass(frozen=True)
+class BlockSharpness:
+    """Sharpness of the full data's loss at weights made of members trained on blocks; isotropic data, in the limit."""
+
+    setting: Setting
+    """the problem"""
+    training: Training
+    """of one block"""
+    moments: BlockMoments
+    """of one block in the limit"""
+
+    def at_mean(self) -> Float[np.ndarray, " rho"]:
+        """At the mean over the ensemble's randomness, initialisations included.
+
+        Returns:
+            kappa for each rho.
+        """
+        return self._kappa(1 / self.moments.blocks, self.setting.omega**2, 0.0)
+
+    def at_ensemble(self, *, shared_init: bool) -> Float[np.ndarray, " rho"]:
+        """At the mean of the s members; independent initialisations leave ``sigma^2 d / s`` of their noise.
+
+        Args:
+            shared_init: whether all members start at the same weights, which then act like the teacher.
+
+        Returns:
+            kappa for each rho.
+        """
+        start = self.setting.init_variance * self.setting.d
+        share = 1 / self.moments.blocks
+        if shared_init:
+            return self._kappa(share, self.setting.omega**2 + start, 0.0)
+        return self._kappa(share, self.setting.omega**2, start * share)
+
+    def at_member(self) -> Float[np.ndarray, " rho"]:
+        """At a single member.
+
+        Returns:
+            kappa for each rho.
+        """
+        return self._kappa(1.0, self.setting.omega**2 + self.setting.init_variance * self.setting.d, 0.0)
+
+    def _kappa(self, share: float, common: float, own: float) -> np.ndarray:
+        """Sharpness at weights ``sum_i c_i w_i`` with ``sum_i c_i = 1``.
+
+        Args:
+            share: ``sum_i c_i^2``, 1/s at a mean of all and 1 at one member.
+            common: squared norm of what all members have in common, the teacher.
+            own: squared norm of the mean of what each has for itself, its initialisation.
+
+        Returns:
+            kappa for each rho.
+        """
+        s, r1, m0, m1, _, q0, q1, q2 = self.moments
+        full, block = MarchenkoPastur(self.setting.ratio), MarchenkoPastur(r1, self.training.degree * 2 + 255)
+        noise = self.setting.label_noise * self.setting.d
+        a = self.training.residual
+        powers = np.arange(3)[:, None, None]
+        # int f x^i / (om - x) for f = a, a^2 and, with label noise, (1-a)^2/x, (1-a), x.
+        parts = [a, lambda x: a(x) ** 2]
+        if noise:
+            parts += [self.training.noise, lambda x: 1 - a(x), lambda x: np.broadcast_to(x, a(x).shape)]
+        resolvent = block.resolvent(lambda x: np.stack([f(x) * x**powers for f in parts]))
+        quadratic = [integral(block, lambda x, i=i: self.training.noise(x) * x**i, 2 * self.training.degree + i) for i in range(3)]
+        linear = [integral(block, lambda x, i=i: (1 - a(x)) * x**i, self.training.degree + i) for i in range(2)]
+
+        def value(gap: np.ndarray) -> np.ndarray:
+            mu, G = full.largest + gap, full.stieltjes(gap)
+            rest = r1 / (1 - G)  # r/(1 - G) is s of these, and c is s - 1
+            c = (s - 1) * rest
+            h = resolvent(mu - c - block.largest)
+            once, twice = h[:, 1] + c * h[:, 0], h[:, 2] + c * (2 * h[:, 1] + c * h[:, 0])
+            tail = rest * G
+            b = m1 + c * m0 + twice[0]
+            same = (s - 1) * tail * q0 + twice[1]
+            cross = (s - 2) * tail * m0**2 + 2 * m0 * twice[0] + b**2 / mu
+            cross = cross - 2 * s * rest * m0 * b / mu - s * rest * b**2 / mu**2
+            total = (common * share + own) * same + common * (1 - share) * cross
+            if noise:
+                learnt = share * ((s - 1) * tail * quadratic[0] + twice[2])
+                total = total + noise * (learnt - 2 * once[3] + s * h[4, 0])
+            return np.asarray(total)
+
+        # The same at mu to infinity, where mu times the resolvent is the squared norm of the gradient.
+        r_rest = (s - 1) * r1
+        spread = q2 + 2 * r_rest * q1 + r_rest * (1 + r_rest) * q0
+        mixed = (q_exact(*self.moments) - s * spread) / (s * (s - 1))
+        squared = (common * share + own) * spread + common * (1 - share) * mixed
+        if noise:
+            learnt = quadratic[2] + 2 * r_rest * quadratic[1] + r_rest * (1 + r_rest) * quadratic[0]
+            squared = squared + noise * (share * learnt - 2 * (linear[1] + r_rest * linear[0]) + s * r1)
+        return dual_sharpness(value, full.largest, squared, self.setting.radius)
