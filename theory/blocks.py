@@ -91,9 +91,7 @@ def q_exact(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any
     )
 
 
-def q_finite(
-    moments: BlockMoments, training: Training, law: DataLaw, d: int
-) -> Float[np.ndarray, " rho"]:
+def q_finite(moments: BlockMoments, training: Training, law: DataLaw, d: int) -> Float[np.ndarray, " rho"]:
     """The exact ``E tau(|W sum_i a(W_i)|^2)`` at finite (n, d), un-normalised SAM on equal blocks.
 
     As ``q_exact``, with exact moments, ``E tau(W_1^2) = r1 (1 + r1) + r1/d``, and for two blocks in cross order

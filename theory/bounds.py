@@ -1,8 +1,8 @@
 """Bounds of the sharpness at the mean member: as published, and as they can be proven at finite (n, d).
 
-Along e the loss rises by ``e'We/2 + e'g``; moving along g and bounding the curvature gives ``rho_0^2/2 x_min + rho_0 |g| <= kappa <=
-rho_0^2/2 x_max + rho_0 |g|``. What remains is ``E|g|``: at most ``sqrt(E|g|^2)`` by Jensen's inequality, and at least that minus
-a gap, by ``sqrt y >= sqrt m + (y-m)/(2 sqrt m) - (y-m)^2/(2 m^{3/2})``.
+Along e the loss rises by ``e'We/2 + e'g``; moving along g and bounding the curvature gives ``rho_0^2/2 x_min + rho_0 |g| <=
+kappa <= rho_0^2/2 x_max + rho_0 |g|``. What remains is ``E|g|``: at most ``sqrt(E|g|^2)`` by Jensen's inequality, and at least
+that minus a gap, by ``sqrt y >= sqrt m + (y-m)/(2 sqrt m) - (y-m)^2/(2 m^{3/2})``.
 """
 
 from fractions import Fraction
@@ -33,9 +33,7 @@ CAUCHY_SCHWARZ_STEPS = 20
 """Up to here the fourth powers of the filter are exact moments of the finite law."""
 
 
-def sam_upper_published(
-    setting: Setting, training: Training, spectrum: Spectrum
-) -> Float[np.ndarray, " rho"]:
+def sam_upper_published(setting: Setting, training: Training, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
     """Theorem 1's upper bound ``rho_0^2/2 x_+ + rho_0 omega sqrt(q_2)``. It is asymptotic: finite d can exceed it.
 
     Args:
@@ -50,13 +48,11 @@ def sam_upper_published(
     return np.asarray(setting.radius**2 / 2 * spectrum.largest + setting.radius * setting.omega * np.sqrt(q2))
 
 
-def sam_lower_published(
-    setting: Setting, training: Training, spectrum: Spectrum
-) -> Float[np.ndarray, " rho"]:
+def sam_lower_published(setting: Setting, training: Training, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
     """Theorem 1's lower bound ``rho_0^2/2 x_- + rho_0 omega sqrt(q_2) - J``.
 
-    J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``. It divides by
-    omega where the inequality multiplies, so the bound fails for large omega at finite d.
+    J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``. It
+    divides by omega where the inequality multiplies, so the bound fails for large omega at finite d.
 
     Args:
         setting: the problem.
@@ -100,7 +96,7 @@ def sam_upper_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
 
 
 def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray, " rho"] | None:
-    """``rho_0^2/2 (1 - sqrt r)^2 + rho_0 omega (sqrt m - V/(2 m^{3/2}))``, ``m = phi_d(2k,2)``, proven at every finite (n, d) and rho.
+    """``rho_0^2/2 (1 - sqrt r)^2 + rho_0 omega (sqrt m - V/(2 m^{3/2}))``, ``m = phi_d(2k,2)``, proven at every finite (n, d).
 
     The gradient lies in the range of W, whose smallest singular value is ``|sqrt n - sqrt d|`` or more in the mean (Gordon 1985).
 
@@ -124,8 +120,9 @@ def gradient_variance(
 ) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
     """Exact mean of ``|g|^2 / omega^2``, and its variance V over data and teacher, or a bound of V.
 
-    With ``H = W^2 a(W)^2`` and a uniform direction of ``w*``, ``E (w*'Hw*)^2 = omega^4 (E (tr H)^2 + 2 E tr H^2) / (d(d+2))``. Up to 10 steps
-    this is exact, in rational arithmetic; up to 20 the Cauchy-Schwarz bound ``V <= phi_d(4k,4) - phi_d(2k,2)^2`` takes its place.
+    With ``H = W^2 a(W)^2`` and a uniform direction of ``w*``, ``E (w*'Hw*)^2 = omega^4 (E (tr H)^2 + 2 E tr H^2) / (d(d+2))``.
+    Up to 10 steps this is exact, in rational arithmetic; up to 20 the Cauchy-Schwarz bound ``V <= phi_d(4k,4) - phi_d(2k,2)^2``
+    takes its place.
 
     Args:
         setting: the problem, n and d as they are.
@@ -165,9 +162,7 @@ def sharpbalance_upper_published(setting: Setting, moments: BlockMoments) -> Flo
     return _upper(setting, edge, q_paper(*moments), moments.blocks)
 
 
-def sharpbalance_upper_rigorous(
-    setting: Setting, training: Training, blocks: int
-) -> Float[np.ndarray, " rho"]:
+def sharpbalance_upper_rigorous(setting: Setting, training: Training, blocks: int) -> Float[np.ndarray, " rho"]:
     """``rho_0^2/2 (x_+ + 1/d) + (rho_0 omega / s) sqrt(Q_d)`` with the exact Q at finite (n, d), proven there.
 
     Args:

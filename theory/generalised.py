@@ -242,7 +242,8 @@ class GeneralisedMarchenkoPastur:
     def _z(self, t: np.ndarray) -> np.ndarray:
         """``z(t) = t (r + c(t))``, summed without the cancellation of t c(t) at large t."""
         shares = self._shares * self._values
-        return self.ratio * t + shares.sum() + (shares * self._values / (t[..., None] - self._values)).sum(axis=-1)
+        sums = (shares * self._values / (t[..., None] - self._values)).sum(axis=-1)
+        return np.asarray(self.ratio * t + shares.sum() + sums)
 
     def _critical(self, low: float, high: float, origin: float) -> float:
         """Where ``z' = 0``, ``sum_i p_i s_i^2 / (t - s_i)^2 = r``, as a distance from ``origin``."""

@@ -31,7 +31,9 @@ def data_law(setting: Setting, *, covariance: Float[np.ndarray, " d"] | None = N
     degree = 4 * setting.steps + 2  # squares of the residual filter, times x^2
     if finite:
         if covariance is not None:
-            raise DomainError("exact moments at finite (n, d) are known for isotropic data only; leave out the covariance")
+            raise DomainError(
+                "exact moments at finite (n, d) are known for isotropic data only; leave out the covariance"
+            )
         return FiniteWishart(setting.n, setting.d, degree)
     degree = max(_RESOLVENT_DEGREE, 2 * degree)  # the published lower bound integrates fourth powers
     if covariance is not None:

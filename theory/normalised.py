@@ -4,6 +4,8 @@ At fixed k and large d the gradient's norm concentrates, so each step is un-norm
 |grad f|``, and all formulas hold with ``q^k`` replaced by the product of the steps' filters.
 """
 
+from functools import partial
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import bisect
@@ -43,9 +45,7 @@ def normalised_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
     valid = np.ones(rho.size, dtype=bool)
     for step in range(setting.steps):
         before = Training(eta, radii[:step], 1)
-        squared = integral(
-            spectrum, lambda x, a=before: (start * x**2 + noise * x) * a.residual(x) ** 2, 2 * before.degree + 2
-        )
+        squared = integral(spectrum, partial(_squared_gradient, before, start, noise), 2 * before.degree + 2)
         if np.any(valid & (squared <= 0)):
             raise DomainError("normalised SAM needs a gradient: the initialisation is already a minimum")
         radii[step] = rho / np.sqrt(squared)
@@ -53,6 +53,10 @@ def normalised_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
         radii[:, ~valid] = 0.0  # what comes after the edge of the domain is not computed
     radii[:, ~valid] = np.nan
     return Training(eta, radii, 1)
+
+
+def _squared_gradient(before: Training, start: float, noise: float, x: np.ndarray) -> np.ndarray:
+    return np.asarray((start * x**2 + noise * x) * before.residual(x) ** 2)
 
 
 def is_valid(training: Training) -> Bool[np.ndarray, " rho"]:

@@ -19,7 +19,7 @@ and the mean predictor is linear in x. This is a limit (n, d, p large in proport
 holds for the activations themselves is measured by ``theory.random_features_simulation``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -249,27 +249,25 @@ def random_feature_tradeoff(
     """
     rho = rho_values(rho)
     size = ensemble_size(setting, members, blocks, data)
-    rows = setting.n // blocks
+    if data is None:
+        regressions = [_average(setting, setting.n // blocks)]  # one stands for all blocks: they are alike
+    else:
+        parts = zip(np.split(data.inputs, blocks), np.split(data.targets, blocks), strict=True)
+        regressions = [_given(X, y, data.teacher) for X, y in parts]
+    teacher = regressions[0].teacher
     with np.errstate(over="ignore", invalid="ignore"):
-        if data is None:
-            fits = [_fit(setting, rho, _average(setting, rows))] * blocks
-        else:
-            parts = zip(np.split(data.inputs, blocks), np.split(data.targets, blocks), strict=True)
-            fits = [_fit(setting, rho, _given(X, y, data.teacher)) for X, y in parts]
-        within, square, sharpness = (
-            np.mean(values, axis=0) for values in zip(*((f.variance, f.square, f.sharpness) for f in fits), strict=True)
-        )
-        predictor, teacher = np.mean([f.predictor for f in fits], axis=0), fits[0].teacher
-        # |mean b_i|^2: products of different blocks from their (expected) predictors, which are independent.
-        own = np.mean([(f.predictor**2).sum(axis=-1) for f in fits], axis=0)
-        mean_square = square / blocks + (predictor**2).sum(axis=-1) - own / blocks
+        fits = [_fit(setting, rho, regression) for regression in regressions]
+        within, square = _mean(f.variance for f in fits), _mean(f.square for f in fits)
+        predictor, alone = _mean(f.predictor for f in fits), _mean((f.predictor**2).sum(axis=-1) for f in fits)
+        # |mean b_i|^2: what two blocks contribute is the product of their predictors, expected ones as blocks are independent.
+        mean_square = (predictor**2).sum(axis=-1) + (square - alone) / blocks
         rest = teacher @ teacher - 2 * predictor @ teacher
-    member, ensemble = square + rest + within, mean_square + rest + within / size
+        member, ensemble = square + rest + within, mean_square + rest + within / size
     law = max((f.law for f in fits), key=lambda law: law.largest)
     return RandomFeatureTradeoff(
         rho=rho,
         diversity=within + square - mean_square,
-        sharpness=sharpness,
+        sharpness=_mean(f.sharpness for f in fits),
         member_error=member,
         ensemble_error=ensemble,
         eir=improvement_rate(member, ensemble),
@@ -347,8 +345,6 @@ class _Fit:
     """b, its mean over F (and over the data if averaged)"""
     square: Float[np.ndarray, " rho"]
     """``|b|^2``"""
-    teacher: Float[np.ndarray, " axes"]
-    """beta in the units of the predictor"""
     variance: Float[np.ndarray, " rho"]
     """D over F"""
     sharpness: Float[np.ndarray, " rho"]
@@ -368,22 +364,25 @@ def _fit(setting: RandomFeatureSetting, rho: np.ndarray, regression: _Regression
         """P: what training has fitted, the share of y along each eigenvector."""
         return 1 - sam_filter(eigenvalue, setting.learning_rate, rho) ** k
 
-    # Where mu* = 0 a direction that the features do not see has Phi = 0; its predictor and its features are 0.
+    # Where mu* = 0, a direction that the features do not see has Phi = 0; its predictor and its features are 0.
     linear = _divide(act.mu1**2, phi)
+    sandwich = linear**2 * x / regression.d
     two_point, full = law(_filter_degree(k)), law(_law_degree(k))
     gain = linear * two_point.equivalent(explained)
-    sandwich = linear**2 * x / regression.d
-    noise = act.mu1**2 + act.mu_star_squared - regression.counts @ (sandwich * phi)
-    variance = two_point.fluctuation(explained, regression.energy, sandwich)
-    variance = variance + noise / p * full.integrate(lambda e: _divide(explained(e) ** 2, e))
+    fluctuation = two_point.fluctuation(explained, regression.energy, sandwich)
+    unseen = _unseen_variance(act, float(regression.counts @ (sandwich * phi)))
     return _Fit(
         law=full,
         predictor=gain @ regression.directions,
         square=gain**2 @ (x * regression.energy) / regression.d,
-        teacher=regression.teacher,
-        variance=variance,
+        variance=fluctuation + unseen / p * full.integrate(lambda e: _divide(explained(e) ** 2, e)),
         sharpness=_sharpness(setting, rho, full),
     )
+
+
+def _unseen_variance(act: Activation, seen: float) -> float:
+    """v: what the features at the data leave open of a feature at a new x, where they explain ``tr(Phi^{-1} C)``."""
+    return act.mu1**2 + act.mu_star_squared - seen
 
 
 def _sharpness(
@@ -398,6 +397,11 @@ def _sharpness(
     if not np.all(np.isfinite(total)):
         raise DomainError("the gradient overflows; lower rho, steps or the learning rate")
     return dual_sharpness(law.resolvent(squared_gradient), law.largest, total, setting.radius)
+
+
+def _mean(values: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean over the blocks."""
+    return np.mean(list(values), axis=0)
 
 
 def _divide(numerator: float | np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -35,9 +35,9 @@ def sam_tradeoff(
 ) -> Tradeoff:
     """Theorem 1 over a range of rho: exact limits beside the published bounds, or exact values at finite (n, d).
 
-    With ``T2 = tau(Sigma a^2)``, ``beta = w*'a Sigma a w* / d`` and ``psi = tau(Sigma (1-a)^2 / W)``: ``D = sigma^2 T2``, ``member =
-    sigma^2 T2 + beta + s_e^2 psi``, ``ensemble = sigma^2 T2 / m + beta + s_e^2 psi``. For a teacher of uniform direction ``beta = T2
-    omega^2/d``, so without label noise the improvement rate does not depend on rho, eta or k.
+    With ``T2 = tau(Sigma a^2)``, ``beta = w*'a Sigma a w* / d`` and ``psi = tau(Sigma (1-a)^2 / W)``: ``D = sigma^2 T2``,
+    ``member = sigma^2 T2 + beta + s_e^2 psi``, ``ensemble = sigma^2 T2 / m + beta + s_e^2 psi``. For a teacher of uniform
+    direction ``beta = T2 omega^2/d``, so without label noise the improvement rate does not depend on rho, eta or k.
 
     Args:
         setting: the problem.
@@ -45,8 +45,8 @@ def sam_tradeoff(
         members: m, at least 2, with independent initialisations.
         law: of W, see ``data_law``: Marchenko-Pastur at the setting's ratio unless given. ``FiniteWishart`` gives exact diversity,
             errors and bounds at its (n, d) and no sharpness.
-        teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, for a ``GeneralisedMarchenkoPastur`` law; a teacher of
-            uniform direction unless given.
+        teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, for a ``GeneralisedMarchenkoPastur`` law; a
+            teacher of uniform direction unless given.
         normalised: the ascent step has length rho, instead of rho times the gradient's norm (in the limit only).
 
     Returns:
@@ -87,9 +87,7 @@ def sam_tradeoff(
     return where_valid(rho, is_valid(normalised_training(setting, rho, data)), predict, OUTSIDE)
 
 
-def check_law(
-    setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalised: bool
-) -> None:
+def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalised: bool) -> None:
     """Accept a law that fits the setting, the teacher and the optimizer.
 
     Raises:
@@ -143,6 +141,9 @@ def _sharpness(
     """Exact limits of kappa, ``min_{mu >= x_+} mu rho_0^2/2 + int (omega^2 x^2 + s_e^2 d x) a^2 / (mu - x) / 2``.
 
     At the mean of m members the initialisation adds ``sigma^2 d / m`` to ``omega^2``, at a single one ``sigma^2 d``.
+
+    Returns:
+        One array for each place.
     """
     if not np.isfinite(law.largest):
         return dict.fromkeys(SHARPNESS)
@@ -155,18 +156,20 @@ def _sharpness(
     def gradients(x: np.ndarray) -> np.ndarray:
         return np.asarray(training.residual(x) ** 2 * x**powers)
 
-    along, other = aligned.resolvent(gradients), law.resolvent(gradients)
-    along_total, other_total = (integral(measure, gradients, degree) for measure in (aligned, law))
-    values = {}
-    for name, share in zip(SHARPNESS, (0.0, 1 / members, 1.0), strict=True):
+    along, uniform = aligned.resolvent(gradients), law.resolvent(gradients)
+    along_total, uniform_total = (integral(measure, gradients, degree) for measure in (aligned, law))
 
-        def resolvent(gap: np.ndarray, own: float = share * start) -> np.ndarray:
-            (shared, _), (uniform, noisy) = along(gap), other(gap)
-            return np.asarray(setting.omega**2 * shared + own * uniform + noise * noisy)
+    def kappa(own: float) -> np.ndarray:
+        def total(along: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+            return np.asarray(setting.omega**2 * along[0] + own * uniform[0] + noise * uniform[1])
 
-        total = setting.omega**2 * along_total[0] + share * start * other_total[0] + noise * other_total[1]
-        values[name] = dual_sharpness(resolvent, law.largest, total, setting.radius)
-    return values
+        def resolvent(gap: np.ndarray) -> np.ndarray:
+            at_gap = uniform(gap)
+            return total(at_gap if aligned is law else along(gap), at_gap)
+
+        return dual_sharpness(resolvent, law.largest, total(along_total, uniform_total), setting.radius)
+
+    return {name: kappa(share * start) for name, share in zip(SHARPNESS, (0.0, 1 / members, 1.0), strict=True)}
 
 
 def _bounds(setting: Setting, training: Training, law: Spectrum, limit: Spectrum) -> dict[str, Any]:

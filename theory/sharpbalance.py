@@ -41,10 +41,10 @@ def sharpbalance_tradeoff(
 ) -> Tradeoff:
     """Theorem 2 over a range of rho: exact limits beside the published bound, or exact values at finite (n, d).
 
-    With T2, beta and psi of ``sam_tradeoff`` at ``r/s`` and ``b = w*'(Ea) Sigma (Ea) w* / d``: ``member = sigma^2 T2 + beta + s_e^2 psi``,
-    ``ensemble = member/s + (1 - 1/s) b``, and D is what a mean over infinitely many such members and blocks would remove, times
-    their population variance: ``D = sigma^2 T2 + (1 - 1/s)(beta - b + s_e^2 psi)``. At rho = 0 this is the control "gradient descent on
-    disjoint blocks". In the limit the data are split as ``r/s`` whether or not s divides n.
+    With T2, beta and psi of ``sam_tradeoff`` at ``r/s`` and ``b = w*'(Ea) Sigma (Ea) w* / d``: ``member = sigma^2 T2 + beta +
+    s_e^2 psi``, ``ensemble = member/s + (1 - 1/s) b``, and D is what a mean over infinitely many such members and blocks would
+    remove, times their population variance: ``D = sigma^2 T2 + (1 - 1/s)(beta - b + s_e^2 psi)``. At rho = 0 this is the
+    control "gradient descent on disjoint blocks". In the limit the data are split as ``r/s`` whether or not s divides n.
 
     Args:
         setting: the problem.

@@ -41,6 +41,8 @@ def trust_region_maximum(
     require_finite("radius", radius, positive=True)
     if not (np.all(np.isfinite(eigenvalues)) and np.all(np.isfinite(gradient)) and np.all(eigenvalues >= 0)):
         raise DomainError("eigenvalues must be finite and non-negative and the gradient finite")
+    batch = np.broadcast_shapes(eigenvalues.shape, gradient.shape)[:-1]
+    eigenvalues, gradient = np.atleast_2d(eigenvalues), np.atleast_2d(gradient)
     largest = eigenvalues.max(axis=-1)
     below = largest[..., None] - eigenvalues
     squares = gradient**2
@@ -54,7 +56,7 @@ def trust_region_maximum(
 
     top = np.where(below == 0, squares, 0).sum(axis=-1)
     total = squares.sum(axis=-1) + np.zeros_like(top)
-    return _dual_minimum(evaluate, largest, below.max(axis=-1), np.sqrt(top), np.sqrt(total), radius)
+    return _dual_minimum(evaluate, largest, below.max(axis=-1), np.sqrt(top), np.sqrt(total), radius).reshape(batch)
 
 
 def dual_sharpness(

@@ -75,7 +75,7 @@ def simulate(
     blocks: int = 1,
     members: int = 3,
     covariance: Float[np.ndarray, " values"] | None = None,
-    teacher: Float[np.ndarray, " values"] | None = None,
+    teacher: Float[np.ndarray, " coordinates"] | None = None,
     shared_init: bool = False,
     normalised: bool = False,
     draws: int = 10,
@@ -179,7 +179,10 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
     """Diversity, member and ensemble error (rho,), eigenvalues (d,) and gradients (places, rho, d) of one data set."""
     setting, d = problem.setting, problem.setting.d
     rows = [len(part) for part in np.array_split(np.empty(setting.n), problem.blocks)]
-    grams = [_gram(generator, n, problem) for n in rows]
+    grams = [_gram(generator, n, d) for n in rows]
+    if not problem.isotropic:
+        root = np.sqrt(problem.covariance)
+        grams = [root[:, None] * gram * root for gram in grams]
     teacher = generator.standard_normal(d)
     if problem.teacher is not None:
         teacher = np.copysign(np.sqrt(problem.teacher), teacher)
@@ -215,18 +218,14 @@ def _mean_start(problem: _Problem, trained: list[_Trained]) -> np.ndarray:
     return np.mean([part.starts[:, i] for part, i in zip(trained, chosen, strict=True)], axis=0)
 
 
-def _gram(generator: np.random.Generator, n: int, problem: _Problem) -> np.ndarray:
-    """W of n rows N(0, Sigma/d), by the triangular factor of A where there are enough rows."""
-    d = problem.setting.d
+def _gram(generator: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """W of n isotropic rows, by the triangular factor of A where there are enough rows."""
     if n >= d:
         factor = np.tril(generator.standard_normal((d, d)), -1)
         factor[np.diag_indices(d)] = np.sqrt(generator.chisquare(n - np.arange(d)))
-        gram = factor @ factor.T / d
-    else:
-        data = generator.standard_normal((n, d))
-        gram = data.T @ data / d
-    root = np.sqrt(problem.covariance)
-    return gram if problem.isotropic else root[:, None] * gram * root
+        return np.asarray(factor @ factor.T / d)
+    data = generator.standard_normal((n, d))
+    return np.asarray(data.T @ data / d)
 
 
 def _data(gram: np.ndarray, label_noise: float, generator: np.random.Generator) -> _Data:

@@ -14,7 +14,15 @@ from jaxtyping import Complex, Float
 
 from theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["EmpiricalSpectrum", "MarchenkoPastur", "Resolvent", "SpectralFunction", "Spectrum", "DataLaw", "tangent_resolvent"]
+__all__ = [
+    "DataLaw",
+    "EmpiricalSpectrum",
+    "MarchenkoPastur",
+    "Resolvent",
+    "SpectralFunction",
+    "Spectrum",
+    "tangent_resolvent",
+]
 
 SpectralFunction = Callable[[np.ndarray], np.ndarray]
 """A function of eigenvalues: nodes ``(nodes,)`` to values ``(..., nodes)``."""
@@ -51,6 +59,10 @@ class Spectrum(Protocol):
 class DataLaw(Spectrum, Protocol):
     """Law of W for n random samples, which also knows what a part of the samples does."""
 
+    @property
+    def at_test(self) -> "DataLaw":
+        """The measure ``tau(Sigma f(W))``, as in ``Spectrum``."""
+
     def blocks(self, count: int) -> "DataLaw":
         """Law of W for one of ``count`` equal row blocks."""
 
@@ -82,17 +94,24 @@ class Resolvent:
     def __call__(
         self, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
     ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
-        """R at gaps of real part positive that broadcast against f's leading axes.
+        """R at positive gaps that broadcast against f's leading axes.
+
+        A gap may carry an infinitesimal imaginary part (a complex step), which gives the derivative to rounding.
+
+        Returns:
+            R at each gap.
 
         Raises:
             DomainError: if a gap is not positive.
         """
         if not np.all(gap.real > 0):
             raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
-        inverse = 1 / (gap[..., None] + self.below)
+        inverse = 1 / (gap.real[..., None] + self.below)
+        total = np.einsum("...n,...n->...", self.smooth, inverse)
+        if np.iscomplexobj(gap):
+            total = total - 1j * gap.imag * np.einsum("...n,...n->...", self.smooth, inverse**2)
         G = self.stieltjes(gap)
-        split = self.value * G + self.slope * (gap * G - self.mass)
-        return np.asarray(np.einsum("...n,...n->...", self.smooth, inverse) + split)
+        return np.asarray(total + self.value * G + self.slope * (gap * G - self.mass))
 
 
 def tangent_resolvent(
@@ -116,7 +135,7 @@ def tangent_resolvent(
     """
     step = 1e-20  # a complex step has no truncation error
     at_edge = function(np.array([edge + 1j * step]))[..., 0]
-    value, slope = at_edge.real, at_edge.imag / step
+    value, slope = np.asarray(at_edge.real), np.asarray(at_edge.imag / step)
     smooth = function(nodes) - value[..., None] - slope[..., None] * (nodes - edge)
     return Resolvent(edge - nodes, weights * smooth, value, slope, float(weights.sum()), stieltjes)
 

@@ -12,6 +12,7 @@ terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +21,7 @@ from theory.blocks import BlockMoments, q_exact
 from theory.filters import Training, integral
 from theory.setting import Setting
 from theory.sharpness import dual_sharpness
-from theory.spectrum import MarchenkoPastur
+from theory.spectrum import MarchenkoPastur, Resolvent
 
 __all__ = ["BlockSharpness"]
 
@@ -79,17 +80,8 @@ class BlockSharpness:
             kappa for each rho.
         """
         s, r1, m0, m1, _, q0, q1, q2 = self.moments
-        full, block = MarchenkoPastur(self.setting.ratio), MarchenkoPastur(r1, self.training.degree * 2 + 255)
-        noise = self.setting.label_noise * self.setting.d
-        a = self.training.residual
-        powers = np.arange(3)[:, None, None]
-        # int f x^i / (om - x) for f = a, a^2 and, with label noise, (1-a)^2/x, (1-a), x.
-        parts = [a, lambda x: a(x) ** 2]
-        if noise:
-            parts += [self.training.noise, lambda x: 1 - a(x), lambda x: np.broadcast_to(x, a(x).shape)]
-        resolvent = block.resolvent(lambda x: np.stack([f(x) * x**powers for f in parts]))
-        quadratic = [integral(block, lambda x, i=i: self.training.noise(x) * x**i, 2 * self.training.degree + i) for i in range(3)]
-        linear = [integral(block, lambda x, i=i: (1 - a(x)) * x**i, self.training.degree + i) for i in range(2)]
+        full, block = MarchenkoPastur(self.setting.ratio), self._block
+        resolvent, noise = self._resolvent, self.setting.label_noise * self.setting.d
 
         def value(gap: np.ndarray) -> np.ndarray:
             mu, G = full.largest + gap, full.stieltjes(gap)
@@ -104,16 +96,44 @@ class BlockSharpness:
             cross = cross - 2 * s * rest * m0 * b / mu - s * rest * b**2 / mu**2
             total = (common * share + own) * same + common * (1 - share) * cross
             if noise:
-                learnt = share * ((s - 1) * tail * quadratic[0] + twice[2])
-                total = total + noise * (learnt - 2 * once[3] + s * h[4, 0])
+                own_noise = (s - 1) * tail * self._learnt[0, 0] + twice[2]
+                total = total + noise * (share * own_noise - 2 * once[3] + s * h[4, 0])
             return np.asarray(total)
 
         # The same at mu to infinity, where mu times the resolvent is the squared norm of the gradient.
-        r_rest = (s - 1) * r1
-        spread = q2 + 2 * r_rest * q1 + r_rest * (1 + r_rest) * q0
+        rest = (s - 1) * r1
+        spread = q2 + 2 * rest * q1 + rest * (1 + rest) * q0
         mixed = (q_exact(*self.moments) - s * spread) / (s * (s - 1))
         squared = (common * share + own) * spread + common * (1 - share) * mixed
         if noise:
-            learnt = quadratic[2] + 2 * r_rest * quadratic[1] + r_rest * (1 + r_rest) * quadratic[0]
-            squared = squared + noise * (share * learnt - 2 * (linear[1] + r_rest * linear[0]) + s * r1)
+            learnt = self._learnt
+            own_noise = learnt[0, 2] + 2 * rest * learnt[0, 1] + rest * (1 + rest) * learnt[0, 0]
+            squared = squared + noise * (share * own_noise - 2 * (learnt[1, 1] + rest * learnt[1, 0]) + s * r1)
         return dual_sharpness(value, full.largest, squared, self.setting.radius)
+
+    @property
+    def _block(self) -> MarchenkoPastur:
+        return MarchenkoPastur(self.moments.ratio, 2 * self.training.degree + 255)
+
+    @cached_property
+    def _resolvent(self) -> Resolvent:
+        """``int f x^i / (om - x)``, i = 0, 1, 2, for f = a, a^2 and, with label noise, (1-a)^2/x, 1-a, x."""
+
+        def functions(x: np.ndarray) -> np.ndarray:
+            a = self.training.residual(x)
+            parts = [a, a**2]
+            if self.setting.label_noise:
+                parts += [self.training.noise(x), 1 - a, np.broadcast_to(x, a.shape)]
+            return np.asarray(np.stack(parts)[:, None] * x ** np.arange(3)[:, None, None])
+
+        return self._block.resolvent(functions)
+
+    @cached_property
+    def _learnt(self) -> Float[np.ndarray, "2 3 rho"]:
+        """``int f x^i`` for f = (1-a)^2/x and 1-a."""
+
+        def functions(x: np.ndarray) -> np.ndarray:
+            parts = np.stack([self.training.noise(x), 1 - self.training.residual(x)])
+            return np.asarray(parts[:, None] * x ** np.arange(3)[:, None, None])
+
+        return integral(self._block, functions, 2 * self.training.degree + 2)

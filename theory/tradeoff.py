@@ -59,8 +59,12 @@ class Tradeoff:
     """why a field is None, or NaN for some rho"""
 
     def __post_init__(self) -> None:
-        if not all(np.all(np.isfinite(getattr(self, name))) for name in ("diversity", "member_error", "ensemble_error")):
-            raise DomainError("an error overflows; lower rho, steps, the learning rate or the initialisation's variance")
+        if not all(
+            np.all(np.isfinite(getattr(self, name))) for name in ("diversity", "member_error", "ensemble_error")
+        ):
+            raise DomainError(
+                "an error overflows; lower rho, steps, the learning rate or the initialisation's variance"
+            )
         for name in (*SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
             values = getattr(self, name)
             if values is not None and not np.all(np.isfinite(values)):

@@ -280,9 +280,7 @@ class FiniteWishart:
             DomainError: if the degree is too high.
         """
         require_integer("degree of the polynomial", len(coefficients) - 1, 0, LARGEST_DEGREE)
-        return sum(
-            (c * wishart_moment(m, self.n, self.d) for m, c in enumerate(coefficients) if c), start=Fraction(0)
-        )
+        return sum((c * wishart_moment(m, self.n, self.d) for m, c in enumerate(coefficients) if c), start=Fraction(0))
 
     def _rule(self, function: SpectralFunction, count: int) -> tuple[np.ndarray, np.ndarray]:
         nodes, weights = _gauss(self.n, self.d, count)
@@ -323,7 +321,7 @@ def _rule_of_moments(moments: list[Fraction]) -> tuple[np.ndarray, np.ndarray] |
     for x in map(mpmath.mpf, start):
         for _ in range(6):  # from 1e-13 of the largest node, quadratic convergence reaches every precision in use
             value, slope, norm = _orthonormal(x, diagonal, off)
-            x -= value / slope  # noqa: PLW2901
+            x -= value / slope
         nodes.append(x)
         weights.append(1 / norm)
     rebuilt = sum(w * x ** (len(moments) - 1) for x, w in zip(nodes, weights, strict=True))
@@ -341,7 +339,8 @@ def _recurrence(moments: list[mpmath.mpf]) -> tuple[list[mpmath.mpf], list[mpmat
     """
     count = len(moments) // 2
     before, row = [mpmath.mpf(0)] * len(moments), list(moments)
-    diagonal, off = [row[1] / row[0]], []
+    diagonal: list[mpmath.mpf] = [row[1] / row[0]]
+    off: list[mpmath.mpf] = []
     for level in range(1, count):
         a, b = diagonal[-1], (off[-1] if off else mpmath.mpf(0))
         following = [mpmath.mpf(0)] * len(moments)

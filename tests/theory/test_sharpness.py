@@ -9,26 +9,39 @@ from hypothesis import strategies as st
 
 from tests.laws import Mutation, law
 from tests.reference import dual_maximum
-from theory import DomainError, EmpiricalSpectrum, MarchenkoPastur, Setting, critical_rho, sam, sharpbalance, sharpness
+from theory import (
+    DomainError,
+    EmpiricalSpectrum,
+    MarchenkoPastur,
+    Setting,
+    Training,
+    critical_rho,
+    sam,
+    sharpbalance,
+    sharpness,
+)
+from theory.blocks import block_moments, q_exact
 from theory.sharpness import dual_sharpness, trust_region_maximum
 
 seeds = st.integers(0, 10_000)
 radii = st.floats(0.01, 10)
 
 UPPER_END = Mutation(
-    "the bracket's end for the root", "theory.sharpness._secular_root", lambda _: lambda f, low, high, r: high
+    "an equation solved for twice the radius",
+    "theory.sharpness._dual_minimum",
+    lambda f: lambda e, x, w, t, n, r: f(e, x, w, t, n, 2 * r) / 4,
 )
 HALF_GRADIENT = Mutation(
     "omega instead of omega^2 in the resolvent",
     "theory.sam.dual_sharpness",
-    lambda f: lambda resolvent, top, g2, r: f(lambda gap, i: resolvent(gap, i) / 2, top, g2, r),
+    lambda f: lambda resolvent, top, g2, r: f(lambda gap: resolvent(gap) / 2, top, g2, r),
 )
 
 
 FIVE_PERCENT = Mutation(
     "5% too much gradient",
-    "theory.sharpbalance.dual_sharpness",
-    lambda f: lambda resolvent, top, g2, r: f(lambda gap, i: 1.05 * resolvent(gap, i), top, 1.05 * g2, r),
+    "theory.subordination.dual_sharpness",
+    lambda f: lambda resolvent, top, g2, r: f(lambda gap: 1.05 * resolvent(gap), top, 1.05 * g2, r),
 )
 
 
@@ -65,7 +78,7 @@ def test_no_feasible_point_is_higher(seed: int, radius: float) -> None:
 
 
 @law(
-    Mutation("gap off by the radius", "theory.sharpness._secular_root", lambda f: lambda *a: f(*a) + 0.1 * a[3]),
+    Mutation("off by the radius", "theory.sharpness._dual_minimum", lambda f: lambda *a: f(*a) + 0.1 * a[5]),
     seed=seeds,
     radius=radii,
     c=st.floats(0.1, 10),
@@ -106,7 +119,7 @@ def test_limit_on_an_empirical_spectrum_is_the_one_draw_solution(seed: int, radi
     eigenvalues = np.linalg.eigvalsh(matrix).clip(0)
     spectrum = EmpiricalSpectrum(eigenvalues, gradient**2)
     dual = sharpness.dual_sharpness(
-        lambda gap, _: spectrum.cauchy(np.ones_like, gap), spectrum.largest, np.array([gradient @ gradient]), radius
+        spectrum.resolvent(np.ones_like), spectrum.largest, np.array([gradient @ gradient]), radius
     )
     assert float(dual[0]) == pytest.approx(float(trust_region_maximum(eigenvalues, gradient, radius)), rel=1e-9)
 
@@ -175,8 +188,9 @@ def test_small_radius_is_the_norm_of_the_gradient() -> None:
     """``kappa / (rho_0 omega) -> sqrt(Q)`` for both methods, without cancellation down to rho_0 / omega = 1e-8."""
     setting = Setting(n=1500, d=300, steps=3, learning_rate=0.02, radius=1e-8, teacher_norm=1.0)
     curve = sharpbalance.sharpbalance_tradeoff(setting, 0.2, blocks=3)
-    moments = sharpbalance.block_moments(setting, np.array([0.2]), 3)
-    assert curve.sharpness[0] == pytest.approx(1e-8 * np.sqrt(sharpbalance.q_exact(moments)[0]) / 3, rel=1e-6)
+    training = Training(setting.learning_rate, np.array([[0.2]]), setting.steps)
+    moments = block_moments(setting, training, MarchenkoPastur(setting.ratio / 3), 3)
+    assert curve.sharpness[0] == pytest.approx(1e-8 * np.sqrt(q_exact(*moments)[0]) / 3, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +204,4 @@ def test_bad_input_is_a_typed_error(eigenvalues: list[float], gradient: list[flo
 
 def test_dual_refuses_a_gradient_that_is_no_number() -> None:
     with pytest.raises(DomainError, match="squared gradient"):
-        dual_sharpness(lambda gap, _: gap, 1.0, np.array([np.nan]), 1.0)
+        dual_sharpness(lambda gap: gap, 1.0, np.array([np.nan]), 1.0)

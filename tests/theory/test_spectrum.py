@@ -1,5 +1,6 @@
 """Laws of the spectral measures."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import comb
 
@@ -8,7 +9,16 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.laws import Mutation, law
-from theory import DomainError, EmpiricalSpectrum, MarchenkoPastur, Spectrum, narayana
+from theory import (
+    DataLaw,
+    DomainError,
+    EmpiricalSpectrum,
+    FiniteWishart,
+    GeneralisedMarchenkoPastur,
+    MarchenkoPastur,
+    Spectrum,
+    narayana,
+)
 from theory.narayana import moment
 
 ratios = st.floats(0.05, 30)
@@ -45,6 +55,11 @@ def test_moments_are_narayana_sums(ratio: float, order: int) -> None:
     Mutation(
         "wrong branch", "theory.spectrum.MarchenkoPastur.stieltjes", lambda g: lambda s, gap: 1 / (s.largest + gap)
     ),
+    Mutation(
+        "the tangent's part left out",
+        "theory.spectrum.tangent_resolvent",
+        lambda f: lambda *a: replace(f(*a), slope=np.asarray(0 * f(*a).slope)),
+    ),
     ratio=ratios,
     log_gap=st.floats(-12, 4),
     power=st.integers(0, 3),
@@ -53,8 +68,8 @@ def test_cauchy_transform_by_long_division(ratio: float, log_gap: float, power: 
     """``x^(p+1)/(z-x) = z x^p/(z-x) - x^p``, down to gaps that no quadrature resolves."""
     spectrum, gap = MarchenkoPastur(ratio), np.array(10.0**log_gap)
     z = spectrum.largest + gap
-    left = spectrum.cauchy(lambda x: x ** (power + 1), gap)
-    right = z * spectrum.cauchy(lambda x: x**power, gap) - spectrum.integrate(lambda x: x**power)
+    left = spectrum.resolvent(lambda x: x ** (power + 1))(gap)
+    right = z * spectrum.resolvent(lambda x: x**power)(gap) - spectrum.integrate(lambda x: x**power)
     # The subtraction loses log10(z) digits; near the edge the quadrature of the smooth part is good to 1e-7.
     assert float(left) == pytest.approx(float(right), rel=1e-6, abs=1e-12 * float(z) ** (power + 1))
 
@@ -101,7 +116,7 @@ def test_weighted_resolvent_is_a_quadratic_form(seed: int) -> None:
     z = np.linalg.eigvalsh(matrix)[-1] + 0.3
     dense = v @ np.linalg.solve(z * np.eye(5) - matrix, v)
     assert spectrum.largest == pytest.approx(eigenvalues[-1])
-    assert float(spectrum.cauchy(np.ones_like, np.array(z - spectrum.largest))) == pytest.approx(dense, rel=1e-9)
+    assert float(spectrum.resolvent(np.ones_like)(np.array(z - spectrum.largest))) == pytest.approx(dense, rel=1e-9)
 
 
 @law(
@@ -123,9 +138,29 @@ def test_quadrature_is_a_probability_measure_of_mean_r(ratio: float, degree: int
         assert float(spectrum.integrate(lambda x: x)) == pytest.approx(ratio, rel=1e-13)
 
 
-def test_both_are_spectra() -> None:
-    assert isinstance(MarchenkoPastur(2.0), Spectrum)
+def test_all_are_spectra_and_random_data_have_laws() -> None:
+    laws = (MarchenkoPastur(2.0), FiniteWishart(6, 3), GeneralisedMarchenkoPastur(2.0, np.ones(3)))
+    assert all(isinstance(law, DataLaw) for law in laws)
     assert isinstance(EmpiricalSpectrum(np.ones(3)), Spectrum)
+    assert not isinstance(EmpiricalSpectrum(np.ones(3)), DataLaw)
+
+
+@law(
+    Mutation(
+        "value and derivative swapped",
+        "theory.spectrum.Resolvent.__call__",
+        lambda f: lambda s, gap: (lambda r: r.imag + 1j * r.real if np.iscomplexobj(r) else r)(f(s, gap)),
+    ),
+    ratio=ratios,
+    log_gap=st.floats(-3, 3),
+)
+def test_a_complex_step_is_the_derivative(ratio: float, log_gap: float) -> None:
+    resolvent, gap = MarchenkoPastur(ratio).resolvent(lambda x: (1 - 0.01 * x) ** 3), 10.0**log_gap
+    step = 1e-6 * gap
+    low, high = (float(resolvent(np.array(gap + s))) for s in (-step, step))
+    derivative = float(resolvent(np.array(gap + 1e-20j)).imag / 1e-20)
+    # Central differences: truncation 1e-12, rounding 1e-16 / 1e-6, both relative to the scale of R.
+    assert derivative == pytest.approx((high - low) / (2 * step), rel=1e-7, abs=1e-8 * abs(low) / gap)
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, float("nan"), float("inf")])
@@ -142,4 +177,4 @@ def test_eigenvalues_must_be_finite_and_non_negative(eigenvalues: list[float]) -
 
 def test_a_point_inside_the_support_is_refused() -> None:
     with pytest.raises(DomainError, match="gap"):
-        MarchenkoPastur(2.0).cauchy(np.ones_like, np.array(0.0))
+        MarchenkoPastur(2.0).resolvent(np.ones_like)(np.array(0.0))

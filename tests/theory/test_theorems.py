@@ -9,19 +9,20 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.laws import Mutation, law
-from tests.reference import dual_maximum, sam_iterates
 from theory import (
     DomainError,
     MarchenkoPastur,
     Setting,
     Simulation,
     Tradeoff,
+    Training,
     critical_rho,
     sam,
     sharpbalance,
     simulation,
 )
-from theory.sharpbalance import BlockMoments, block_moments
+from theory import blocks as row_blocks
+from theory.blocks import BlockMoments, block_moments
 
 MINUS = Mutation(
     "1 - eta x (1 - rho x)",
@@ -52,44 +53,47 @@ def problem(ratio: float, fraction: float, share: float, steps: int, blocks: int
     return setting, np.array([share * (critical_rho(MarchenkoPastur(setting.ratio), setting.learning_rate) or 0.0)])
 
 
+def limit_moments(setting: Setting, rho: np.ndarray, count: int) -> BlockMoments:
+    training = Training(setting.learning_rate, rho[None], setting.steps)
+    return block_moments(setting, training, MarchenkoPastur(setting.ratio / count), count)
+
+
 @law(
-    Mutation(
-        "2 m1^2 for m1^2", "theory.sharpbalance.q_exact", lambda f: lambda m: f(m) + m.blocks * (m.blocks - 1) * m.m1**2
-    ),
+    Mutation("2 m1^2 for m1^2", "theory.blocks.q_exact", lambda f: lambda *m: f(*m) + m[0] * (m[0] - 1) * m[3] ** 2),
     Mutation(
         "one r1^2 q0 more for each block",
-        "theory.sharpbalance.q_paper",
-        lambda f: lambda m: f(m) + m.blocks * m.ratio**2 * m.q0,
+        "theory.blocks.q_paper",
+        lambda f: lambda *m: f(*m) + m[0] * m[1] ** 2 * m[5],
     ),
     **problems,
 )
 def test_the_published_q_exceeds_the_exact_one_by_two_squares(**given: Any) -> None:
     setting, rho = problem(**given)
-    m = block_moments(setting, rho, given["blocks"])
+    m = limit_moments(setting, rho, given["blocks"])
     s, r1 = m.blocks, m.ratio
     square = r1**2 * m.q0 - 2 * r1 * m.m0 * m.m1 + m.m0**2 * r1 * (1 + r1)  # tau((r1 M^k - m0 W1)^2)
     expected = s * (s - 1) * (m.m1 - m.m0 * r1) ** 2 + s * (s - 1) * (s - 2) / 2 * square
-    difference = sharpbalance.q_paper(m) - sharpbalance.q_exact(m)
-    assert difference == pytest.approx(expected, rel=1e-6, abs=1e-12 * float(sharpbalance.q_paper(m)[0]))
-    assert float(difference[0]) >= -1e-12 * float(sharpbalance.q_paper(m)[0])
+    difference = row_blocks.q_paper(*m) - row_blocks.q_exact(*m)
+    assert difference == pytest.approx(expected, rel=1e-6, abs=1e-12 * float(row_blocks.q_paper(*m)[0]))
+    assert float(difference[0]) >= -1e-12 * float(row_blocks.q_paper(*m)[0])
 
 
 @law(
     Mutation(
         "3 r m0 m1 for 4",
-        "theory.sharpbalance.q_exact",
-        lambda f: lambda m: f(m) - m.blocks * (m.blocks - 1) * (m.blocks - 2) * m.ratio * m.m0 * m.m1,
+        "theory.blocks.q_exact",
+        lambda f: lambda *m: f(*m) - m[0] * (m[0] - 1) * (m[0] - 2) * m[1] * m[2] * m[3],
     ),
-    Mutation("q_paper for q_exact", "theory.sharpbalance.q_exact", lambda _: lambda m: sharpbalance.q_paper(m)),
+    Mutation("q_paper for q_exact", "theory.blocks.q_exact", lambda _: row_blocks.q_paper),
     ratio=st.floats(0.05, 10),
-    blocks=st.integers(2, 12),
+    count=st.integers(2, 12),
 )
-def test_exact_q_of_untrained_blocks_is_a_moment(ratio: float, blocks: int) -> None:
+def test_exact_q_of_untrained_blocks_is_a_moment(ratio: float, count: int) -> None:
     """Without training every M is the identity and ``tau(|W s|^2) = s^2 (r^2 + r)``, r the ratio of all the data."""
     m0, m1, m2 = np.ones(1), np.array([ratio]), np.array([ratio + ratio**2])
-    moments = BlockMoments(blocks, ratio, m0, m1, m2, m0, m1, m2)
-    r = blocks * ratio
-    assert float(sharpbalance.q_exact(moments)[0]) == pytest.approx(blocks**2 * (r**2 + r), rel=1e-12)
+    moments = BlockMoments(count, ratio, m0, m1, m2, m0, m1, m2)
+    r = count * ratio
+    assert float(row_blocks.q_exact(*moments)[0]) == pytest.approx(count**2 * (r**2 + r), rel=1e-12)
 
 
 @law(MINUS, **problems)
@@ -151,7 +155,7 @@ def test_errors_of_blocks_decompose(**given: Any) -> None:
     setting, rho = problem(**given)
     s = given["blocks"]
     curve = sharpbalance.sharpbalance_tradeoff(setting, rho, blocks=s)
-    m = block_moments(setting, rho, s)
+    m = limit_moments(setting, rho, s)
     per_dimension = 25 / 1000
     between = (1 - 1 / s) * per_dimension * (m.q0 - m.m0**2)
     gain = (1 - 1 / s) * setting.init_variance * m.q0 + between
@@ -159,61 +163,8 @@ def test_errors_of_blocks_decompose(**given: Any) -> None:
     assert curve.diversity == pytest.approx(setting.init_variance * m.q0 + between, rel=1e-12)
 
 
-def simulate_by_iterating(
-    setting: Setting, rho: float, blocks: int, members: int, inits: int, seed: int
-) -> dict[str, float]:
-    """One data draw by explicit SAM steps and a dense dual, from the same stream of random numbers."""
-    rng = np.random.default_rng(seed)
-    d = setting.d
-    data = rng.standard_normal((setting.n, d)) / np.sqrt(d)
-    teacher = rng.standard_normal(d)
-    teacher *= setting.omega / np.linalg.norm(teacher)
-    starts = np.sqrt(setting.init_variance) * rng.standard_normal((inits, d))
-    step = (setting.learning_rate, rho, setting.steps)
-    trained = [sam_iterates(rows, teacher, starts, *step) for rows in np.array_split(data, blocks)]
-    means = np.stack([sam_iterates(rows, teacher, np.zeros(d), *step) for rows in np.array_split(data, blocks)])
-    # tr M^{2k} by training every unit vector.
-    traces = [np.sum((sam_iterates(rows, np.zeros(d), np.eye(d), *step)) ** 2) for rows in np.array_split(data, blocks)]
-    mean = means.mean(axis=0)
-    within = np.mean([t.var(axis=0, ddof=1).sum() for t in trained]) / d
-    noise = setting.init_variance * np.mean(traces) / d
-    W = data.T @ data
-    return {
-        "diversity": within + means.var(axis=0).sum() / d,
-        "member_error": noise + np.mean(np.sum((means - teacher) ** 2, axis=1)) / d,
-        "ensemble_error": noise / (blocks if blocks > 1 else members) + np.sum((mean - teacher) ** 2) / d,
-        "sharpness": dual_maximum(W, W @ (mean - teacher), setting.radius),
-    }
-
-
-def assert_simulation_matches(blocks: int, rho: float) -> None:
-    setting = Setting(n=24, d=7, steps=3, learning_rate=0.1, radius=0.3, teacher_norm=1.3)
-    measured: Simulation = simulation.simulate(setting, rho, blocks=blocks, members=4, draws=1, inits=5, seed=3)
-    for name, value in simulate_by_iterating(setting, rho, blocks, 4, 5, 3).items():
-        assert float(getattr(measured, name).mean[0]) == pytest.approx(value, rel=1e-7), name
-
-
 @law(
-    Mutation("k + 1 steps", "theory.simulation.sam_filter", lambda f: lambda x, e, r: f(x, e, r) ** (4 / 3)),
-    Mutation("gradient descent", "theory.simulation.sam_filter", lambda f: lambda x, e, r: f(x, e, 0 * r)),
-    rho=st.floats(0.05, 0.2),
-)
-def test_simulation_in_the_eigenbasis_is_sam_on_all_the_data(rho: float) -> None:
-    assert_simulation_matches(1, rho)
-
-
-@law(
-    Mutation("gradient descent", "theory.simulation.sam_filter", lambda f: lambda x, e, r: f(x, e, 0 * r)),
-    Mutation("data scaled by 2%", "theory.simulation._eigen", lambda f: lambda g: f(1.02 * g)),
-    rho=st.floats(0.05, 0.5),
-    blocks=st.sampled_from([2, 3, 5]),
-)
-def test_simulation_in_the_eigenbasis_is_sam_on_blocks(rho: float, blocks: int) -> None:
-    assert_simulation_matches(blocks, rho)
-
-
-@law(
-    Mutation("phi(k) for phi(2k)", "theory.sam.phi", lambda f: lambda i, j, *a: f(i // 2, j, *a)),
+    Mutation("half the steps", "theory.sam.Training", lambda f: lambda eta, radii, k: f(eta, radii, k // 2)),
     Mutation("D 10% too large", "theory.sam.sam_tradeoff", change(diversity=lambda t: t.diversity * 1.1)),
 )
 def test_theorem_1_against_simulation() -> None:
@@ -227,7 +178,7 @@ def test_theorem_1_against_simulation() -> None:
 @law(
     Mutation(
         "kappa 3 times too large",
-        "theory.sharpbalance.dual_sharpness",
+        "theory.subordination.dual_sharpness",
         lambda f: lambda r, t, g, rad: f(r, t, 9 * g, rad) * 3,
     ),
     Mutation(
@@ -246,14 +197,6 @@ def assert_agrees(measured: Simulation, predicted: Tradeoff, d: int) -> None:
     for name in ("diversity", "sharpness", "member_error", "ensemble_error", "eir"):
         estimate, value = getattr(measured, name), getattr(predicted, name)
         assert np.all(np.abs(estimate.mean - value) <= 4 * estimate.stderr + 3 / d * np.abs(value)), name
-
-
-def test_a_simulation_is_its_seed() -> None:
-    setting = Setting(n=30, d=5)
-    first, second, other = (simulation.simulate(setting, 0.1, draws=3, inits=4, seed=s) for s in (1, 1, 2))
-    assert np.array_equal(first.diversity.mean, second.diversity.mean)
-    assert not np.array_equal(first.diversity.mean, other.diversity.mean)
-    assert simulation.simulate(setting, 0.1, draws=1).diversity.stderr is None
 
 
 def test_gradient_descent_on_blocks_is_the_control() -> None:
@@ -283,15 +226,12 @@ def test_r_of_one_and_below_have_a_null_space(ratio: float) -> None:
         (lambda: sam.sam_tradeoff(Setting(), -1.0), "rho must be finite and non-negative, got -1.0"),
         (lambda: sam.sam_tradeoff(Setting(), float("nan")), "rho"),
         (lambda: sam.sam_tradeoff(Setting(), ()), "rho"),
-        (lambda: sam.sam_tradeoff(Setting(), 0.1, members=1), "at least 2 members"),
+        (lambda: sam.sam_tradeoff(Setting(), 0.1, members=1), "members of an ensemble must be an integer of at least 2"),
         (
             lambda: sharpbalance.sharpbalance_tradeoff(Setting(n=4), 0.1, blocks=5),
             "blocks must lie between 1 and n = 4",
         ),
         (lambda: sharpbalance.sharpbalance_tradeoff(Setting(), 0.1, blocks=1), "at least 2 blocks"),
-        (lambda: simulation.simulate(Setting(), 0.1, draws=0), "draws"),
-        (lambda: simulation.simulate(Setting(), 0.1, inits=1), "inits"),
-        (lambda: simulation.simulate(Setting(n=50, d=5, steps=400, learning_rate=5.0), 1.0), "diverges"),
     ],
 )
 def test_bad_input_is_a_typed_error(make: Callable[[], object], message: str) -> None:
