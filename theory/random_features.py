@@ -49,6 +49,9 @@ __all__ = [
 
 ActivationName = Literal["relu", "erf", "tanh", "linear"]
 
+_MOST_STEPS = 1000
+"""The variance needs two-point functions on a grid that grows with the square root of the steps: 1 GB of memory here."""
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -123,7 +126,7 @@ class RandomFeatureSetting:
         for name in ("n", "d", "features"):
             require_integer(name, getattr(self, name), 1)
         activation(self.activation)
-        require_integer("steps", self.steps, 0)
+        require_integer("steps", self.steps, 0, _MOST_STEPS)
         require_finite("learning rate", self.learning_rate, positive=True)
         require_finite("radius", self.radius, positive=True)
         require_finite("label noise", self.label_noise)

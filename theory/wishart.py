@@ -239,10 +239,13 @@ class FiniteWishart:
             Integrals of shape ``(...,)``.
 
         Raises:
-            DomainError: if two rules differ, so that the function is no such polynomial.
+            DomainError: if two rules differ, so that the function is no such polynomial, or the integral overflows.
         """
-        value, size = self._rule(function, self.degree // 2 + 1)
-        check, _ = self._rule(function, self.degree // 2 + 2)
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, size = self._rule(function, self.degree // 2 + 1)
+            check, _ = self._rule(function, self.degree // 2 + 2)
+        if not np.all(np.isfinite(size)):
+            raise DomainError("the integral at finite (n, d) overflows; lower the degree: fewer steps")
         # Both rules are exact for polynomials; 1e-10 is far above their rounding and far below what another function leaves.
         if not np.all(np.abs(value - check) <= 1e-10 * size):
             raise DomainError(
@@ -298,7 +301,7 @@ def _gauss(n: int, d: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     else:
         moments = [wishart_moment(m, n, d) for m in range(2 * count)]
         # The map from moments to nodes loses about 5 bits a moment; the extent of the support adds more.
-        for precision in (200 + 16 * count, 400 + 48 * count):
+        for precision in (128 + 8 * count, 256 + 24 * count, 512 + 72 * count):
             with mpmath.workprec(precision):
                 rule = _rule_of_moments(moments)
                 if rule is not None:
@@ -319,11 +322,12 @@ def _rule_of_moments(moments: list[Fraction]) -> tuple[np.ndarray, np.ndarray] |
     start = eigvalsh_tridiagonal(np.array(diagonal, dtype=float), np.sqrt(np.array(off, dtype=float)))
     nodes, weights = [], []
     for x in map(mpmath.mpf, start):
-        for _ in range(6):  # from 1e-13 of the largest node, quadratic convergence reaches every precision in use
-            value, slope, norm = _orthonormal(x, diagonal, off)
+        # From 1e-13 of the largest node; twice quadratic convergence is beyond what doubles and the weights need.
+        for _ in range(3):
+            value, slope = _monic(x, diagonal, off)
             x -= value / slope
         nodes.append(x)
-        weights.append(1 / norm)
+        weights.append(_christoffel(x, diagonal, off))
     rebuilt = sum(w * x ** (len(moments) - 1) for x, w in zip(nodes, weights, strict=True))
     exact = mpmath.mpf(moments[-1].numerator) / moments[-1].denominator
     if abs(rebuilt / exact - 1) > 1e-20:
@@ -352,19 +356,20 @@ def _recurrence(moments: list[mpmath.mpf]) -> tuple[list[mpmath.mpf], list[mpmat
     return diagonal, off
 
 
-def _orthonormal(
-    x: mpmath.mpf, diagonal: list[mpmath.mpf], off: list[mpmath.mpf]
-) -> tuple[mpmath.mpf, mpmath.mpf, mpmath.mpf]:
-    """Monic ``p_N(x)``, its derivative, and ``sum_{l<N} p_l(x)^2 / |p_l|^2``, whose inverse is the weight of a node."""
+def _monic(x: mpmath.mpf, diagonal: list[mpmath.mpf], off: list[mpmath.mpf]) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """The monic polynomial of highest degree and its derivative."""
     last, value, last_slope, slope = mpmath.mpf(0), mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(0)
-    norm, square = mpmath.mpf(0), mpmath.mpf(1)
     for a, b in zip(diagonal, [mpmath.mpf(0), *off], strict=True):
-        square *= b or 1
-        norm += value**2 / square
-        last, value, last_slope, slope = (
-            value,
-            (x - a) * value - b * last,
-            slope,
-            value + (x - a) * slope - b * last_slope,
-        )
-    return value, slope, norm
+        last_slope, slope = slope, value + (x - a) * slope - b * last_slope
+        last, value = value, (x - a) * value - b * last
+    return value, slope
+
+
+def _christoffel(x: mpmath.mpf, diagonal: list[mpmath.mpf], off: list[mpmath.mpf]) -> mpmath.mpf:
+    """Weight of a node, ``1 / sum_l p_l(x)^2 / |p_l|^2`` over all lower degrees."""
+    last, value, norm, total = mpmath.mpf(0), mpmath.mpf(1), mpmath.mpf(1), mpmath.mpf(1)
+    for a, b, following in zip(diagonal[:-1], [mpmath.mpf(0), *off][:-1], off, strict=True):
+        last, value = value, (x - a) * value - b * last
+        norm *= following
+        total += value**2 / norm
+    return 1 / total

@@ -226,7 +226,10 @@ def test_r_of_one_and_below_have_a_null_space(ratio: float) -> None:
         (lambda: sam.sam_tradeoff(Setting(), -1.0), "rho must be finite and non-negative, got -1.0"),
         (lambda: sam.sam_tradeoff(Setting(), float("nan")), "rho"),
         (lambda: sam.sam_tradeoff(Setting(), ()), "rho"),
-        (lambda: sam.sam_tradeoff(Setting(), 0.1, members=1), "members of an ensemble must be an integer of at least 2"),
+        (
+            lambda: sam.sam_tradeoff(Setting(), 0.1, members=1),
+            "members of an ensemble must be an integer of at least 2",
+        ),
         (
             lambda: sharpbalance.sharpbalance_tradeoff(Setting(n=4), 0.1, blocks=5),
             "blocks must lie between 1 and n = 4",
