@@ -20,6 +20,7 @@ COLORS = {
     "sharpbalance": "#D55E00",
     "control": "#009E73",
     "bound": "#7F7F7F",
+    "normalised": "#CC79A7",
 }
 """Okabe and Ito's palette, one colour for each method."""
 
@@ -52,28 +53,34 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
+def new_figure(rows: int, columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Figure, list[Axes]]:
     """A figure that no global state knows of, with its axes in reading order.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        width: of a panel in inches.
+        height: of a panel in inches.
 
     Returns:
         Figure and axes.
     """
-    figure = Figure(figsize=(4.6 * columns, 3.5 * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     return figure, list(grid.ravel())
 
 
-def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate) -> None:
-    """Simulated means with their standard errors, on top of the theory's line."""
-    label = "simulation, mean ± standard error"
-    axes.errorbar(x, measured.mean, measured.stderr, fmt="o", ms=4, color=COLORS["gd"], label=label, zorder=3)
+def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate, marker: str = "o", *, again: bool = False) -> None:
+    """Simulated means with their standard errors, on top of the theory's line; ``again`` leaves them out of the legend."""
+    label = "_simulation" if again else "simulation, mean ± standard error"
+    axes.errorbar(x, measured.mean, measured.stderr, fmt=marker, ms=4, color=COLORS["gd"], label=label, zorder=3)
 
 
-def mark_unstable(axes: Axes, critical_rho: float | None) -> None:
+def mark_unstable(axes: Axes, critical_rho: float | None, label: str = "unstable") -> None:
     """Shade the values of rho at which SAM does not contract every direction."""
     low, high = axes.get_xlim()
     if critical_rho is None or critical_rho >= high:
         return
-    axes.axvspan(critical_rho, high, color="0.5", alpha=0.12, lw=0, label="unstable")
+    axes.axvspan(critical_rho, high, color="0.5", alpha=0.12, lw=0, label=label)
     axes.axvline(critical_rho, color="0.4", lw=1, ls="--")
     axes.set_xlim(low, high)

@@ -4,7 +4,7 @@ Everything is a functional of a spectral measure: optimizers are polynomial filt
 and errors are integrals of powers of the filter.
 """
 
-from theory.errors import ConvergenceError, DomainError
+from theory.errors import ConvergenceError, DomainError, DomainWarning
 from theory.filters import Training, critical_rho, is_stable, phi, sam_filter
 from theory.generalised import GeneralisedMarchenkoPastur
 from theory.laws import data_law
@@ -22,6 +22,7 @@ __all__ = [
     "ConvergenceError",
     "DataLaw",
     "DomainError",
+    "DomainWarning",
     "EmpiricalSpectrum",
     "Estimate",
     "FiniteWishart",

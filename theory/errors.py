@@ -5,11 +5,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["ConvergenceError", "DomainError", "require_finite", "require_integer"]
+__all__ = ["ConvergenceError", "DomainError", "DomainWarning", "require_finite", "require_integer"]
 
 
 class DomainError(ValueError):
     """An argument outside the domain of a formula."""
+
+
+class DomainWarning(UserWarning):
+    """Some of the arguments are outside the domain of a formula; their values are NaN."""
 
 
 class ConvergenceError(RuntimeError):

@@ -173,7 +173,6 @@ def _rate(member: Float[np.ndarray, "draws rho"], ensemble: Float[np.ndarray, "d
     rate = improvement_rate(member.mean(axis=0), ensemble.mean(axis=0))
     if draws == 1:
         return Estimate(rate, None)
-    left_out = improvement_rate(
-        (member.sum(axis=0) - member) / (draws - 1), (ensemble.sum(axis=0) - ensemble) / (draws - 1)
-    )
+    member, ensemble = ((v.sum(axis=0) - v) / (draws - 1) for v in (member, ensemble))
+    left_out = improvement_rate(member.ravel(), ensemble.ravel()).reshape(member.shape)
     return Estimate(rate, np.sqrt((draws - 1) * left_out.var(axis=0)))

@@ -1,5 +1,6 @@
 """Prediction of one ensemble over a range of rho: what both theorems return."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from theory.errors import DomainError
+from theory.errors import DomainError, DomainWarning
 
 __all__ = ["BOUNDS", "NO_BOUND", "NO_LIMIT", "SHARPNESS", "Tradeoff", "improvement_rate", "where_valid"]
 
@@ -85,9 +86,10 @@ def where_valid(
     Returns:
         Arrays over all of rho.
     """
-    known = predict(rho[valid] if valid.any() else np.zeros(1))
     if valid.all():
-        return known
+        return predict(rho)
+    warnings.warn(f"{why}; NaN elsewhere", DomainWarning, stacklevel=3)
+    known = predict(rho[valid] if valid.any() else np.zeros(1))
     full: dict[str, Any] = {}
     for item in fields(known):
         values = getattr(known, item.name)

@@ -1,0 +1,49 @@
+"""Normalised SAM, the one people use, against the un-normalised SAM of the theorems."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from checks import Evidence
+from figures.style import COLORS, mark_unstable, new_figure, plot_simulation
+from theory import Setting, sam_tradeoff, simulate
+
+__all__ = ["draw"]
+
+_SETTING = Setting()
+_BEYOND = 1.15  # simulations go on to this multiple of the critical rho
+_KINDS = (
+    (False, "un-normalised", COLORS["sam"], "-", "o"),
+    (True, "normalised", COLORS["normalised"], "--", "s"),
+)
+
+
+def draw(_: Evidence) -> Figure:
+    """Diversity against sharpness, and both against rho in units of each one's own critical rho; the paper's parameters.
+
+    Returns:
+        Three panels.
+    """
+    figure, (together, diversity, sharpness) = new_figure(1, 3)
+    for normalised, label, color, style, marker in _KINDS:
+        critical = sam_tradeoff(_SETTING, 0.0, normalised=normalised).critical_rho or np.nan
+        share = np.linspace(0, 1, 200, endpoint=False)
+        curve = sam_tradeoff(_SETTING, share * critical, normalised=normalised)
+        shown = np.linspace(0, _BEYOND, 24)
+        measured = simulate(_SETTING, shown * critical, normalised=normalised, draws=10, inits=20, seed=0)
+        line = {"color": color, "ls": style, "label": f"{label}, critical rho {critical:.3g}"}
+        together.plot(curve.sharpness, curve.diversity, **line)
+        together.plot(curve.sharpness[-1:], curve.diversity[-1:], "x", ms=8, mew=2, color=color, label=f"its end, {label}")
+        for axes, name in ((diversity, "diversity"), (sharpness, "sharpness")):
+            axes.plot(share, getattr(curve, name), **line)
+            plot_simulation(axes, shown, getattr(measured, name), marker, again=normalised)
+    together.set(xlabel="sharpness", ylabel="diversity D", title="Both trace the same curve until the edge (x)")
+    diversity.set(xlabel="rho / critical rho", ylabel="diversity D", title="Normalised SAM needs a larger share of its rho")
+    sharpness.set(xlabel="rho / critical rho", ylabel="sharpness", title="Normalised SAM does not turn before the edge")
+    together.set(yscale="log")
+    together.legend(loc="lower right")
+    for axes in (diversity, sharpness):
+        axes.set(xlim=(0, 1.18))
+        mark_unstable(axes, 1, label="unstable; no formula if normalised")
+    diversity.set(yscale="log")
+    sharpness.legend(loc="upper center")
+    return figure

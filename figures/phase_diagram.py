@@ -1,0 +1,66 @@
+"""Where SharpBalance is the more diverse one at equal sharpness, where it cannot be compared, and where its trade-off reverses."""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from checks import Evidence
+from figures.style import COLORS, new_figure
+from theory import MarchenkoPastur, Setting
+from theory.comparison import Comparison, Regime, compare
+
+__all__ = ["draw"]
+
+_DIMENSIONS = 150
+_RATIOS = np.geomspace(0.5, 200, 60)
+_SHARES = np.linspace(0, 1.06, 107)
+_RATE = 0.3  # eta x_+ of all the data: the paper's eta = 0.01 at r = 20
+_HATCH = "/////"
+_REGIMES = {
+    Regime.SHARPBALANCE: ("SharpBalance more diverse at equal sharpness", "#E69F00"),
+    Regime.SAM: ("a stable SAM more diverse at equal sharpness", COLORS["sam"]),
+    Regime.NO_OVERLAP: ("no stable SAM has this sharpness", "#E6E6E6"),
+    Regime.UNSTABLE: ("SharpBalance unstable", "#595959"),
+}
+
+
+def draw(_: Evidence) -> Figure:
+    """Regimes over (r, rho) for some steps and blocks; rho in units of SharpBalance's critical rho at each r.
+
+    Returns:
+        Four panels.
+    """
+    figure, axes = new_figure(2, 2)
+    cases = ((3, 3), (3, 10), (10, 2), (10, 3))
+    for panel, (steps, blocks) in zip(axes, cases, strict=True):
+        columns = [_column(ratio, steps, blocks) for ratio in _RATIOS.tolist()]
+        _panel(panel, columns)
+        ratios = np.concatenate([column.ratio for column in columns])
+        factor = f"{np.nanmin(ratios):.2g} to {np.nanmax(ratios):.2g} times SAM's diversity"
+        panel.set_title(f"k = {steps} steps, s = {blocks} blocks: {factor}")
+    handles = [Patch(facecolor=color, label=label) for label, color in _REGIMES.values()]
+    handles.append(Patch(facecolor="none", hatch=_HATCH, label="trade-off reversed: rho moves D and sharpness oppositely"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _column(ratio: float, steps: int, blocks: int) -> Comparison:
+    setting = Setting(n=round(ratio * _DIMENSIONS), d=_DIMENSIONS, steps=steps)
+    setting = replace(setting, learning_rate=_RATE / MarchenkoPastur(setting.ratio).largest)
+    return compare(setting, _SHARES, blocks=blocks)
+
+
+def _panel(axes: Axes, columns: list[Comparison]) -> None:
+    regime, ratio, opposite = (
+        np.array([getattr(column, name) for column in columns]).T for name in ("regime", "ratio", "reversed")
+    )
+    colors = ListedColormap([_REGIMES[kind][1] for kind in Regime])
+    axes.pcolormesh(_RATIOS, _SHARES, regime, cmap=colors, vmin=-0.5, vmax=len(Regime) - 0.5, rasterized=True)
+    axes.contourf(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5, 1.5], colors="none", hatches=[_HATCH])
+    axes.contour(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5], colors="black", linewidths=0.7)
+    axes.set(xscale="log", xlabel="r = n/d", ylabel="rho / critical rho of SharpBalance")
+    axes.grid(visible=False)
