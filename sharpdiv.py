@@ -7,18 +7,30 @@ import io
 import json
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from theory import ConvergenceError, DomainError, Setting, Tradeoff, sam_tradeoff, sharpbalance_tradeoff, simulate
+from theory import (
+    ConvergenceError,
+    DomainError,
+    DomainWarning,
+    Setting,
+    Tradeoff,
+    data_law,
+    sam_tradeoff,
+    sharpbalance_tradeoff,
+    simulate,
+)
 
 if TYPE_CHECKING:
     from checks import Claim, Evidence, Finding
@@ -78,7 +90,12 @@ def _parse(name: str, arguments: list[str]) -> int:
     """Parse with tyro and call; its framed error messages become one line."""
     captured = io.StringIO()
     calls: list[Callable[[], int]] = []
-    command = COMMANDS[name]()
+    if arguments and (name, arguments[0]) in VARIANTS:
+        load = VARIANTS[name, arguments[0]]
+        name, arguments = f"{name} {arguments[0]}", arguments[1:]
+    else:
+        load = COMMANDS[name]
+    command = load()
     try:
         with redirect_stderr(captured):
             calls.append(tyro.cli(_deferred(command), args=arguments, prog=f"sharpdiv {name}"))
@@ -128,46 +145,111 @@ def _print_help() -> None:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Which ensembles on the quadratic problem, one for each rho."""
+    """Which ensembles, one for each rho."""
 
     method: Annotated[Literal["gd", "sam", "sharpbalance"], tyro.conf.Positional]
     """gd (rho = 0), sam, or sharpbalance"""
-    rho: tuple[float, ...] = ()
-    """one or more SAM radii"""
+    rho: tuple[str, ...] = ()
+    """one or more SAM radii, each a number or start:stop:count"""
     blocks: int | None = None
-    """s, disjoint row blocks with one member each (sharpbalance: default 10; gd: the control on blocks)"""
+    """s, disjoint row blocks with one member each (sharpbalance: default 10, or 3 for random features; gd: the control)"""
     members: int | None = None
-    """m of the ensemble error for gd and sam on all the data, default 3; blocks have one member each"""
+    """m of the ensemble for gd and sam on all the data, default 3; blocks have one member each"""
 
-    def resolved(self) -> "Ensemble":
+    @property
+    def radii(self) -> tuple[float, ...]:
+        """The SAM radii as numbers."""
+        return tuple(value for text in self.rho for value in _radii(text))
+
+    @property
+    def size(self) -> int:
+        """Members of an ensemble on all the data."""
+        return 3 if self.members is None else self.members
+
+    def resolved(self, blocks: int) -> "Ensemble":
         """With the method's own radii and blocks (None: all the data) filled in, or a usage error."""
         if self.members is not None and (self.blocks is not None or self.method == "sharpbalance"):
             raise UsageError("--members goes with gd and sam on all the data; blocks have one member each")
         if self.method == "gd":
-            if any(value != 0 for value in self.rho):
-                raise UsageError(f"gd is rho = 0, got --rho {' '.join(map(str, self.rho))}; use sam or sharpbalance")
-            return replace(self, rho=self.rho or (0.0,))
+            if any(value != 0 for value in self.radii):
+                raise UsageError(f"gd is rho = 0, got --rho {' '.join(self.rho)}; use sam or sharpbalance")
+            return replace(self, rho=self.rho or ("0",))
         if not self.rho:
             raise UsageError(f"{self.method} needs --rho with at least one radius")
         if self.method == "sam" and self.blocks is not None:
             raise UsageError("sam trains on all the data; --blocks goes with sharpbalance and gd")
-        return replace(self, blocks=10) if self.method == "sharpbalance" and self.blocks is None else self
+        return replace(self, blocks=blocks) if self.method == "sharpbalance" and self.blocks is None else self
+
+
+@dataclass(frozen=True)
+class Model:
+    """Beyond the paper's model of data and optimizer."""
+
+    data_spectrum: Path | None = None
+    """file with the eigenvalues of the data's covariance Sigma (text, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
+    normalised: bool = False
+    """the ascent step has length rho, instead of rho times the gradient's norm"""
+
+    def covariance(self) -> "np.ndarray | None":
+        """The eigenvalues in the file, or None."""
+        return None if self.data_spectrum is None else _numbers(self.data_spectrum)
+
+
+def _radii(text: str) -> list[float]:
+    """A number, or ``start:stop:count`` with both ends."""
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return [float(text)]
+        start, stop, count = float(parts[0]), float(parts[1]), int(parts[2])
+    except (ValueError, IndexError):
+        raise UsageError(f"--rho takes numbers or start:stop:count, got {text!r}") from None
+    if len(parts) > 3 or not 2 <= count <= 100_000:
+        raise UsageError(f"--rho start:stop:count needs a count from 2 to 100000, got {text!r}")
+    return [float(value) for value in np.linspace(start, stop, count)]
+
+
+def _numbers(path: Path) -> np.ndarray:
+    """A vector from a text file (separated by spaces, commas or lines; # starts a comment) or an .npy file."""
+    if not path.exists():
+        raise UsageError(f"{path} does not exist")
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False).astype(float)
+        else:
+            lines = (line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines())
+            values = np.array([float(word) for line in lines for word in line.replace(",", " ").split()])
+    except (ValueError, UnicodeDecodeError, EOFError) as error:
+        raise UsageError(f"{path} does not hold numbers: {error}") from None
+    if values.ndim != 1 or not values.size:
+        raise UsageError(f"{path} must hold a non-empty list of eigenvalues, got shape {values.shape}")
+    return np.asarray(values)
 
 
 def _theory() -> Callable[..., int]:
     def theory(
-        ensemble: Annotated[Ensemble, Flat], setting: Annotated[Setting, Flat] = Setting(), *, json: Json = None
+        ensemble: Annotated[Ensemble, Flat],
+        setting: Annotated[Setting, Flat] = Setting(),
+        model: Annotated[Model, Flat] = Model(),
+        *,
+        finite: bool = False,
+        json: Json = None,
     ) -> int:
         """Closed forms: diversity, sharpness, errors and EIR, one point for each rho.
+
+        The limit of many samples and dimensions, or exact values at the given n and d. sharpdiv theory random-features --help:
+        the same for networks with random features. What has no closed form is null, with the reason.
 
         Args:
             ensemble: which ensembles.
             setting: the quadratic problem.
-            json: where to write the points.
+            model: covariance and optimizer.
+            finite: exact at (n, d) instead of the limit: diversity, errors, and rigorous bounds of the sharpness.
+            json: where to write the points; there also the sharpness at the mean of the members and at one member.
         """
-        ensemble = ensemble.resolved()
-        curve = _tradeoff(setting, ensemble)
-        points = [_point(curve, i) for i in range(len(ensemble.rho))]
+        ensemble = ensemble.resolved(blocks=10)
+        curve = _tradeoff(setting, ensemble, model, finite=finite)
+        points = [_with_reason(_point(curve, i, finite=finite), curve) for i in range(len(curve.rho))]
         _show({"points": points}, json, lambda console: _point_table(console, points))
         return 0
 
@@ -178,7 +260,9 @@ def _simulate() -> Callable[..., int]:
     def simulate_(
         ensemble: Annotated[Ensemble, Flat],
         setting: Annotated[Setting, Flat] = Setting(),
+        model: Annotated[Model, Flat] = Model(),
         *,
+        finite: bool = False,
         draws: int = 10,
         inits: int = 100,
         seed: int = 0,
@@ -186,68 +270,180 @@ def _simulate() -> Callable[..., int]:
     ) -> int:
         """The Monte Carlo referee: the same numbers from drawn data, with standard errors.
 
+        sharpdiv simulate random-features --help: the same for networks with random features.
+
         Args:
             ensemble: which ensembles.
             setting: the quadratic problem.
+            model: covariance (as many eigenvalues as divide d) and optimizer.
+            finite: print the rigorous bounds at (n, d) beside the published ones; what is drawn always has this size.
             draws: data sets.
             inits: initialisations for each of them.
             seed: of the random generator.
             json: where to write the points.
         """
-        ensemble = ensemble.resolved()
-        if seed < 0:
-            raise UsageError(f"--seed must be non-negative, got {seed}")
-        curve = _tradeoff(setting, ensemble)
-        size = {"blocks": ensemble.blocks or 1, "members": _members(ensemble), "draws": draws, "inits": inits}
-        measured = simulate(setting, ensemble.rho, **size, seed=seed)
+        ensemble = ensemble.resolved(blocks=10)
+        _require_seed(seed)
+        curve = _tradeoff(setting, ensemble, model, finite=finite)
+        measured = simulate(
+            setting,
+            ensemble.radii,
+            blocks=ensemble.blocks or 1,
+            members=ensemble.size,
+            covariance=model.covariance(),
+            normalised=model.normalised,
+            draws=draws,
+            inits=inits,
+            seed=seed,
+        )
         points = []
-        for i in range(len(ensemble.rho)):
-            point = _point(curve, i)
-            for name in ("diversity", "sharpness", "member_error", "ensemble_error", "eir"):
-                estimate = getattr(measured, name)
-                stderr = None if estimate.stderr is None else _finite(estimate.stderr[i])
-                point[name] = {"mean": _finite(estimate.mean[i]), "stderr": stderr}
-            points.append(point)
+        for i in range(len(curve.rho)):
+            point = _point(curve, i, finite=finite) | _measured(measured, (*MEASURED, *PLACES), i)
+            points.append(_with_reason(point, curve))
         _show({"points": points}, json, lambda console: _point_table(console, points))
         return 0
 
     return simulate_
 
 
-def _members(ensemble: Ensemble) -> int:
-    return 3 if ensemble.members is None else ensemble.members
+def _theory_random_features() -> Callable[..., int]:
+    from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
+
+    def theory_random_features(
+        ensemble: Annotated[Ensemble, Flat],
+        setting: Annotated[RandomFeatureSetting, Flat] = RandomFeatureSetting(),
+        *,
+        json: Json = None,
+    ) -> int:
+        """Closed forms for ensembles of random-feature networks, whose members each draw their own features.
+
+        JSON {"points": [{...}]} with, for each rho: diversity, sharpness (of one member on the data it trains on), member_error,
+        ensemble_error, eir, stable, critical_rho. A limit in the Gaussian-equivalent model, averaged over the data.
+
+        Args:
+            ensemble: which ensembles.
+            setting: data, network and training.
+            json: where to write the points.
+        """
+        ensemble = ensemble.resolved(blocks=3)
+        members = None if ensemble.blocks else ensemble.size
+        curve = random_feature_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
+        points = [_feature_point(curve, i) for i in range(len(curve.rho))]
+        _show({"points": points}, json, lambda console: _point_table(console, points))
+        return 0
+
+    return theory_random_features
 
 
-def _tradeoff(setting: Setting, ensemble: Ensemble) -> Tradeoff:
-    if ensemble.blocks is None:
-        return sam_tradeoff(setting, ensemble.rho, members=_members(ensemble))
-    return sharpbalance_tradeoff(setting, ensemble.rho, blocks=ensemble.blocks)
+def _simulate_random_features() -> Callable[..., int]:
+    from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
+    from theory.random_features_simulation import simulate_random_features
+
+    def simulate_random_features_(
+        ensemble: Annotated[Ensemble, Flat],
+        setting: Annotated[RandomFeatureSetting, Flat] = RandomFeatureSetting(),
+        *,
+        draws: int = 10,
+        networks: int = 8,
+        test_samples: int = 2000,
+        seed: int = 0,
+        json: Json = None,
+    ) -> int:
+        """The Monte Carlo referee of random-feature ensembles: trains networks with the activation itself.
+
+        Args:
+            ensemble: which ensembles.
+            setting: data, network and training.
+            draws: data sets.
+            networks: on each block of each of them.
+            test_samples: test inputs in each.
+            seed: of the random generator.
+            json: where to write the points, with the keys of sharpdiv theory random-features.
+        """
+        ensemble = ensemble.resolved(blocks=3)
+        _require_seed(seed)
+        members, blocks = None if ensemble.blocks else ensemble.size, ensemble.blocks or 1
+        curve = random_feature_tradeoff(setting, ensemble.radii, members=members, blocks=blocks)
+        measured = simulate_random_features(
+            setting,
+            ensemble.radii,
+            members=members,
+            blocks=blocks,
+            draws=draws,
+            networks=networks,
+            test_samples=test_samples,
+            seed=seed,
+        )
+        points = [_feature_point(curve, i) | _measured(measured, MEASURED, i) for i in range(len(curve.rho))]
+        _show({"points": points}, json, lambda console: _point_table(console, points))
+        return 0
+
+    return simulate_random_features_
 
 
-def _point(curve: Tradeoff, i: int) -> dict[str, Any]:
-    """One rho as the contract's JSON object; what has no value is null, with the reason."""
-    names = (
-        "rho",
-        "diversity",
-        "sharpness",
-        "sharpness_lower",
-        "sharpness_upper",
-        "member_error",
-        "ensemble_error",
-        "eir",
-    )
-    arrays = {name: getattr(curve, name) for name in names}
-    point: dict[str, Any] = {name: None if a is None else _finite(a[i]) for name, a in arrays.items()}
+MEASURED = ("diversity", "sharpness", "member_error", "ensemble_error", "eir")
+"""What both theory and simulation give for every model."""
+PLACES = ("sharpness_ensemble", "sharpness_member")
+"""Further places where sharpness is taken, in the JSON only."""
+RIGOROUS = ("sharpness_lower_rigorous", "sharpness_upper_rigorous")
+"""Bounds that are proven at finite (n, d)."""
+
+
+def _require_seed(seed: int) -> None:
+    if seed < 0:
+        raise UsageError(f"--seed must be non-negative, got {seed}")
+
+
+def _tradeoff(setting: Setting, ensemble: Ensemble, model: Model, *, finite: bool) -> Tradeoff:
+    law = data_law(setting, covariance=model.covariance(), finite=finite)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DomainWarning)  # said by the points themselves
+        if ensemble.blocks is None:
+            return sam_tradeoff(setting, ensemble.radii, members=ensemble.size, law=law, normalised=model.normalised)
+        return sharpbalance_tradeoff(
+            setting, ensemble.radii, blocks=ensemble.blocks, law=law, normalised=model.normalised
+        )
+
+
+def _point(curve: Tradeoff, i: int, *, finite: bool) -> dict[str, Any]:
+    """One rho as the contract's JSON object; what has no value is null."""
+    names = ("rho", "diversity", "sharpness", *PLACES, "sharpness_lower", "sharpness_upper")
+    names += (*(RIGOROUS if finite else ()), "member_error", "ensemble_error", "eir")
+    point: dict[str, Any] = {name: _finite(getattr(curve, name)[i]) for name in names}
     point |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
+    return point
+
+
+def _with_reason(point: dict[str, Any], curve: Tradeoff) -> dict[str, Any]:
+    """The point, and why some of it is null."""
     reasons = {
-        "sharpness_lower": "no lower bound is published for this case"
-        if curve.sharpness_lower is None
-        else "J has no value",
+        "sharpness_lower": "J has no value",
+        "sharpness_lower_rigorous": "proven up to 20 steps, for SAM without label noise",
+        "sharpness_upper_rigorous": "proven without label noise only",
         "eir": "the member error is 0",
         "critical_rho": "the learning rate is too large: not even rho = 0 contracts",
+        **curve.reasons,
     }
-    missing = [f"{name}: {reason}" for name, reason in reasons.items() if point[name] is None]
-    return point | ({"reason": "; ".join(missing)} if missing else {})
+    if point["diversity"] is None:
+        return point | {"reason": reasons["diversity"]}
+    missing = {reasons[name]: name for name in reversed(point) if point[name] is None}
+    return point | ({"reason": "; ".join(f"{name}: {why}" for why, name in missing.items())} if missing else {})
+
+
+def _feature_point(curve: Any, i: int) -> dict[str, Any]:
+    """One rho of a random-feature ensemble."""
+    point = {name: _finite(getattr(curve, name)[i]) for name in ("rho", *MEASURED)}
+    point |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
+    return point | ({"reason": "eir: the member error is 0"} if point["eir"] is None else {})
+
+
+def _measured(measured: Any, names: tuple[str, ...], i: int) -> dict[str, Any]:
+    """Estimates as mean and standard error."""
+    estimates = {name: getattr(measured, name) for name in names}
+    return {
+        name: {"mean": _finite(e.mean[i]), "stderr": None if e.stderr is None else _finite(e.stderr[i])}
+        for name, e in estimates.items()
+    }
 
 
 def _finite(value: float) -> float | None:
@@ -255,7 +451,7 @@ def _finite(value: float) -> float | None:
 
 
 def _point_table(console: Console, points: list[dict[str, Any]]) -> None:
-    names = [name for name in points[0] if name != "reason"]
+    names = [name for name in points[0] if name not in {"reason", *PLACES}]
     table = Table(box=None, pad_edge=False)
     for name in names:
         table.add_column(name, justify="right")
@@ -263,7 +459,7 @@ def _point_table(console: Console, points: list[dict[str, Any]]) -> None:
         table.add_row(*(_text(point[name]) for name in names))
     console.print(table)
     for reason in dict.fromkeys(point["reason"] for point in points if "reason" in point):
-        console.print(f"- = no value. {reason}")
+        console.print(f"- = no value. {reason}", markup=False)
 
 
 def _text(value: Any) -> str:
@@ -554,6 +750,12 @@ COMMANDS: dict[str, Callable[[], Callable[..., int]]] = {
     "reproduce": _reproduce,
 }
 """Commands by name, each as a function that imports what it needs and returns the command."""
+
+VARIANTS: dict[tuple[str, str], Callable[[], Callable[..., int]]] = {
+    ("theory", "random-features"): _theory_random_features,
+    ("simulate", "random-features"): _simulate_random_features,
+}
+"""Commands for another model, by command and first argument."""
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,18 @@ from matplotlib.figure import Figure
 
 from checks import Evidence
 from empirical.store import write_atomically
-from figures import sam_simulation, sharpbalance_simulation, theory_tradeoff, tradeoff_measured
+from figures import (
+    exact_sharpness,
+    finite_size,
+    improvement_rate,
+    normalised,
+    phase_diagram,
+    random_features,
+    sam_simulation,
+    sharpbalance_simulation,
+    theory_tradeoff,
+    tradeoff_measured,
+)
 from figures.style import style
 
 __all__ = ["FIGURES", "render"]
@@ -18,8 +29,14 @@ FIGURES: dict[str, Callable[[Evidence], Figure]] = {
     "sam_simulation": sam_simulation.draw,
     "sharpbalance_simulation": sharpbalance_simulation.draw,
     "tradeoff_measured": tradeoff_measured.draw,
+    "exact_sharpness": exact_sharpness.draw,
+    "finite_size": finite_size.draw,
+    "improvement_rate": improvement_rate.draw,
+    "phase_diagram": phase_diagram.draw,
+    "normalised": normalised.draw,
+    "random_features": random_features.draw,
 }
-"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c."""
+"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c, and six beyond the paper."""
 
 
 def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:

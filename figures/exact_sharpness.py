@@ -33,16 +33,18 @@ def draw(_: Evidence) -> Figure:
         panel.margins(x=0)
     for panel, curve in zip(axes, (sam, sam, balance, balance), strict=True):
         mark_unstable(panel, curve.critical_rho)
-    for panel, place in zip(axes, ("upper left", "lower left", "upper center", "upper left"), strict=True):
-        panel.legend(loc=place)
+    axes[0].legend(loc="upper left")
+    axes[1].legend(loc="lower left")
+    axes[2].legend(loc="upper center")
+    axes[3].legend(loc="upper left")
     return figure
 
 
 def _kappa(axes: Axes, curve: Tradeoff, color: str) -> None:
     for bound, style, label in ((curve.sharpness_upper, "--", "upper"), (curve.sharpness_lower, ":", "lower")):
         if bound is not None:
-            line = {"color": COLORS["bound"], "ls": style, "zorder": 3}  # above the limit, which it runs along
-            axes.plot(curve.rho, bound, **line, label=f"published {label} bound")
+            # Above the limit, which runs along it.
+            axes.plot(curve.rho, bound, color=COLORS["bound"], ls=style, label=f"published {label} bound", zorder=3)
     if curve.sharpness is not None:
         axes.plot(curve.rho, curve.sharpness, color=color, label="exact limit")
     axes.set(ylabel="sharpness")

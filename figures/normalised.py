@@ -1,5 +1,7 @@
 """Normalised SAM, the one people use, against the un-normalised SAM of the theorems."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -30,20 +32,23 @@ def draw(_: Evidence) -> Figure:
         curve = sam_tradeoff(_SETTING, share * critical, normalised=normalised)
         shown = np.linspace(0, _BEYOND, 24)
         measured = simulate(_SETTING, shown * critical, normalised=normalised, draws=10, inits=20, seed=0)
-        line = {"color": color, "ls": style, "label": f"{label}, critical rho {critical:.3g}"}
+        line: dict[str, Any] = {"color": color, "ls": style, "label": f"{label}, critical rho {critical:.3g}"}
         together.plot(curve.sharpness, curve.diversity, **line)
-        together.plot(curve.sharpness[-1:], curve.diversity[-1:], "x", ms=8, mew=2, color=color, label=f"its end, {label}")
+        edge = curve.sharpness[-1:], curve.diversity[-1:]
+        together.plot(*edge, "x", ms=8, mew=2, color=color, label=f"its end, {label}")
         for axes, name in ((diversity, "diversity"), (sharpness, "sharpness")):
             axes.plot(share, getattr(curve, name), **line)
             plot_simulation(axes, shown, getattr(measured, name), marker, again=normalised)
     together.set(xlabel="sharpness", ylabel="diversity D", title="Both trace the same curve until the edge (x)")
-    diversity.set(xlabel="rho / critical rho", ylabel="diversity D", title="Normalised SAM needs a larger share of its rho")
+    diversity.set(
+        xlabel="rho / critical rho", ylabel="diversity D", title="Normalised SAM is slower in its own unit of rho"
+    )
     sharpness.set(xlabel="rho / critical rho", ylabel="sharpness", title="Normalised SAM does not turn before the edge")
-    together.set(yscale="log")
-    together.legend(loc="lower right")
+    for axes in (together, diversity):
+        axes.set_yscale("log")
     for axes in (diversity, sharpness):
-        axes.set(xlim=(0, 1.18))
+        axes.set_xlim(0, 1.18)
         mark_unstable(axes, 1, label="unstable; no formula if normalised")
-    diversity.set(yscale="log")
+    together.legend(loc="lower right")
     sharpness.legend(loc="upper center")
     return figure

@@ -41,9 +41,10 @@ def draw(_: Evidence) -> Figure:
         _panel(panel, columns)
         ratios = np.concatenate([column.ratio for column in columns])
         factor = f"{np.nanmin(ratios):.2g} to {np.nanmax(ratios):.2g} times SAM's diversity"
-        panel.set_title(f"k = {steps} steps, s = {blocks} blocks: {factor}")
+        panel.set_title(f"k = {steps}, s = {blocks}: {factor}")
     handles = [Patch(facecolor=color, label=label) for label, color in _REGIMES.values()]
-    handles.append(Patch(facecolor="none", hatch=_HATCH, label="trade-off reversed: rho moves D and sharpness oppositely"))
+    reversed_ = "trade-off reversed: rho moves D and sharpness oppositely"
+    handles.append(Patch(facecolor="none", hatch=_HATCH, label=reversed_))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -55,12 +56,11 @@ def _column(ratio: float, steps: int, blocks: int) -> Comparison:
 
 
 def _panel(axes: Axes, columns: list[Comparison]) -> None:
-    regime, ratio, opposite = (
-        np.array([getattr(column, name) for column in columns]).T for name in ("regime", "ratio", "reversed")
-    )
+    regime = np.array([column.regime for column in columns]).T
+    opposite = np.array([column.reversed for column in columns], dtype=float).T
     colors = ListedColormap([_REGIMES[kind][1] for kind in Regime])
     axes.pcolormesh(_RATIOS, _SHARES, regime, cmap=colors, vmin=-0.5, vmax=len(Regime) - 0.5, rasterized=True)
-    axes.contourf(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5, 1.5], colors="none", hatches=[_HATCH])
-    axes.contour(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5], colors="black", linewidths=0.7)
+    axes.contourf(_RATIOS, _SHARES, opposite, levels=[0.5, 1.5], colors="none", hatches=[_HATCH])
+    axes.contour(_RATIOS, _SHARES, opposite, levels=[0.5], colors="black", linewidths=0.7)
     axes.set(xscale="log", xlabel="r = n/d", ylabel="rho / critical rho of SharpBalance")
     axes.grid(visible=False)

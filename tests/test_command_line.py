@@ -16,6 +16,8 @@ POINT = {
     "rho",
     "diversity",
     "sharpness",
+    "sharpness_ensemble",
+    "sharpness_member",
     "sharpness_lower",
     "sharpness_upper",
     "member_error",
@@ -73,6 +75,60 @@ def test_theory_and_simulation_share_their_keys(capsys: pytest.CaptureFixture[st
             assert predicted[name] == measured[name]
 
 
+FEATURE_POINT = {"rho", "diversity", "sharpness", "member_error", "ensemble_error", "eir", "stable", "critical_rho"}
+SMALL = ("--n", "60", "--d", "30", "--features", "40", "--steps", "3")
+
+
+@pytest.mark.parametrize("arguments", [("gd",), ("sam", "--rho", "0:0.4:3"), ("sharpbalance", "--rho", "0.1")])
+def test_random_features_share_their_keys(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    theory = points(capsys, "theory", "random-features", *arguments, *SMALL)
+    size = ("--draws", "2", "--networks", "2", "--test-samples", "50")
+    simulation = points(capsys, "simulate", "random-features", *arguments, *SMALL, *size)
+    for predicted, measured in zip(theory, simulation, strict=True):
+        assert set(predicted) == set(measured) == FEATURE_POINT
+        assert set(measured["eir"]) == {"mean", "stderr"}
+
+
+def test_ranges_of_rho_and_finite_size(capsys: pytest.CaptureFixture[str]) -> None:
+    found = points(capsys, "theory", "sam", "--rho", "0:0.1:5", "0.3", "--finite", "--n", "60", "--d", "10")
+    assert [point["rho"] for point in found] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.3])
+    for point in found:
+        assert set(point) - {"reason"} == POINT | {"sharpness_lower_rigorous", "sharpness_upper_rigorous"}
+        assert point["sharpness"] is None
+        assert "sharpness: no closed form at finite (n, d)" in point["reason"]
+        assert point["sharpness_lower_rigorous"] < point["sharpness_upper_rigorous"]
+
+
+def test_a_spectrum_of_the_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text, binary = tmp_path / "spectrum.txt", tmp_path / "spectrum.npy"
+    text.write_text("1, 1 # as isotropic as it gets\n1 1\n")
+    np.save(binary, np.ones(2, dtype=int))
+    plain = points(capsys, "theory", "sam", "--rho", "0.1")
+    for path in (text, binary):
+        found = points(capsys, "theory", "sam", "--rho", "0.1", "--data-spectrum", str(path))
+        assert found[0]["sharpness"] == pytest.approx(plain[0]["sharpness"], rel=1e-8)
+        assert "isotropic data" in found[0]["reason"]
+    size = ("--n", "60", "--d", "12", "--learning-rate", "0.002", "--draws", "2", "--inits", "3")
+    text.write_text("1 2 4")
+    (point,) = points(
+        capsys, "simulate", "sharpbalance", "--rho", "0.1", "--data-spectrum", str(text), "--blocks", "3", *size
+    )
+    assert point["sharpness"]["mean"] > 0
+    assert "open" not in point["reason"]
+    (point,) = points(capsys, "theory", "sharpbalance", "--rho", "0.1", "--data-spectrum", str(text), *size[:6])
+    assert point["sharpness"] is None
+    assert "open problem" in point["reason"]
+
+
+def test_normalised_sam_says_where_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    inside, outside = points(capsys, "theory", "sam", "--rho", "1", "50", "--normalised")
+    assert inside["stable"]
+    assert not outside["stable"]
+    assert outside["diversity"] is None
+    assert outside["critical_rho"] == pytest.approx(inside["critical_rho"])
+    assert "only while every step contracts" in outside["reason"]
+
+
 def test_what_has_no_value_is_null_with_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
     (point,) = points(capsys, "theory", "sharpbalance", "--rho", "0.1")
     assert point["sharpness_lower"] is None
@@ -99,6 +155,8 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     probs, labels = rng.dirichlet(np.ones(4), size=(3, 20)), rng.integers(4, size=20)
     np.savez(folder / "good.npz", probs=probs.astype(np.float32), labels=labels)
+    for name, text in (("negative", "1 -1"), ("nan", "1 nan"), ("empty", "# nothing")):
+        (folder / f"{name}.txt").write_text(text)
     np.savez(folder / "no-labels.npz", probs=probs)
     np.savez(folder / "sums.npz", probs=2 * probs, labels=labels)
     np.savez(folder / "one.npz", probs=probs[:1], labels=labels)
@@ -129,6 +187,21 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("theory sharpbalance --rho 0.1 --n 8 --blocks 9", "blocks must lie between 1 and n = 8"),
         ("theory sam", "sam needs --rho"),
         ("theory gd --rho 0.1", "gd is rho = 0"),
+        ("theory sam --rho 0:1", "numbers or start:stop:count, got '0:1'"),
+        ("theory sam --rho 0:1:1", "count from 2"),
+        ("theory sam --rho many", "numbers or start:stop:count"),
+        ("theory sam --rho 0.1 --finite --steps 80", "degree of the finite law"),
+        ("theory sharpbalance --rho 0.1 --finite --blocks 7", "7 does not divide n = 3000"),
+        ("theory sam --rho 0.1 --data-spectrum {npz}/none.txt", "does not exist"),
+        ("theory sam --rho 0.1 --data-spectrum {npz}/good.npz", "does not hold numbers"),
+        ("theory sam --rho 0.1 --data-spectrum {npz}/negative.txt", "must be finite and non-negative, got -1.0"),
+        ("theory sam --rho 0.1 --data-spectrum {npz}/nan.txt", "must be finite and non-negative, got nan"),
+        ("theory sam --rho 0.1 --data-spectrum {npz}/empty.txt", "non-empty list of eigenvalues"),
+        ("theory sam --rho 0.1 --label-noise -1", "label noise must be finite and non-negative"),
+        ("theory random-features sam", "sam needs --rho"),
+        ("theory random-features sharpbalance --rho 0.1 --blocks 7", "7"),
+        ("theory random-features sam --rho 0.1 --activation cosine", "activation"),
+        ("simulate random-features sam --rho 0.1 --networks 1", "networks"),
         ("theory sam --rho 0.1 --blocks 3", "--blocks goes with sharpbalance"),
         ("theory sam --rho 0.1 --n many", "--n"),
         ("theory adam --rho 0.1", "adam"),

@@ -95,7 +95,7 @@ def sam_upper_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
     return np.asarray(setting.radius**2 / 2 * edge + setting.radius * np.sqrt(squared))
 
 
-def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray, " rho"] | None:
+def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray, " rho"]:
     """``rho_0^2/2 (1 - sqrt r)^2 + rho_0 omega (sqrt m - V/(2 m^{3/2}))``, ``m = phi_d(2k,2)``, proven at every finite (n, d).
 
     The gradient lies in the range of W, whose smallest singular value is ``|sqrt n - sqrt d|`` or more in the mean (Gordon 1985).
@@ -105,10 +105,10 @@ def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
         training: un-normalised, of every member.
 
     Returns:
-        The bound for each rho, None beyond 20 steps.
+        The bound for each rho, NaN beyond 20 steps.
     """
     if training.repeats > CAUCHY_SCHWARZ_STEPS:
-        return None
+        return np.full(training.radii.shape[1], np.nan)
     mean, variance = gradient_variance(setting, training)
     norm = np.sqrt(mean) - np.divide(variance, 2 * mean**1.5, out=np.zeros_like(mean), where=mean > 0)
     edge = MarchenkoPastur(setting.ratio).smallest

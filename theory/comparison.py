@@ -80,7 +80,9 @@ def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"
 
 def _kappa(curve: Tradeoff) -> np.ndarray:
     if curve.sharpness is None:
-        raise DomainError(f"a comparison at equal sharpness needs one; {curve.reasons.get('sharpness', 'there is none')}")
+        raise DomainError(
+            f"a comparison at equal sharpness needs one; {curve.reasons.get('sharpness', 'there is none')}"
+        )
     return curve.sharpness
 
 
@@ -133,7 +135,7 @@ def compare(setting: Setting, share: Float[np.ndarray, " rho"], *, blocks: int) 
         raise DomainError(
             f"no SAM is stable: eta x_max must be below 2, got {setting.learning_rate * law.largest:g}; lower the learning rate"
         )
-    sam = sam_tradeoff(setting, np.linspace(0, of_sam, _SAMPLES, endpoint=False))
+    sam = sam_tradeoff(setting, np.linspace(0, of_sam, _SAMPLES))
     balance = sharpbalance_tradeoff(setting, np.append(share, share + _STEP) * of_blocks, blocks=blocks)
     kappa, further_kappa = np.split(_kappa(balance), 2)
     diversity, further_diversity = np.split(balance.diversity, 2)

@@ -64,7 +64,7 @@ def sam_tradeoff(
     if not normalised:
         training = Training(setting.learning_rate, rho[None], setting.steps)
         limit = data if np.isfinite(data.largest) else data_law(setting)
-        return Tradeoff(
+        return Tradeoff.of(
             rho,
             **_errors(setting, training, data, teacher, members),
             **_sharpness(setting, training, data, teacher, members),
@@ -75,7 +75,7 @@ def sam_tradeoff(
 
     def predict(some: np.ndarray) -> Tradeoff:
         training = normalised_training(setting, some, data)
-        return Tradeoff(
+        return Tradeoff.of(
             some,
             **_errors(setting, training, data, teacher, members),
             **_sharpness(setting, training, data, teacher, members),
@@ -146,7 +146,7 @@ def _sharpness(
         One array for each place.
     """
     if not np.isfinite(law.largest):
-        return dict.fromkeys(SHARPNESS)
+        return {}
     aligned = law
     if teacher is not None and isinstance(law, GeneralisedMarchenkoPastur):
         aligned = law.weighted(teacher / teacher.sum())

@@ -75,7 +75,7 @@ def sharpbalance_tradeoff(
     if not normalised:
         training = Training(setting.learning_rate, rho[None], setting.steps)
         edge = block if np.isfinite(block.largest) else data_law(setting).blocks(blocks)
-        return Tradeoff(
+        return Tradeoff.of(
             rho,
             **_errors(setting, training, block, teacher, blocks, shared_init=shared_init),
             **_sharpness(setting, training, block, blocks, shared_init=shared_init),
@@ -85,7 +85,7 @@ def sharpbalance_tradeoff(
 
     def predict(some: np.ndarray) -> Tradeoff:
         training = normalised_training(setting, some, block)
-        return Tradeoff(
+        return Tradeoff.of(
             some,
             **_errors(setting, training, block, teacher, blocks, shared_init=shared_init),
             **_sharpness(setting, training, block, blocks, shared_init=shared_init, published=False),

@@ -136,11 +136,14 @@ def _dual_minimum(
     # The bracket's ends are exact solutions of one-eigenvalue problems; widen them by more than their rounding.
     low = np.maximum(top / radius, norm / radius - width) * (1 - 1e-9)
     high = norm / radius * (1 + 1e-9)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
 
         def excess(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             value, secular = evaluate(gap)
-            return value, radius / np.sqrt(secular) - 1
+            residual = radius / np.sqrt(secular) - 1
+            if np.any(np.isnan(residual)):
+                raise DomainError("sharpness overflows: SAM diverges; lower rho, steps or the learning rate")
+            return value, residual
 
         value, residual = excess(low)
         hard = residual >= 0
@@ -149,8 +152,7 @@ def _dual_minimum(
             done = hard | (np.abs(residual) <= 1e-10) | (high - low <= 1e-15 * high)
             if done.all():
                 return np.asarray(((largest + gap) * radius**2 + value) / 2)
-            with np.errstate(invalid="ignore"):
-                secant = gap - residual * (gap - before) / (residual - before_residual)
+            secant = gap - residual * (gap - before) / (residual - before_residual)
             following = np.where((secant > low) & (secant < high), secant, (low + high) / 2)
             before, before_residual = gap, residual
             gap = np.where(done, gap, following)

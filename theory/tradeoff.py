@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,14 @@ SHARPNESS = ("sharpness", "sharpness_ensemble", "sharpness_member")
 """Where kappa is measured: at the mean over the ensemble's randomness, at the mean of its members, at one member."""
 BOUNDS = ("sharpness_lower", "sharpness_upper")
 """The published bounds."""
+_ERRORS = ("diversity", "member_error", "ensemble_error")
 NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous bounds hold"
 NO_BOUND = "published for un-normalised SAM on isotropic data without label noise only"
 
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``, None what has no formula.
+    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``; NaN is what has no formula.
 
     Raises:
         DomainError: if a value overflows.
@@ -42,34 +43,45 @@ class Tradeoff:
     """whether every direction but the null space contracts in every step"""
     critical_rho: float | None
     """rho at which contraction is lost (None if even rho = 0 does not contract)"""
-    sharpness: Float[np.ndarray, " rho"] | None = None
+    sharpness: Float[np.ndarray, " rho"]
     """exact limit of kappa at the mean over the ensemble's randomness"""
-    sharpness_ensemble: Float[np.ndarray, " rho"] | None = None
+    sharpness_ensemble: Float[np.ndarray, " rho"]
     """the same at the mean weights of the ensemble's members"""
-    sharpness_member: Float[np.ndarray, " rho"] | None = None
+    sharpness_member: Float[np.ndarray, " rho"]
     """the same at a single member"""
-    sharpness_lower: Float[np.ndarray, " rho"] | None = None
-    """published lower bound of ``sharpness``"""
-    sharpness_upper: Float[np.ndarray, " rho"] | None = None
+    sharpness_lower: Float[np.ndarray, " rho"]
+    """published lower bound of ``sharpness``; minus infinity where it says nothing"""
+    sharpness_upper: Float[np.ndarray, " rho"]
     """published upper bound of ``sharpness``"""
-    sharpness_lower_rigorous: Float[np.ndarray, " rho"] | None = None
+    sharpness_lower_rigorous: Float[np.ndarray, " rho"]
     """lower bound of ``sharpness`` proven at finite (n, d)"""
-    sharpness_upper_rigorous: Float[np.ndarray, " rho"] | None = None
+    sharpness_upper_rigorous: Float[np.ndarray, " rho"]
     """upper bound of ``sharpness`` proven at finite (n, d)"""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """why a field is None, or NaN for some rho"""
+    reasons: dict[str, str]
+    """why a field is NaN, by its name"""
 
     def __post_init__(self) -> None:
-        if not all(
-            np.all(np.isfinite(getattr(self, name))) for name in ("diversity", "member_error", "ensemble_error")
-        ):
-            raise DomainError(
-                "an error overflows; lower rho, steps, the learning rate or the initialisation's variance"
-            )
-        for name in (*SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
+        for name in (*_ERRORS, *SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
             values = getattr(self, name)
-            if values is not None and not np.all(np.isfinite(values)):
-                raise DomainError(f"{name} overflows; lower rho, steps or the learning rate")
+            if np.any(np.isinf(values)) or (name in _ERRORS and np.any(np.isnan(values) & self.stable)):
+                raise DomainError(
+                    f"{name} overflows; lower rho, steps, the learning rate or the initialisation's variance"
+                )
+
+    @classmethod
+    def of(cls, rho: Float[np.ndarray, " rho"], **known: Any) -> "Tradeoff":
+        """A prediction from what is known of it; NaN for the rest.
+
+        Args:
+            rho: SAM radii.
+            **known: fields by name.
+
+        Returns:
+            Arrays over rho.
+        """
+        unknown = np.full(rho.shape, np.nan)
+        blank = {item.name: unknown for item in fields(cls) if item.name.startswith("sharpness")}
+        return cls(rho=rho, **(blank | {"reasons": {}} | known))
 
 
 def where_valid(
@@ -90,16 +102,13 @@ def where_valid(
         return predict(rho)
     warnings.warn(f"{why}; NaN elsewhere", DomainWarning, stacklevel=3)
     known = predict(rho[valid] if valid.any() else np.zeros(1))
-    full: dict[str, Any] = {}
+    full: dict[str, Any] = {"rho": rho, "stable": valid}
     for item in fields(known):
         values = getattr(known, item.name)
-        if isinstance(values, np.ndarray):
+        if isinstance(values, np.ndarray) and item.name not in full:
             full[item.name] = np.full(rho.shape, np.nan)
             full[item.name][valid] = values[: np.count_nonzero(valid)]
-    scattered = replace(known, reasons=known.reasons | {"diversity": why})
-    for name, values in (full | {"rho": rho, "stable": valid}).items():
-        object.__setattr__(scattered, name, values)  # the check for overflow is done, and NaNs would not pass it
-    return scattered
+    return replace(known, reasons=known.reasons | {"diversity": why}, **full)
 
 
 def improvement_rate(

@@ -21,7 +21,7 @@ def test_every_panel_is_labelled(name: str) -> None:
     for axes in panels:
         assert axes.get_ylabel()
         assert axes.get_xlabel() or axes.get_shared_x_axes().get_siblings(axes)
-    assert any(axes.get_legend() for axes in panels)
+    assert figure.legends or any(axes.get_legend() for axes in panels)
 
 
 def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:

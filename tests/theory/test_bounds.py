@@ -98,8 +98,6 @@ def test_rigorous_bounds_where_the_published_ones_fail() -> None:
         training = Training(setting.learning_rate, np.array([[rho]]), setting.steps)
         upper = bounds.sam_upper_rigorous(setting, training)
         lower = bounds.sam_lower_rigorous(setting, training)
-        assert kappa.stderr is not None
-        assert lower is not None
         assert np.all(kappa.mean <= upper + 4 * kappa.stderr)
         assert np.all(kappa.mean >= lower - 4 * kappa.stderr)
 
@@ -119,16 +117,14 @@ def test_the_lower_bound_by_hand() -> None:
     found = bounds.sam_lower_rigorous(setting, Training(0.1, np.zeros((1, 1)), 0))
     second, fourth = n * (n + 2), n * (n + 2) * (n + 4) * (n + 6)
     norm = np.sqrt(second) - (fourth - second**2) / (2 * second**1.5)
-    assert found is not None
     assert float(found[0]) == pytest.approx(radius**2 / 2 * (np.sqrt(n) - 1) ** 2 + radius * omega * norm, rel=1e-12)
 
 
 def test_domains_of_the_bounds() -> None:
     setting, training = problem(6, 4, 21, 0.1)
-    assert bounds.sam_lower_rigorous(setting, training) is None
+    assert np.isnan(bounds.sam_lower_rigorous(setting, training)).all()
     setting, training = problem(6, 4, 11, 0.1)  # Cauchy-Schwarz from here
     lower, upper = bounds.sam_lower_rigorous(setting, training), bounds.sam_upper_rigorous(setting, training)
-    assert lower is not None
     assert lower[0] < upper[0]
 
 

@@ -47,7 +47,7 @@ def assert_agrees(measured: Simulation, predicted: Tradeoff, *, kappa_allowance:
     """4 standard errors, 3/d for finite size, and for kappa what the edge's fluctuation costs (theory.md: 1 to 3%)."""
     for name in NAMES:
         estimate, value = getattr(measured, name), getattr(predicted, name)
-        if value is None:
+        if np.isnan(value).all():
             continue
         allowance = 3 / SETTING.d + (kappa_allowance if name.startswith("sharpness") else 0)
         assert np.all(np.abs(estimate.mean - value) <= 4 * estimate.stderr + allowance * np.abs(value)), name
@@ -63,7 +63,11 @@ def test_sam_with_label_noise() -> None:
 
 
 @law(
-    NO_NOISE,
+    Mutation(
+        "label noise left out of the sharpness",
+        "theory.sharpbalance.BlockSharpness",
+        lambda f: lambda s, *a: f(replace(s, label_noise=0.0), *a),
+    ),
     Mutation(
         "all members' noise in common",
         "theory.subordination.BlockSharpness._kappa",
@@ -180,9 +184,6 @@ def test_averaging_members_lowers_sharpness(ratio: float, share: float, steps: i
     setting, rho = problem(ratio, share, steps)
     for curve in (sam_tradeoff(setting, rho), sharpbalance_tradeoff(setting, rho, blocks=3)):
         mean, ensemble, member = curve.sharpness, curve.sharpness_ensemble, curve.sharpness_member
-        assert mean is not None
-        assert ensemble is not None
-        assert member is not None
         assert np.all(mean < ensemble)
         assert np.all(ensemble < member)
 
@@ -213,12 +214,10 @@ def test_an_isotropic_covariance_is_the_limit() -> None:
     here, there = sharpbalance_tradeoff(SETTING, RHO, blocks=4, law=law_), sharpbalance_tradeoff(SETTING, RHO, blocks=4)
     for name in NAMES[:4]:
         assert getattr(here, name) == pytest.approx(getattr(there, name), rel=1e-8), name
-    assert here.sharpness is None
+    assert np.isnan(here.sharpness).all()
     assert "open" in here.reasons["sharpness"]
     aligned = sam_tradeoff(SETTING, RHO, law=law_, teacher=np.array([5.0, 0, 0, 0, 0, 1, 1]))
-    assert aligned.sharpness == pytest.approx(
-        there.sharpness if there.sharpness is None else sam_tradeoff(SETTING, RHO).sharpness, rel=1e-8
-    )
+    assert aligned.sharpness == pytest.approx(sam_tradeoff(SETTING, RHO).sharpness, rel=1e-8)
 
 
 @pytest.mark.parametrize("ratio", [1, 4])
@@ -234,7 +233,6 @@ def test_r_of_one_exactly_and_two_hundred_steps(ratio: int) -> None:
     exact = sum(int(c) * moment(m, Fraction(ratio)) for m, c in enumerate(power)) / Fraction(512) ** 400
     curve = sam_tradeoff(setting, 1 / 16)
     assert float(curve.diversity[0]) == pytest.approx(0.1 * float(exact), rel=1e-12)
-    assert curve.sharpness is not None
     assert 0 < curve.sharpness[0] < np.inf
 
 

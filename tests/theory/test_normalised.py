@@ -79,13 +79,11 @@ def test_the_recursion_is_what_explicit_steps_do(blocks: int) -> None:
 def test_outside_the_domain_nothing_is_reported() -> None:
     spectrum = MarchenkoPastur(SETTING.ratio)
     edge = normalised_critical_rho(SETTING, spectrum)
-    assert edge is not None
     with pytest.warns(DomainWarning, match="only while every step contracts"):
         curve = sam_tradeoff(SETTING, (0.5 * edge, 0.999 * edge, 1.001 * edge), normalised=True)
     assert curve.stable.tolist() == [True, True, False]
     assert np.isnan(curve.diversity[2])
     assert np.isfinite(curve.diversity[:2]).all()
-    assert curve.sharpness is not None
     assert np.isnan(curve.sharpness[2])
     assert curve.critical_rho == pytest.approx(edge)
     assert "only while" in curve.reasons["diversity"]

@@ -165,8 +165,7 @@ def test_limits_are_homogeneous(
     scaled = replace(setting, radius=c * radius, teacher_norm=c)
     here, there = sam.sam_tradeoff(setting, rho).sharpness, sam.sam_tradeoff(scaled, rho).sharpness
     assert there[0] == pytest.approx(c**2 * here[0], rel=1e-8)
-    blocks = {"blocks": 3}
-    here, there = (sharpbalance.sharpbalance_tradeoff(s, rho, **blocks).sharpness for s in (setting, scaled))
+    here, there = (sharpbalance.sharpbalance_tradeoff(s, rho, blocks=3).sharpness for s in (setting, scaled))
     assert there[0] == pytest.approx(c**2 * here[0], rel=1e-7)
 
 
