@@ -41,18 +41,19 @@ def draw(_: Evidence) -> Figure:
 
 
 def _kappa(axes: Axes, curve: Tradeoff, color: str) -> None:
-    for bound, style, label in ((curve.sharpness_upper, "--", "upper"), (curve.sharpness_lower, ":", "lower")):
-        if bound is not None:
-            # Above the limit, which runs along it.
-            axes.plot(curve.rho, bound, color=COLORS["bound"], ls=style, label=f"published {label} bound", zorder=3)
-    if curve.sharpness is not None:
-        axes.plot(curve.rho, curve.sharpness, color=color, label="exact limit")
+    axes.plot(curve.rho, curve.sharpness, color=color, label="exact limit")
+    for bound, style, label in _bounds(curve):
+        axes.plot(curve.rho, bound, color=COLORS["bound"], ls=style, label=f"published {label}")
     axes.set(ylabel="sharpness")
 
 
 def _relative(axes: Axes, curve: Tradeoff) -> None:
-    for bound, style, label in ((curve.sharpness_upper, "--", "upper"), (curve.sharpness_lower, ":", "lower")):
-        if bound is not None:
-            axes.plot(curve.rho, bound / curve.sharpness, color=COLORS["bound"], ls=style, label=f"{label} bound")
+    for bound, style, label in _bounds(curve):
+        axes.plot(curve.rho, bound / curve.sharpness, color=COLORS["bound"], ls=style, label=label)
     axes.axhline(1, color=COLORS["gd"], lw=1)
     axes.set(ylabel="published bound / exact limit")
+
+
+def _bounds(curve: Tradeoff) -> list[tuple[np.ndarray, str, str]]:
+    bounds = [(curve.sharpness_upper, "--", "upper bound"), (curve.sharpness_lower, ":", "lower bound")]
+    return [bound for bound in bounds if not np.isnan(bound[0]).all()]

@@ -27,8 +27,7 @@ def draw(_: Evidence) -> Figure:
 
     right.plot(theory.rho, theory.sharpness, color=COLORS["sam"], label="theory, exact limit")
     for bound, label in ((theory.sharpness_upper, "published bounds"), (theory.sharpness_lower, "_lower")):
-        if bound is not None:
-            right.plot(theory.rho, bound, color=COLORS["bound"], ls="--", lw=1.2, label=label)
+        right.plot(theory.rho, bound, color=COLORS["bound"], ls="--", lw=1.2, label=label)
     plot_simulation(right, measured.rho, measured.sharpness)
     right.set(xlabel="rho", ylabel="sharpness", yscale="log")
     for axes in (left, right):

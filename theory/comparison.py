@@ -44,46 +44,38 @@ def interpolate(
     falls = kappa[1:] <= kappa[:-1] * (1 + _ROUNDING)  # false next to a NaN
     end = 1 + int(np.argmin(np.append(falls, False)))
     inside = np.interp(at, kappa[:end][::-1], diversity[:end][::-1], left=np.nan, right=np.nan)
-    return np.asarray(inside)
+    return np.asarray(inside + 0 * kappa[0])  # NaN if there is no first point
 
 
 def diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Diversity of a curve over increasing rho at given sharpness, on the part along which sharpness falls from its start.
+    """Diversity of a curve at given sharpness, on the part along which sharpness falls from its start.
 
     Args:
-        curve: a prediction that has a sharpness.
+        curve: a prediction over increasing rho.
         sharpness: kappa asked for.
 
     Returns:
-        Diversity, NaN outside the range of that part.
+        Diversity, NaN outside the range of that part and where the curve's sharpness has no formula.
     """
-    return interpolate(_kappa(curve), curve.diversity, sharpness)
+    return interpolate(curve.sharpness, curve.diversity, sharpness)
 
 
 def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
     """Largest diversity that a curve has at given sharpness, on any of its parts.
 
     Args:
-        curve: a prediction that has a sharpness, at two values of rho or more.
+        curve: a prediction at two values of rho or more, in their order.
         sharpness: kappa asked for.
 
     Returns:
         Diversity, NaN where no part of the curve has this sharpness.
     """
-    kappa, diversity = _kappa(curve), curve.diversity
+    kappa, diversity = curve.sharpness, curve.diversity
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (sharpness[:, None] - kappa[:-1]) / np.diff(kappa)
         crossing = diversity[:-1] + share * np.diff(diversity)
     largest = np.where((share >= 0) & (share <= 1), crossing, -np.inf).max(axis=1)
     return np.where(np.isfinite(largest), largest, np.nan)
-
-
-def _kappa(curve: Tradeoff) -> np.ndarray:
-    if curve.sharpness is None:
-        raise DomainError(
-            f"a comparison at equal sharpness needs one; {curve.reasons.get('sharpness', 'there is none')}"
-        )
-    return curve.sharpness
 
 
 class Regime(IntEnum):
@@ -137,7 +129,7 @@ def compare(setting: Setting, share: Float[np.ndarray, " rho"], *, blocks: int) 
         )
     sam = sam_tradeoff(setting, np.linspace(0, of_sam, _SAMPLES))
     balance = sharpbalance_tradeoff(setting, np.append(share, share + _STEP) * of_blocks, blocks=blocks)
-    kappa, further_kappa = np.split(_kappa(balance), 2)
+    kappa, further_kappa = np.split(balance.sharpness, 2)
     diversity, further_diversity = np.split(balance.diversity, 2)
     stable = share < 1
     ratio = np.where(stable, diversity / largest_diversity_at(sam, kappa), np.nan)
