@@ -29,7 +29,7 @@ def draw(_: Evidence) -> Figure:
 
 
 def _diversity(axes: Axes) -> None:
-    law = MarchenkoPastur(_RATIO)
+    law = MarchenkoPastur(float(_RATIO))
     rate = 0.3 / law.largest
     rho = np.array([share for share, *_ in _SHARES]) * (critical_rho(law, rate) or 0.0)
     setting = Setting(n=_RATIO, d=1, learning_rate=rate)

@@ -98,7 +98,8 @@ def sam_upper_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
 def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray, " rho"]:
     """``rho_0^2/2 (1 - sqrt r)^2 + rho_0 omega (sqrt m - V/(2 m^{3/2}))``, ``m = phi_d(2k,2)``, proven at every finite (n, d).
 
-    The gradient lies in the range of W, whose smallest singular value is ``|sqrt n - sqrt d|`` or more in the mean (Gordon 1985).
+    The gradient lies in the range of W; the smallest non-zero singular value of ``sqrt(d) A`` is ``|sqrt n - sqrt d|`` or more in
+    the mean (Gordon 1985).
 
     Args:
         setting: the problem without label noise, n and d as they are.
@@ -140,7 +141,7 @@ def gradient_variance(
         mean = law.expectation(filter_polynomial(2 * k, 2, *exact))
         square = law.expectation(filter_polynomial(4 * k, 4, *exact))
         if joint:
-            # law.expectation is per dimension, and so is the square of a trace divided by d^2.
+            # The expectation of a law is per dimension, the square of a trace is not.
             product = trace_square(filter_polynomial(2 * k, 2, *exact), n, d)
             square = (product + 2 * d * square) / (d * (d + 2))
         values.append((float(mean), float(square - mean**2)))

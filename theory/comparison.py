@@ -1,7 +1,7 @@
 """Two methods at equal sharpness: is SharpBalance's ensemble the more diverse one, and where can the question be asked at all?
 
-Raising rho first lowers sharpness, then raises it until SAM is unstable. So a sharpness may belong to two values of rho, or to
-none, and a comparison has to say which part of a curve it reads.
+Sharpness is convex in rho: it falls, turns once at most, and rises until SAM is unstable. So a sharpness may belong to two
+values of rho, or to none, and a comparison has to say which part of a curve it reads.
 """
 
 from dataclasses import dataclass

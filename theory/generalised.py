@@ -283,9 +283,8 @@ class GeneralisedMarchenkoPastur:
         """Mass at 0 seen by each eigenvector of Sigma, ``t_0 / (t_0 - s)`` where ``r + c(t_0) = 0``."""
         positive = self._values[self._values > 0]
         shares = self._shares[self._values > 0]
-        if shares.sum() <= self.ratio * (
-            1 + 1e-12
-        ):  # all data directions are seen: only Sigma's own null space is left
+        # All data directions are seen up to the rounding of their shares: only Sigma's own null space is left.
+        if shares.sum() <= self.ratio * (1 + 1e-12):
             return (self._values == 0).astype(float)
         # sum_i p_i s_i / (s_i - t) = r has its root where the smallest and the largest eigenvalue alone would put it.
         low, high = (s * (1 - shares.sum() / self.ratio) for s in (positive[-1], positive[0]))

@@ -94,9 +94,10 @@ def normalised_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
 
 
 def gradient_floor(largest: float, learning_rate: float, rho: float) -> float:
-    """Late-time norm of the gradient: normalised SAM ends bouncing with period 2 along the top eigenvector (exact).
+    """Late-time norm of the gradient, where normalised SAM bounces with period 2 along the top eigenvector.
 
     There ``w = ± eta rho x / (2 - eta x)`` with x the largest eigenvalue, since a step must turn w into -w.
+    The cycle and its linear stability are exact; that every start ends on it is not proven.
 
     Args:
         largest: top eigenvalue of W.

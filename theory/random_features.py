@@ -29,11 +29,11 @@ from jaxtyping import Bool, Float
 from scipy.special import erf
 
 from theory.errors import DomainError, require_finite, require_integer
-from theory.filters import critical_rho, is_stable, sam_filter
+from theory.filters import Training, critical_rho, is_stable
 from theory.generalised import GeneralisedMarchenkoPastur
 from theory.setting import rho_values
 from theory.sharpness import dual_sharpness
-from theory.spectrum import MarchenkoPastur, SpectralFunction
+from theory.spectrum import MarchenkoPastur
 from theory.tradeoff import improvement_rate
 
 __all__ = [
@@ -149,9 +149,9 @@ class FeatureData:
 
     inputs: Float[np.ndarray, "n d"]
     """X, entries of about unit variance and mean 0"""
-    targets: Float[np.ndarray, " n"]
+    targets: Float[np.ndarray, " samples"]
     """y, whatever they are: with label noise, if any"""
-    teacher: Float[np.ndarray, " d"]
+    teacher: Float[np.ndarray, " dimensions"]
     """beta; errors are against x'beta/sqrt(d) at new x ~ N(0, I_d)"""
 
     def __post_init__(self) -> None:
@@ -209,7 +209,10 @@ def ensemble_size(setting: RandomFeatureSetting, members: int | None, blocks: in
     """
     require_integer("blocks", blocks, 1)
     if setting.n % blocks:
-        raise DomainError(f"blocks must divide n = {setting.n}, got {blocks}: drop {setting.n % blocks} samples")
+        spare = setting.n % blocks
+        raise DomainError(
+            f"blocks must divide n = {setting.n}, got {blocks}: drop {spare} samples or take another number of blocks"
+        )
     if data is not None and data.inputs.shape != (setting.n, setting.d):
         raise DomainError(f"inputs must have the setting's shape {(setting.n, setting.d)}, got {data.inputs.shape}")
     if blocks == 1:
@@ -356,6 +359,7 @@ class _Fit:
 
 def _fit(setting: RandomFeatureSetting, rho: np.ndarray, regression: _Regression) -> _Fit:
     act, p, k = activation(setting.activation), setting.features, setting.steps
+    training = Training(setting.learning_rate, rho[None], k)
     x, n = regression.eigenvalues, regression.counts.sum()
     phi = act.mu1**2 * x + act.mu_star_squared
 
@@ -365,10 +369,10 @@ def _fit(setting: RandomFeatureSetting, rho: np.ndarray, regression: _Regression
 
     def explained(eigenvalue: np.ndarray) -> np.ndarray:
         """P: what training has fitted, the share of y along each eigenvector."""
-        return 1 - sam_filter(eigenvalue, setting.learning_rate, rho) ** k
+        return 1 - training.residual(eigenvalue)
 
     # Where mu* = 0, a direction that the features do not see has Phi = 0; its predictor and its features are 0.
-    linear = _divide(act.mu1**2, phi)
+    linear = np.divide(act.mu1**2, phi, out=np.zeros_like(phi), where=phi > 0)
     sandwich = linear**2 * x / regression.d
     two_point, full = law(_filter_degree(k)), law(_law_degree(k))
     gain = linear * two_point.equivalent(explained)
@@ -378,8 +382,8 @@ def _fit(setting: RandomFeatureSetting, rho: np.ndarray, regression: _Regression
         law=full,
         predictor=gain @ regression.directions,
         square=gain**2 @ (x * regression.energy) / regression.d,
-        variance=fluctuation + unseen / p * full.integrate(lambda e: _divide(explained(e) ** 2, e)),
-        sharpness=_sharpness(setting, rho, full),
+        variance=fluctuation + unseen / p * full.integrate(training.noise),
+        sharpness=_sharpness(setting, training, full),
     )
 
 
@@ -389,47 +393,22 @@ def _unseen_variance(act: Activation, seen: float) -> float:
 
 
 def _sharpness(
-    setting: RandomFeatureSetting, rho: np.ndarray, law: GeneralisedMarchenkoPastur
+    setting: RandomFeatureSetting, training: Training, law: GeneralisedMarchenkoPastur
 ) -> Float[np.ndarray, " rho"]:
     """``min_{mu >= x_+} mu rho_0^2/2 + int x q^{2k} / (mu - x) dnu_y / 2``: the gradient is ``-Z' q^k(K) y``, the Hessian Z'Z."""
 
     def squared_gradient(x: np.ndarray) -> np.ndarray:
-        return x * sam_filter(x, setting.learning_rate, rho) ** (2 * setting.steps)
+        return np.asarray(x * training.residual(x) ** 2)
 
     total = law.integrate(squared_gradient)
     if not np.all(np.isfinite(total)):
         raise DomainError("the gradient overflows; lower rho, steps or the learning rate")
-    return dual_sharpness(_resolvent(law, squared_gradient), law.largest, total, setting.radius)
-
-
-def _resolvent(law: GeneralisedMarchenkoPastur, function: SpectralFunction) -> SpectralFunction:
-    """Gaps to the integral of ``f(x) / (z - x)`` at ``z = x_+ + gap``, for a polynomial f as steep at the edge as many steps make it.
-
-    Near the edge, ``f(z) G(z)`` is split off and ``(f(x) - f(z)) / (z - x)`` is a polynomial. Farther away f(z) would cancel, but
-    quadrature itself is accurate: its error is ``exp(-degree sqrt(2 gap / half the support's width))``.
-    """
-    edge = law.largest
-    threshold = (edge - law.smallest) / 4 * (-np.log(np.finfo(float).eps) / law.degree) ** 2
-
-    def resolvent(gap: np.ndarray) -> np.ndarray:
-        z = edge + gap
-        near = gap.real < threshold
-        at_z = np.where(near, np.diagonal(function(np.where(near, z, edge))), 0)
-        rest = law.integrate(lambda x: (function(x) - at_z[:, None]) / (z[:, None] - x))
-        return np.asarray(rest + at_z * law.stieltjes(gap))
-
-    return resolvent
+    return dual_sharpness(law.resolvent(squared_gradient), law.largest, total, setting.radius)
 
 
 def _mean(values: Iterable[np.ndarray]) -> np.ndarray:
     """Mean over the blocks."""
     return np.mean(list(values), axis=0)
-
-
-def _divide(numerator: float | np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Quotient with 0/0 = 0."""
-    shape = np.broadcast_shapes(np.shape(numerator), denominator.shape)
-    return np.divide(numerator, denominator, out=np.zeros(shape), where=denominator > 0)
 
 
 def _filter_degree(power: int) -> int:
@@ -439,5 +418,5 @@ def _filter_degree(power: int) -> int:
 
 
 def _law_degree(steps: int) -> int:
-    """Degree for x q^{2k} and the resolvents."""
+    """Degree for x q^{2k} and its resolvent, which is then good to 1e-6 for any k."""
     return max(255, _filter_degree(2 * steps) + 1)

@@ -73,6 +73,7 @@ def simulate_random_features(
 
     Raises:
         DomainError: if an argument is outside its domain, blocks do not divide n, or training overflows.
+        ConvergenceError: if the secular equation of the sharpness was not solved.
     """
     rho = rho_values(rho)
     size = ensemble_size(setting, members, blocks, data)

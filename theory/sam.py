@@ -109,7 +109,7 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
 def squared_bias(
     law: Spectrum, training: Training, teacher: Float[np.ndarray, " d"] | None
 ) -> Float[np.ndarray, " rho"]:
-    """``w*'a(W) Sigma a(W) w*`` for a teacher of norm ``sqrt(d)``: what is not learnt of it, per dimension 1.
+    """``w*'a(W) Sigma a(W) w* / |w*|^2``: the part of the teacher that is not learnt.
 
     Returns:
         One value for each rho.

@@ -1,7 +1,7 @@
 """Theorem 2: SharpBalance in theory, one SAM member on each of s disjoint row blocks of the data.
 
-A member ends at ``a(W_i)(w_0 - w*)``, W_i its block's matrix and a its residual filter. Errors need the block's law only, sharpness
-that of the full data's loss at the mean of the members.
+A member ends at ``w_k - w* = a(W_i)(w_0 - w*) + (1 - a(W_i)) W_i^{-1} A_i'noise``, W_i its block's matrix and a its residual
+filter. Errors need the block's law only, sharpness that of the full data's loss at the mean of the members.
 """
 
 from typing import Any
@@ -42,9 +42,9 @@ def sharpbalance_tradeoff(
     """Theorem 2 over a range of rho: exact limits beside the published bound, or exact values at finite (n, d).
 
     With T2, beta and psi of ``sam_tradeoff`` at ``r/s`` and ``b = w*'(Ea) Sigma (Ea) w* / d``: ``member = sigma^2 T2 + beta +
-    s_e^2 psi``, ``ensemble = member/s + (1 - 1/s) b``, and D is what a mean over infinitely many such members and blocks would
-    remove, times their population variance: ``D = sigma^2 T2 + (1 - 1/s)(beta - b + s_e^2 psi)``. At rho = 0 this is the
-    control "gradient descent on disjoint blocks". In the limit the data are split as ``r/s`` whether or not s divides n.
+    s_e^2 psi`` and ``ensemble = member/s + (1 - 1/s) b``. D is the variance over initialisations plus the population variance over
+    the s blocks, ``D = sigma^2 T2 + (1 - 1/s)(beta - b + s_e^2 psi)``. At rho = 0 this is the control "gradient descent on disjoint
+    blocks". In the limit the data are split as ``r/s`` whether or not s divides n.
 
     Args:
         setting: the problem.

@@ -136,6 +136,9 @@ def _dual_minimum(
     # The bracket's ends are exact solutions of one-eigenvalue problems; widen them by more than their rounding.
     low = np.maximum(top / radius, norm / radius - width) * (1 - 1e-9)
     high = norm / radius * (1 + 1e-9)
+    # A smaller gap than rounding of the edge changes nothing, and a nearly hard case would bisect towards it for ever.
+    low = np.maximum(low, 1e-15 * np.asarray(largest))
+    high = np.maximum(high, low)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
 
         def excess(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
