@@ -23,7 +23,8 @@ __all__ = ["CLAIMS"]
 
 _BEYOND = 5.0
 _DRAWS = 60
-_CANDIDATES, _FRESH_DRAWS, _FRESH_SEED = 6, 4000, 2400
+_CANDIDATES, _FRESH_DRAWS, _FRESH_SEED = 8, 3000, 2400
+_NEAR_THE_EDGE = ((40, 20), (20, 20), (10, 20), (30, 10))
 _SHAPES = tuple((n, d) for d in (2, 3, 4, 6, 8) for n in (2, 3, 5, 8, 12, 20))
 _PER_SETTING = 84  # values of rho: 30 shapes x 4 steps x 84 = 10,080 settings
 
@@ -35,17 +36,18 @@ class _Search:
     scores: list[float] = field(default_factory=list)
     candidates: list[tuple[float, Setting, float]] = field(default_factory=list)
 
-    def add(self, excess: np.ndarray, kappa: Estimate, setting: Setting, rho: np.ndarray) -> None:
-        """Remember scores, and the rho with the largest excess relative to kappa."""
+    def add(self, excess: np.ndarray, kappa: Estimate, setting: Setting, rho: np.ndarray, stable: np.ndarray) -> None:
+        """Remember scores, and the stable rho with the largest excess relative to kappa (unstable means are heavy-tailed)."""
         error = standard_errors(kappa) + 1e-12 * kappa.mean  # rounding, where nothing is random
         self.scores += (excess / error).tolist()
-        i = int(np.argmax(excess / kappa.mean))
+        i = int(np.argmax(np.where(stable, excess / kappa.mean, -np.inf)))
         self.candidates.append((float(excess[i] / kappa.mean[i]), setting, float(rho[i])))
 
     def violations(self, name: str, bound: str, sign: float) -> list[tuple[str, str]]:
         """The candidates again with many fresh draws: those beyond 5 standard errors, as lines of the report."""
         lines = []
-        for _, setting, rho in sorted(self.candidates, key=lambda item: -item[0])[:_CANDIDATES]:
+        chosen = sorted(self.candidates, key=lambda item: -item[0])[:_CANDIDATES]
+        for _, setting, rho in chosen:
             theory = sam_tradeoff(setting, rho)
             kappa = simulate(setting, rho, draws=_FRESH_DRAWS, inits=3, seed=_FRESH_SEED).sharpness
             value, error = kappa.mean[0], standard_errors(kappa)[0]
@@ -76,10 +78,17 @@ def _sam(_: Evidence) -> Finding:
     for setting, rho in _settings(rng):
         theory = sam_tradeoff(setting, rho, law=data_law(setting, finite=True))
         kappa = simulate(setting, rho, draws=_DRAWS, inits=3, seed=int(rng.integers(2**31))).sharpness
-        upper.add(kappa.mean - theory.sharpness_upper_rigorous, kappa, setting, rho)
-        lower.add(theory.sharpness_lower_rigorous - kappa.mean, kappa, setting, rho)
-        published_upper.add(kappa.mean - theory.sharpness_upper, kappa, setting, rho)
-        published_lower.add(theory.sharpness_lower - kappa.mean, kappa, setting, rho)
+        upper.add(kappa.mean - theory.sharpness_upper_rigorous, kappa, setting, rho, theory.stable)
+        lower.add(theory.sharpness_lower_rigorous - kappa.mean, kappa, setting, rho, theory.stable)
+        published_upper.add(kappa.mean - theory.sharpness_upper, kappa, setting, rho, theory.stable)
+        published_lower.add(theory.sharpness_lower - kappa.mean, kappa, setting, rho, theory.stable)
+    for n, d in _NEAR_THE_EDGE:  # a stable filter near -1 at the edge, where finite samples reach beyond it
+        limit = MarchenkoPastur(n / d)
+        setting = Setting(n, d, 5, 0.9 / limit.largest, radius=0.001, teacher_norm=1.0)
+        rho = np.linspace(0.9, 0.99, 4) * (critical_rho(limit, setting.learning_rate) or 0.0)
+        theory = sam_tradeoff(setting, rho)
+        kappa = simulate(setting, rho, draws=500, inits=3, seed=24).sharpness
+        published_upper.add(kappa.mean - theory.sharpness_upper, kappa, setting, rho, theory.stable)
     worst = max(*upper.scores, *lower.scores)
     found = published_upper.violations("published upper bound", "sharpness_upper", 1.0)
     found += published_lower.violations("published lower bound", "sharpness_lower", -1.0)
@@ -135,7 +144,9 @@ CLAIMS = (
         "rho0^2/2 (1-sqrt r)^2 + rho0 omega (sqrt m - V/(2 m^{3/2})) <= kappa <= rho0^2/2 (x_+ + 1/d) + rho0 omega sqrt m with m = "
         "phi_d(2k,2) and V the exact variance of |g|^2/omega^2.",
         "derived here; the correction of Theorem 1's bounds",
-        "10,080 seeded settings, n from 2 to 20, d from 2 to 8, k from 1 to 4, stable and unstable; 60 data draws each.",
+        "10,080 seeded settings, n from 2 to 20, d from 2 to 8, k from 1 to 4, stable and unstable; 60 data draws each. Violations "
+        "of the published bounds are sought among stable settings, also at d = 10 and 20 near the critical rho, and confirmed "
+        "with fresh draws.",
         "no bound exceeded by more than 5 standard errors",
         24,
         _sam,

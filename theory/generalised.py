@@ -118,7 +118,7 @@ class GeneralisedMarchenkoPastur:
         """The degree asked for."""
         return float(self.degree)
 
-    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
         """Integral of ``function`` against the weighted law.
 
         Args:

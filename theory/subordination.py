@@ -5,8 +5,8 @@ mu is that of the block at ``om = mu - (r - r1)/(1 - G)``, G the Stieltjes trans
 
     ``tau(f(W_i) (mu - W)^{-1}) = int f/(om - x)`` and ``tau(f(W_i) (mu - W)^{-1} f(W_j)) = (int f/(om - x))^2 / G``.
 
-A gradient ``W P w*``, P the mean of the members' filters, needs ``tau(P W (mu - W)^{-1} W P)``, and ``W (mu - W)^{-1} W = mu^2 (mu -
-W)^{-1} - mu - W``. The two largest terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
+A gradient ``W P w*``, P the mean of the members' filters, needs ``tau(P W (mu - W)^{-1} W P)``, and ``W (mu - W)^{-1} W =
+mu^2 (mu - W)^{-1} - mu - W``. The two largest terms in mu cancel, so they are removed by hand, with ``c = mu - om``:
 
     ``1/(om - x) = 1/mu + (x + c)/mu^2 + (x + c)^2/(mu^2 (om - x))``  and  ``1/G = mu - r/(1 - G)``.
 

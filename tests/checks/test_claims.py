@@ -31,6 +31,28 @@ EXPECTED = {
     "tradeoff-turning-points": "holds within stated conditions",
     "eir-falls-in-theory": "fails",
     "theory-vs-pytorch": "holds",
+    "sharpness-one-draw": "holds",
+    "sharpness-places": "holds",
+    "sharpness-scaling": "holds",
+    "sharpness-edge": "holds",
+    "bounds-rigorous": "holds",
+    "theorem2-bound-rigorous": "holds",
+    "finite-moments": "holds",
+    "finite-joint-moments": "holds",
+    "finite-first-order": "holds",
+    "finite-theorems": "holds",
+    "unstable-heavy-tails": "holds",
+    "label-noise": "holds",
+    "label-noise-lowers-eir": "holds",
+    "sharpbalance-diverse-at-equal-rho": "holds",
+    "c5-theory": "fails",
+    "covariance": "holds",
+    "covariance-sharpbalance-sharpness": "not run",
+    "normalised-sam": "holds",
+    "normalised-sam-floor": "holds",
+    "symbolic-proofs": "holds",
+    "random-features": "holds",
+    "random-features-tradeoff": "fails",
 }
 """Verdicts that do not depend on measured ensembles: another one means that the implementation changed."""
 
@@ -79,7 +101,12 @@ def test_claims_are_complete() -> None:
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("exact-sharpness", "checks.theorems.sam_tradeoff"),
+        ("exact-sharpness", "checks.sharpness.sam_tradeoff"),
+        ("sharpness-places", "checks.sharpness.sharpbalance_tradeoff"),
+        ("finite-theorems", "checks.finite_size.sam_tradeoff"),
+        ("label-noise", "checks.data_models.sam_tradeoff"),
+        ("covariance", "checks.data_models.sharpbalance_tradeoff"),
+        ("normalised-sam", "checks.data_models.sam_tradeoff"),
         ("theorem2-q-exact", "checks.theorems.q_exact"),
         ("theorem2-q-bound", "checks.theorems.q_exact"),
         ("tradeoff-contracting", "checks.theorems.sam_tradeoff"),
@@ -96,7 +123,7 @@ def test_nan_confirms_nothing(name: str, target: str, monkeypatch: pytest.Monkey
         right = original(*args, **kwargs)
         if isinstance(right, np.ndarray):
             return np.full_like(right, np.nan)
-        for field in ("sharpness", "eir", "diversity"):
+        for field in ("sharpness", "sharpness_member", "eir", "diversity"):
             object.__setattr__(right, field, np.full_like(getattr(right, field), np.nan))
         return right
 
@@ -109,7 +136,12 @@ def test_nan_confirms_nothing(name: str, target: str, monkeypatch: pytest.Monkey
     [
         ("theorem1-diversity", "checks.theorems.simulate", "diversity"),
         ("theorem2-diversity", "checks.theorems.simulate", "diversity"),
-        ("exact-sharpness", "checks.theorems.simulate", "sharpness"),
+        ("sharpness-places", "checks.sharpness.simulate", "sharpness_member"),
+        ("sharpness-edge", "checks.sharpness.simulate", "sharpness"),
+        ("finite-theorems", "checks.finite_size.simulate", "member_error"),
+        ("label-noise", "checks.data_models.simulate", "ensemble_error"),
+        ("covariance", "checks.data_models.simulate", "diversity"),
+        ("normalised-sam", "checks.data_models.simulate", "sharpness"),
     ],
 )
 def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monkeypatch: pytest.MonkeyPatch) -> None:

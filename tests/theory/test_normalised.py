@@ -78,7 +78,8 @@ def test_the_recursion_is_what_explicit_steps_do(blocks: int) -> None:
 
 def test_outside_the_domain_nothing_is_reported() -> None:
     spectrum = MarchenkoPastur(SETTING.ratio)
-    edge = normalised_critical_rho(SETTING, spectrum)
+    edge = normalised_critical_rho(SETTING, spectrum) or 0.0
+    assert edge > 0
     with pytest.warns(DomainWarning, match="only while every step contracts"):
         curve = sam_tradeoff(SETTING, (0.5 * edge, 0.999 * edge, 1.001 * edge), normalised=True)
     assert curve.stable.tolist() == [True, True, False]
