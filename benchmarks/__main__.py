@@ -14,8 +14,9 @@ from torch.func import functional_call, grad, vmap
 
 from benchmarks.plain_loop import simulate_plainly
 from empirical import SAM, ResNet, evaluation_mode, per_sample_sharpness, sharpbalance_step
-from theory import MarchenkoPastur, Setting, phi, simulate
+from theory import MarchenkoPastur, Setting, phi, sam_tradeoff, sharpbalance_tradeoff, simulate
 from theory.narayana import alternating_phi
+from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
 
 
 def best_of(repeats: int, function: Callable[[], object]) -> float:
@@ -34,35 +35,67 @@ def report(name: str, ours: float, baseline: float, note: str) -> None:
 
 
 def simulation() -> None:
-    """The paper's simulation of Theorem 1: 20 values of rho, 10 data draws, 100 initialisations, n=3000, d=150."""
-    setting, rhos = Setting(), np.linspace(0.01, 0.18, 20)
-    ours = best_of(5, lambda: simulate(setting, rhos, draws=10, inits=100, seed=0))
-    plain: dict[str, np.ndarray] = {}
+    """The paper's simulations of both theorems: 20 values of rho, 10 data draws, 100 initialisations; 10 blocks."""
+    setting = Setting()
+    for name, rhos, draws, blocks in (
+        ("Theorem 1", np.linspace(0.01, 0.18, 20), 10, 1),
+        ("Theorem 2", np.linspace(0.4, 1.0, 20), 10, 10),
+    ):
+        size = {"draws": draws, "inits": 100, "seed": 0, "blocks": blocks}
+        ours = best_of(5, lambda r=rhos, s=size: simulate(setting, r, **s))  # type: ignore[misc]
+        plain: dict[str, np.ndarray] = {}
 
-    def baseline() -> None:
-        plain.update(simulate_plainly(3000, 150, 3, 0.01, 0.1, 0.01, rhos.tolist(), 10, 100, seed=0))
+        def baseline(r: np.ndarray = rhos, n: int = draws, s: int = blocks, out: dict[str, np.ndarray] = plain) -> None:
+            out.update(simulate_plainly(3000, 150, 3, 0.01, 0.1, 0.01, r.tolist(), n, 100, seed=0, blocks=s))
 
-    slow = best_of(1, baseline)
-    report("simulation of Theorem 1 / plain loop", ours, slow, "20 rho x 10 draws x 100 initialisations")
-    measured = simulate(setting, rhos, draws=10, inits=100, seed=0)
-    for name in ("diversity", "sharpness"):
-        estimate, values = getattr(measured, name), plain[name]
-        ratio = np.median(estimate.stderr / (values.std(axis=1, ddof=1) / np.sqrt(10)))
-        gap = np.max(
-            np.abs(estimate.mean - values.mean(axis=1))
-            / np.hypot(estimate.stderr, values.std(axis=1, ddof=1) / 10**0.5)
+        slow = best_of(1, baseline)
+        report(
+            f"simulation of {name} / plain loop", ours, slow, f"{rhos.size} rho x {draws} draws x 100 initialisations"
         )
-        print(
-            f"    {name}: standard error ours / loop, median {ratio:.2f}; largest difference {gap:.1f} joint standard errors"
-        )
+        measured = simulate(setting, rhos, **size)  # type: ignore[arg-type]
+        for quantity in ("diversity", "sharpness"):
+            estimate, values = getattr(measured, quantity), plain[quantity]
+            error = values.std(axis=1, ddof=1) / np.sqrt(draws)
+            gap = np.max(np.abs(estimate.mean - values.mean(axis=1)) / np.hypot(estimate.stderr, error))
+            ratio = np.median(estimate.stderr / error)
+            print(
+                f"    {quantity}: standard error ours / loop {ratio:.2f}; largest difference {gap:.1f} joint standard errors"
+            )
 
 
 def closed_forms() -> None:
-    """phi(6, 0) for 200 values of rho in one call, against the alternating sum one value at a time."""
-    spectrum, rhos = MarchenkoPastur(20.0), np.linspace(0, 0.18, 200)
-    ours = best_of(5, lambda: phi(6, 0, spectrum, 0.01, rhos))
-    slow = best_of(1, lambda: [alternating_phi(6, 0, 20.0, 0.01, float(rho)) for rho in rhos])
-    report("phi, 200 rho / alternating sum", ours, slow, "k = 3; the sum's terms are exact rationals")
+    """For 200 values of rho in one call: phi and both theorems' curves, against the alternating sums they need, one at a time.
+
+    Settings of the paper's figures: k = 3 for SAM (Fig. 2), k = 5 and 10 blocks for SharpBalance. Ours include three exact limits
+    of the sharpness, which the sums do not give.
+    """
+    rhos = np.linspace(0, 0.18, 200)
+
+    def sums(ratio: float, *arguments: tuple[int, int]) -> Callable[[], object]:
+        return lambda: [alternating_phi(i, j, ratio, 0.01, float(rho)) for rho in rhos for i, j in arguments]
+
+    spectrum = MarchenkoPastur(20.0)
+    ours = best_of(20, lambda: phi(6, 0, spectrum, 0.01, rhos))
+    report(
+        "phi, 200 rho / alternating sum",
+        ours,
+        best_of(1, sums(20.0, (6, 0))),
+        "k = 3; the sum's terms are exact rationals",
+    )
+    ours = best_of(20, lambda: sam_tradeoff(Setting(), rhos))
+    report("SAM's curve / alternating sums", ours, best_of(1, sums(20.0, (6, 0), (6, 2), (12, 4))), "k = 3")
+    setting = Setting(steps=5)
+    ours = best_of(20, lambda: sharpbalance_tradeoff(setting, rhos, blocks=10))
+    slow = best_of(1, sums(2.0, *((i, j) for i in (5, 10) for j in range(3))))
+    report("SharpBalance's curve / alternating sums", ours, slow, "k = 5, 10 blocks")
+
+
+def random_features() -> None:
+    """One point of the random-feature theory at n = 600, averaged over the data."""
+    setting = RandomFeatureSetting()
+    one = best_of(3, lambda: random_feature_tradeoff(setting, 0.1))
+    many = best_of(3, lambda: random_feature_tradeoff(setting, np.linspace(0, 0.4, 200)))
+    print(f"{'random-feature theory, n = 600':<44}             one rho {one:.3f} s, 200 rho {many:.3f} s")
 
 
 def per_sample_scores() -> None:
@@ -106,5 +139,6 @@ if __name__ == "__main__":
     print(f"{platform.machine()}, {threads} threads, numpy {np.__version__}, torch {torch.__version__}")
     simulation()
     closed_forms()
+    random_features()
     per_sample_scores()
     combined_step()

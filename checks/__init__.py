@@ -5,7 +5,7 @@ from checks.claim import Claim, Finding, Verdict
 from checks.evidence import Evidence, load_evidence
 from checks.report import render
 
-__all__ = ["CLAIMS", "Claim", "Evidence", "Finding", "Verdict", "load_evidence", "random_features", "render"]
+__all__ = ["CLAIMS", "Claim", "Evidence", "Finding", "Verdict", "load_evidence", "render"]
 
 CLAIMS: tuple[Claim, ...] = (
     *theorems.CLAIMS,
@@ -13,6 +13,7 @@ CLAIMS: tuple[Claim, ...] = (
     *bounds.CLAIMS,
     *finite_size.CLAIMS,
     *data_models.CLAIMS,
+    *random_features.CLAIMS,
     *bridge.CLAIMS,
     *ensembles.CLAIMS,
 )

@@ -191,7 +191,7 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
 
     blocks = [_data(gram, setting.label_noise, generator) for gram in grams]
     train = _train_normalised if problem.normalised else _train
-    trained = [train(problem, block, teacher, start) for block in blocks]
+    trained = [train(problem, block, teacher, start, _kept(problem, index)) for index, block in enumerate(blocks)]
     full, noise = blocks[0], sum(block.vectors @ block.noise for block in blocks)
     if problem.blocks > 1:
         full = _data(sum(grams[1:], start=grams[0]), 0.0, generator)
@@ -210,12 +210,20 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
     return diversity, expected + bias, ensemble, full.eigenvalues, gradients
 
 
+def _kept(problem: _Problem, block: int) -> list[int]:
+    """Initialisations whose members are needed one by one: those of one ensemble, or all if the members share them."""
+    if problem.shared_init:
+        return list(range(problem.inits))
+    if problem.blocks == 1:
+        return [i % problem.inits for i in range(problem.members)]
+    return [block % problem.inits]
+
+
 def _mean_start(problem: _Problem, trained: list[_Trained]) -> np.ndarray:
     """What the initialisation adds at the mean of one ensemble's members (rho, d)."""
     if problem.blocks == 1:
-        return np.asarray(trained[0].starts[:, : problem.members].mean(axis=1))
-    chosen = [0 if problem.shared_init else i % problem.inits for i in range(problem.blocks)]
-    return np.mean([part.starts[:, i] for part, i in zip(trained, chosen, strict=True)], axis=0)
+        return np.asarray(trained[0].starts.mean(axis=1))
+    return np.mean([part.starts[:, 0] for part in trained], axis=0)
 
 
 def _gram(generator: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -241,7 +249,7 @@ def _at_test(problem: _Problem, error: np.ndarray) -> np.ndarray:
     return np.asarray(error**2 @ problem.covariance / problem.setting.d)
 
 
-def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray) -> _Trained:
+def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]) -> _Trained:
     """Un-normalised SAM, a filter of the eigenvalues."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     residual = sam_filter(x, setting.learning_rate, problem.rho) ** setting.steps
@@ -255,12 +263,13 @@ def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarr
         spread = metric * np.cov(rotated, rowvar=False)
         within = np.einsum("ri,ij,rj->r", residual, spread, residual, optimize=True)
         expected = residual**2 @ np.diag(metric)
-    kept = rotated if problem.shared_init else rotated[: problem.members]
-    starts = -(residual[:, None] * kept) @ vectors.T
+    starts = -(residual[:, None] * rotated[kept]) @ vectors.T
     return _Trained(error, starts, within / setting.d, setting.init_variance * expected / setting.d)
 
 
-def _train_normalised(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray) -> _Trained:
+def _train_normalised(
+    problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]
+) -> _Trained:
     """Normalised SAM, step by step, for all initialisations and all rho at once."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     rotated = start @ vectors
@@ -278,7 +287,7 @@ def _train_normalised(problem: _Problem, block: _Data, teacher: np.ndarray, star
     mean = (error - linear[:, None] * rotated).mean(axis=1)
     trained, centre = error @ vectors.T, mean @ vectors.T
     within = trained.var(axis=1, ddof=1) @ problem.covariance / setting.d
-    return _Trained(-centre, centre[:, None] - trained, within, within)
+    return _Trained(-centre, centre[:, None] - trained[:, kept], within, within)
 
 
 def _estimate(values: np.ndarray) -> Estimate:
