@@ -107,7 +107,7 @@ def test_claims_are_complete() -> None:
         ("label-noise", "checks.data_models.sam_tradeoff"),
         ("covariance", "checks.data_models.sharpbalance_tradeoff"),
         ("normalised-sam", "checks.data_models.sam_tradeoff"),
-        ("theorem2-q-exact", "checks.theorems.q_exact"),
+        ("theorem2-q-exact", "checks.theorems.q_finite"),
         ("theorem2-q-bound", "checks.theorems.q_exact"),
         ("tradeoff-contracting", "checks.theorems.sam_tradeoff"),
         ("eir-falls-in-theory", "checks.theorems.sam_tradeoff"),
