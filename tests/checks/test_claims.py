@@ -26,6 +26,7 @@ EXPECTED = {
     "theorem2-q-exact": "holds",
     "figure1b-paper-range": "inconclusive",
     "figure1b-overlap": "holds within stated conditions",
+    "appendix-sharpbalance": "holds",
     "tradeoff-contracting": "holds",
     "tradeoff-figure2-range": "fails",
     "tradeoff-turning-points": "holds within stated conditions",
