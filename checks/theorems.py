@@ -306,7 +306,8 @@ def _appendix(_: Evidence) -> Finding:
     return Finding(
         all_within(scores),
         (*numbers, largest(scores)),
-        "All of this range is stable for SharpBalance, unlike Fig. 2's for SAM. Theory here is the exact limit of kappa, not the bound.",
+        "All of this range is stable for SharpBalance, unlike Fig. 2's for SAM. Theory here is the exact limit of kappa, not the "
+        "bound.",
     )
 
 
