@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import reduce
 from math import comb, prod
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from sympy.utilities.iterables import partitions
 
 from tests.laws import Mutation, law
 from theory import DomainError, MarchenkoPastur, symbolic
+from theory.blocks import q_exact, q_paper
 from theory.narayana import exact_phi
 from theory.symbolic import ClosedForm, Letter
 
@@ -48,24 +48,6 @@ def gram(block: int, power: int = 1) -> Letter:
 
 
 # The closed forms of Theorem 2 and wrong variants of them
-
-
-def q_paper(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any) -> Any:
-    return (
-        s * q2
-        + s * (s - 1) * (2 * r * q1 + 2 * m2 * m0 + r * (1 + r) * q0 + 2 * m1**2)
-        + s * (s - 1) * (s - 2) * (1.5 * r * (1 + r) * m0**2 + 1.5 * r**2 * q0 + 3 * r * m0 * m1)
-        + s * (s - 1) * (s - 2) * (s - 3) * r**2 * m0**2
-    )
-
-
-def q_exact(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any) -> Any:
-    return (
-        s * q2
-        + s * (s - 1) * (2 * r * q1 + 2 * m2 * m0 + r * (1 + r) * q0 + m1**2 + 2 * m0 * m1 * r - m0**2 * r**2)
-        + s * (s - 1) * (s - 2) * (r * (1 + r) * m0**2 + r**2 * q0 + 4 * r * m0 * m1)
-        + s * (s - 1) * (s - 2) * (s - 3) * r**2 * m0**2
-    )
 
 
 def plus(form: ClosedForm, change: ClosedForm) -> ClosedForm:
