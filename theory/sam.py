@@ -73,6 +73,8 @@ def sam_tradeoff(
             critical_rho=critical_rho(limit, setting.learning_rate),
         )
 
+    critical = normalised_critical_rho(setting, data)
+
     def predict(some: np.ndarray) -> Tradeoff:
         training = normalised_training(setting, some, data)
         return Tradeoff.of(
@@ -80,11 +82,11 @@ def sam_tradeoff(
             **_errors(setting, training, data, teacher, members),
             **_sharpness(setting, training, data, teacher, members),
             stable=np.ones(some.size, dtype=bool),
-            critical_rho=normalised_critical_rho(setting, data),
+            critical_rho=critical,
             reasons=dict.fromkeys(BOUNDS, NO_BOUND),
         )
 
-    return where_valid(rho, is_valid(normalised_training(setting, rho, data)), predict, OUTSIDE)
+    return where_valid(rho, is_valid(normalised_training(setting, rho, data)), predict, critical, OUTSIDE)
 
 
 def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalised: bool) -> None:

@@ -83,6 +83,8 @@ def sharpbalance_tradeoff(
             critical_rho=critical_rho(edge, setting.learning_rate),
         )
 
+    critical = normalised_critical_rho(setting, block)
+
     def predict(some: np.ndarray) -> Tradeoff:
         training = normalised_training(setting, some, block)
         return Tradeoff.of(
@@ -90,10 +92,10 @@ def sharpbalance_tradeoff(
             **_errors(setting, training, block, teacher, blocks, shared_init=shared_init),
             **_sharpness(setting, training, block, blocks, shared_init=shared_init, published=False),
             stable=np.ones(some.size, dtype=bool),
-            critical_rho=normalised_critical_rho(setting, block),
+            critical_rho=critical,
         )
 
-    return where_valid(rho, is_valid(normalised_training(setting, rho, block)), predict, OUTSIDE)
+    return where_valid(rho, is_valid(normalised_training(setting, rho, block)), predict, critical, OUTSIDE)
 
 
 def _errors(

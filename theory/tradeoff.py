@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,19 @@ class Tradeoff:
 
 
 def where_valid(
-    rho: Float[np.ndarray, " rho"], valid: Bool[np.ndarray, " rho"], predict: Callable[[np.ndarray], Tradeoff], why: str
+    rho: Float[np.ndarray, " rho"],
+    valid: Bool[np.ndarray, " rho"],
+    predict: Callable[[np.ndarray], Tradeoff],
+    critical_rho: float | None,
+    why: str,
 ) -> Tradeoff:
-    """Prediction at the valid values of rho, NaN at the others, which are reported as unstable.
+    """Prediction at the valid values of rho, NaN at the others, which are reported as unstable with a ``DomainWarning``.
 
     Args:
         rho: SAM radii.
         valid: where the formula may be used.
         predict: the prediction at some of them.
+        critical_rho: edge of the domain.
         why: the reason given for the NaNs.
 
     Returns:
@@ -101,14 +106,15 @@ def where_valid(
     if valid.all():
         return predict(rho)
     warnings.warn(f"{why}; NaN elsewhere", DomainWarning, stacklevel=3)
-    known = predict(rho[valid] if valid.any() else np.zeros(1))
-    full: dict[str, Any] = {"rho": rho, "stable": valid}
-    for item in fields(known):
-        values = getattr(known, item.name)
-        if isinstance(values, np.ndarray) and item.name not in full:
-            full[item.name] = np.full(rho.shape, np.nan)
-            full[item.name][valid] = values[: np.count_nonzero(valid)]
-    return replace(known, reasons=known.reasons | {"diversity": why}, **full)
+    names = [item.name for item in fields(Tradeoff) if item.name.startswith("sharpness")]
+    full: dict[str, Any] = {name: np.full(rho.shape, np.nan) for name in (*_ERRORS, "eir", *names)}
+    reasons = {"diversity": why}
+    if valid.any():
+        known = predict(rho[valid])
+        reasons = known.reasons | reasons
+        for name, values in full.items():
+            values[valid] = getattr(known, name)
+    return Tradeoff.of(rho, **full, stable=valid, critical_rho=critical_rho, reasons=reasons)
 
 
 def improvement_rate(

@@ -88,8 +88,13 @@ def test_outside_the_domain_nothing_is_reported() -> None:
     assert np.isnan(curve.sharpness[2])
     assert curve.critical_rho == pytest.approx(edge)
     assert "only while" in curve.reasons["diversity"]
-    with pytest.warns(DomainWarning):
-        assert np.isnan(sam_tradeoff(SETTING, 5 * edge, normalised=True).diversity).all()
+    too_fast = replace(SETTING, learning_rate=2.1 / spectrum.largest)
+    for setting, rho, critical in ((SETTING, 5 * edge, edge), (too_fast, 0.1, None)):
+        with pytest.warns(DomainWarning):
+            nothing = sam_tradeoff(setting, rho, normalised=True)
+        assert np.isnan(nothing.diversity).all()
+        assert not nothing.stable.any()
+        assert nothing.critical_rho == (None if critical is None else pytest.approx(critical))
 
 
 def test_limits_known_by_hand() -> None:
