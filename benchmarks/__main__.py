@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, vmap
 
 from benchmarks.plain_loop import simulate_plainly
 from empirical import SAM, ResNet, evaluation_mode, per_sample_sharpness, sharpbalance_step
-from theory import MarchenkoPastur, Setting, phi, sam_tradeoff, sharpbalance_tradeoff, simulate
+from theory import MarchenkoPastur, Setting, Simulation, phi, sam_tradeoff, sharpbalance_tradeoff, simulate
 from theory.narayana import alternating_phi
 from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
 
@@ -34,33 +34,31 @@ def report(name: str, ours: float, baseline: float, note: str) -> None:
     print(f"{name:<44} {baseline / ours:7.1f} x   ours {ours:8.4f} s, baseline {baseline:8.3f} s   {note}", flush=True)
 
 
-def simulation() -> None:
-    """The paper's simulations of both theorems: 20 values of rho, 10 data draws, 100 initialisations; 10 blocks."""
+def simulation(name: str, rhos: np.ndarray, blocks: int) -> None:
+    """The paper's simulations: some values of rho, 10 data draws, 100 initialisations."""
     setting = Setting()
-    for name, rhos, draws, blocks in (
-        ("Theorem 1", np.linspace(0.01, 0.18, 20), 10, 1),
-        ("Theorem 2", np.linspace(0.4, 1.0, 20), 10, 10),
-    ):
-        size = {"draws": draws, "inits": 100, "seed": 0, "blocks": blocks}
-        ours = best_of(5, lambda r=rhos, s=size: simulate(setting, r, **s))  # type: ignore[misc]
-        plain: dict[str, np.ndarray] = {}
 
-        def baseline(r: np.ndarray = rhos, n: int = draws, s: int = blocks, out: dict[str, np.ndarray] = plain) -> None:
-            out.update(simulate_plainly(3000, 150, 3, 0.01, 0.1, 0.01, r.tolist(), n, 100, seed=0, blocks=s))
+    def vectorised() -> Simulation:
+        return simulate(setting, rhos, blocks=blocks, draws=10, inits=100, seed=0)
 
-        slow = best_of(1, baseline)
-        report(
-            f"simulation of {name} / plain loop", ours, slow, f"{rhos.size} rho x {draws} draws x 100 initialisations"
+    ours = best_of(5, vectorised)
+    plain: dict[str, np.ndarray] = {}
+    slow = best_of(
+        1,
+        lambda: plain.update(
+            simulate_plainly(3000, 150, 3, 0.01, 0.1, 0.01, rhos.tolist(), 10, 100, seed=0, blocks=blocks)
+        ),
+    )
+    report(f"simulation of {name} / plain loop", ours, slow, f"{rhos.size} rho x 10 draws x 100 initialisations")
+    measured = vectorised()
+    for quantity in ("diversity", "sharpness"):
+        estimate, values = getattr(measured, quantity), plain[quantity]
+        error = values.std(axis=1, ddof=1) / np.sqrt(10)
+        gap = np.max(np.abs(estimate.mean - values.mean(axis=1)) / np.hypot(estimate.stderr, error))
+        ratio = np.median(estimate.stderr / error)
+        print(
+            f"    {quantity}: standard error ours / loop {ratio:.2f}; largest difference {gap:.1f} joint standard errors"
         )
-        measured = simulate(setting, rhos, **size)  # type: ignore[arg-type]
-        for quantity in ("diversity", "sharpness"):
-            estimate, values = getattr(measured, quantity), plain[quantity]
-            error = values.std(axis=1, ddof=1) / np.sqrt(draws)
-            gap = np.max(np.abs(estimate.mean - values.mean(axis=1)) / np.hypot(estimate.stderr, error))
-            ratio = np.median(estimate.stderr / error)
-            print(
-                f"    {quantity}: standard error ours / loop {ratio:.2f}; largest difference {gap:.1f} joint standard errors"
-            )
 
 
 def closed_forms() -> None:
@@ -137,7 +135,8 @@ def combined_step() -> None:
 if __name__ == "__main__":
     threads = torch.get_num_threads()
     print(f"{platform.machine()}, {threads} threads, numpy {np.__version__}, torch {torch.__version__}")
-    simulation()
+    simulation("Theorem 1", np.linspace(0.01, 0.18, 20), blocks=1)
+    simulation("Theorem 2", np.linspace(0.4, 1.0, 20), blocks=10)
     closed_forms()
     random_features()
     per_sample_scores()

@@ -209,7 +209,7 @@ def _c5(_: Evidence) -> Finding:
             ("the same measured", number(float(ratio), float(error))),
         ),
         "A counter-example: r=60, k=10, s=2, eta x_+ = 0.3, rho at 0.8 of the blocks' critical one, beyond SharpBalance's own "
-        "sharpness minimum. Such cases are rare and need many steps; the phase diagram shows where the claim holds.",
+        "sharpness minimum. The phase diagram shows where the claim holds.",
     )
 
 

@@ -27,9 +27,9 @@ __all__ = [
     "sharpbalance_upper_rigorous",
 ]
 
-JOINT_STEPS = 10
+_JOINT_STEPS = 10
 """Up to here the gap uses exact joint moments of two traces; their number explodes with the degree ``4 k + 2``."""
-CAUCHY_SCHWARZ_STEPS = 20
+_CAUCHY_SCHWARZ_STEPS = 20
 """Up to here the fourth powers of the filter are exact moments of the finite law."""
 
 
@@ -108,7 +108,7 @@ def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
     Returns:
         The bound for each rho, NaN beyond 20 steps.
     """
-    if training.repeats > CAUCHY_SCHWARZ_STEPS:
+    if training.repeats > _CAUCHY_SCHWARZ_STEPS:
         return np.full(training.radii.shape[1], np.nan)
     mean, variance = gradient_variance(setting, training)
     norm = np.sqrt(mean) - np.divide(variance, 2 * mean**1.5, out=np.zeros_like(mean), where=mean > 0)
@@ -133,7 +133,7 @@ def gradient_variance(
         Mean and variance for each rho.
     """
     n, d, k = setting.n, setting.d, training.repeats
-    joint = k <= JOINT_STEPS
+    joint = k <= _JOINT_STEPS
     values = []
     for radius in training.radii[0].tolist():
         exact = Fraction(training.learning_rate), Fraction(radius)

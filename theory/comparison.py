@@ -21,7 +21,7 @@ from theory.tradeoff import Tradeoff
 __all__ = ["Comparison", "Regime", "compare", "diversity_at", "interpolate", "largest_diversity_at"]
 
 _SAMPLES = 200
-"""Values of rho along a curve, close enough for straight lines between them: D errs by less than 1%."""
+"""Values of rho along a curve, close enough for straight lines between them."""
 _STEP = 1e-5
 """Of a one-sided difference, in critical rho: its error moves a turning point by about as much."""
 _ROUNDING = 1e-12

@@ -98,7 +98,7 @@ def simulate(
         shared_init: the members on blocks start at the same weights.
         normalised: the ascent step has length rho.
         draws: data draws, at least 1.
-        inits: initialisations in each, at least 2 and at least the members.
+        inits: initialisations in each that variances are taken over, at least 2; an ensemble of more members draws more.
         seed: of the random generator.
 
     Returns:
@@ -187,7 +187,9 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
     if problem.teacher is not None:
         teacher = np.copysign(np.sqrt(problem.teacher), teacher)
     teacher *= setting.omega / np.linalg.norm(teacher)
-    start = np.sqrt(setting.init_variance) * generator.standard_normal((problem.inits, d))
+    # Members of one ensemble never share an initialisation by accident.
+    count = max(problem.inits, problem.members)
+    start = np.sqrt(setting.init_variance) * generator.standard_normal((count, d))
 
     blocks = [_data(gram, setting.label_noise, generator) for gram in grams]
     train = _train_normalised if problem.normalised else _train
@@ -214,9 +216,7 @@ def _kept(problem: _Problem, block: int) -> list[int]:
     """Initialisations whose members are needed one by one: those of one ensemble, or all if the members share them."""
     if problem.shared_init:
         return list(range(problem.inits))
-    if problem.blocks == 1:
-        return [i % problem.inits for i in range(problem.members)]
-    return [block % problem.inits]
+    return list(range(problem.members)) if problem.blocks == 1 else [block]
 
 
 def _mean_start(problem: _Problem, trained: list[_Trained]) -> np.ndarray:
@@ -257,10 +257,11 @@ def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarr
     error = (residual * (vectors.T @ teacher) - learnt * block.noise) @ vectors.T
     rotated = start @ vectors
     if problem.isotropic:
-        within, expected = residual**2 @ rotated.var(axis=0, ddof=1), (residual**2).sum(axis=-1)
+        within = residual**2 @ rotated[: problem.inits].var(axis=0, ddof=1)
+        expected = (residual**2).sum(axis=-1)
     else:
         metric = (vectors.T * problem.covariance) @ vectors
-        spread = metric * np.cov(rotated, rowvar=False)
+        spread = metric * np.cov(rotated[: problem.inits], rowvar=False)
         within = np.einsum("ri,ij,rj->r", residual, spread, residual, optimize=True)
         expected = residual**2 @ np.diag(metric)
     starts = -(residual[:, None] * rotated[kept]) @ vectors.T
@@ -286,7 +287,7 @@ def _train_normalised(
     # The part of the start that acts linearly has mean 0, so it is left out of the mean instead of averaged.
     mean = (error - linear[:, None] * rotated).mean(axis=1)
     trained, centre = error @ vectors.T, mean @ vectors.T
-    within = trained.var(axis=1, ddof=1) @ problem.covariance / setting.d
+    within = trained[:, : problem.inits].var(axis=1, ddof=1) @ problem.covariance / setting.d
     return _Trained(-centre, centre[:, None] - trained[:, kept], within, within)
 
 

@@ -94,7 +94,7 @@ def joint_moment(powers: tuple[int, ...], n: int, d: int) -> Fraction:
 
         ``E[T_m F] = (n + m - 1) E[T_{m-1} F] + sum_{j=1}^{m-1} E[T_j T_{m-1-j} F] + sum_l 2 p_l E[T_{m+p_l-1} F / T_{p_l}]``.
 
-    Expanding the smallest power keeps the number of moments on the way small: 46,000 for two traces of power 42.
+    Expanding the smallest power keeps the number of moments on the way small.
 
     Args:
         powers: ``p_l``, non-negative.

@@ -203,6 +203,20 @@ def test_bad_input_is_a_typed_error(options: dict[str, Any], message: str) -> No
         simulation.simulate(Setting(n=30, d=5), 0.1, **options)
 
 
+@law(
+    Mutation("one initialisation used twice", "theory.simulation._kept", lambda _: lambda p, b: [0, 1, 0]),
+)
+def test_an_ensemble_never_repeats_an_initialisation() -> None:
+    """Fewer initialisations than members: at k = 0 the mean of m members has ``omega^2 + sigma^2 d / m``, 4 standard errors."""
+    setting = Setting(n=40, d=20, steps=0, radius=1e-4, teacher_norm=1.0, init_variance=1.0)
+    measured = simulation.simulate(setting, 0.0, members=3, draws=400, inits=2, seed=8).sharpness_ensemble
+    squares = 2.0**2 + 2.0 + 2.0 / 20  # E tau(W^2) at n=40, d=20
+    assert measured.stderr is not None
+    # A small radius sees the gradient's norm alone, and Jensen's inequality takes at most 1/d of it away.
+    expected = 1e-4 * np.sqrt((1 + 20 / 3) * squares)
+    assert abs(measured.mean[0] - expected * (1 - 0.5 / 20)) <= 4 * measured.stderr[0] + expected * 0.5 / 20
+
+
 def test_divergence_is_said() -> None:
     with pytest.raises(DomainError, match="diverges"):
         simulation.simulate(Setting(n=50, d=5, steps=400, learning_rate=5.0), 1.0)
