@@ -99,7 +99,7 @@ def random_features() -> None:
 def per_sample_scores() -> None:
     """Per-sample squared gradient norms of a ResNet-18 of width 16 against vmap over per-sample gradients."""
     torch.manual_seed(0)
-    model = ResNet(width=16, blocks=2)
+    model = ResNet(width=16, blocks=(2, 2, 2, 2))
     inputs, targets = torch.randn(64, 3, 32, 32), torch.randint(10, (64,))
     parameters = {name: p.detach() for name, p in model.named_parameters()}
 
@@ -119,7 +119,7 @@ def combined_step() -> None:
     """A SharpBalance step against SGD's; two passes on the SAM share f make (1 + f) the least possible."""
     torch.manual_seed(0)
     inputs, targets = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
-    model = ResNet(width=16, blocks=1)
+    model = ResNet(width=16, blocks=(1, 1, 1, 1))
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.0)
     times = {}
     for share in (0.0, 0.5, 1.0):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from empirical import StoreError
-from empirical.store import load_json
+from empirical.store import load_json, unpack
 
 __all__ = ["Evidence", "Interval", "Measured", "interval", "load_evidence", "slope"]
 
@@ -37,7 +37,8 @@ class Measured:
     """Means that every statistic is made of, for one method over its values of rho; arrays ``(replicates, rho)``.
 
     The first replicate is the data itself; in the others ensembles are drawn with replacement, then test points (the
-    same ones for all ensembles and methods, so that differences are paired).
+    same ones for all ensembles and methods, so that differences are paired). A single ensemble cannot be resampled: then the
+    sharpness is resampled over its members, and the rest over test points alone.
     """
 
     rho: Float[np.ndarray, " rho"]
@@ -75,6 +76,14 @@ class Evidence:
     runs: tuple[dict[str, Any], ...] = ()
     """one result for each ensemble"""
 
+    def of(self, data: str) -> "Evidence":
+        """The ensembles trained on one data set.
+
+        Returns:
+            Empty evidence if there are none.
+        """
+        return Evidence(tuple(run for run in self.runs if run["config"]["data"] == data))
+
     def measured(self, *methods: str) -> Measured:
         """Resampled means of the runs of some methods, by rho.
 
@@ -94,13 +103,15 @@ class Evidence:
         seeds = [run["config"]["seeds"] for run in self.runs if run["config"]["method"] == "sgd"]
         if not groups or any([run["config"]["seeds"] for run in group] != seeds for group in groups):
             raise StoreError(f"the results lack runs of {' or '.join(methods)} for every ensemble; run make reproduce")
-        means = [np.stack([self._resampled(run) for run in group], axis=2) for group in groups]
-        ensembles = means[0].shape[2]
-        draw = np.random.default_rng(SEED + 1).integers(ensembles, size=(REPLICATES + 1, ensembles))
-        draw[0] = np.arange(ensembles)
+        means = np.stack([np.stack([self._resampled(run) for run in group], axis=2) for group in groups])
+        draw = _draws(SEED + 1, means.shape[3])
         # (rho, quantity, replicates, ensembles) at the drawn ensembles, averaged.
-        picked = np.take_along_axis(np.stack(means), draw[None, None], axis=3).mean(axis=3)
-        return Measured(np.array(rhos), *(np.ascontiguousarray(picked[:, q].T) for q in range(picked.shape[1])))
+        picked = np.take_along_axis(means, draw[None, None], axis=3).mean(axis=3)
+        sharpness = [
+            _resampled_sharpness(groups, name, draw if means.shape[3] > 1 else None)
+            for name in ("worst_l2_adaptive", "worst_l2")
+        ]
+        return Measured(np.array(rhos), *sharpness, *(np.ascontiguousarray(q.T) for q in picked.swapaxes(0, 1)))
 
     @property
     def ensembles(self) -> int:
@@ -110,15 +121,15 @@ class Evidence:
     @cached_property
     def _point_weights(self) -> Float[np.ndarray, "replicates points"]:
         """How often each test point is drawn, divided by their number; once each in the first replicate."""
-        points = len(self.runs[0]["labels"])
+        points = self.runs[0]["labels"]["shape"][0]
         counts = np.random.default_rng(SEED).multinomial(points, np.full(points, 1 / points), size=REPLICATES)
         return np.vstack([np.ones(points), counts]) / points
 
     def _resampled(self, run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"]:
-        """Quantities of one run in the order of ``Measured``, resampled over test points where they have them."""
-        predicted, labels = np.array(run["predicted"]), np.array(run["labels"])
+        """Means over test points of one run, in the order of ``Measured``, resampled over test points."""
+        predicted, labels = unpack(run["predicted"]), unpack(run["labels"])
         wrong = (predicted != labels).mean(axis=0)
-        ensemble_wrong = (np.array(run["predicted_ensemble"]) != labels).astype(float)
+        ensemble_wrong = (unpack(run["predicted_ensemble"]) != labels).astype(float)
         pairs = np.triu_indices(len(predicted), 1)
         differ = (predicted[pairs[0]] != predicted[pairs[1]]).mean(axis=0)
         points = np.stack([differ, wrong, ensemble_wrong]) @ self._point_weights.T
@@ -126,14 +137,29 @@ class Evidence:
         variants = sum(len(levels) for levels in run["corrupted"].values())
         right = 1 - np.stack(
             [
-                np.array(run["corrupted_errors"]["members"]) / (variants * len(predicted)),
-                np.array(run["corrupted_errors"]["ensemble"]) / variants,
+                unpack(run["corrupted_errors"]["members"]) / (variants * len(predicted)),
+                unpack(run["corrupted_errors"]["ensemble"]) / variants,
             ]
         )
         weights = self._point_weights[:, : right.shape[1]]
-        robust = right @ weights.T / weights.sum(axis=1)
-        sharpness = [np.mean(run["members"][name]) for name in ("sharpness", "sharpness_plain")]
-        return np.vstack([np.repeat(np.array(sharpness)[:, None], points.shape[1], axis=1), points, robust])
+        return np.vstack([points, right @ weights.T / weights.sum(axis=1)])
+
+
+def _draws(seed: int, count: int) -> np.ndarray:
+    """Indices of resampled units ``(replicates, count)``, the units themselves in the first replicate."""
+    draw = np.random.default_rng(seed).integers(count, size=(REPLICATES + 1, count))
+    draw[0] = np.arange(count)
+    return draw
+
+
+def _resampled_sharpness(
+    groups: list[list[dict[str, Any]]], name: str, draw: np.ndarray | None
+) -> Float[np.ndarray, "replicates rho"]:
+    """Mean sharpness for every rho: over drawn ensembles, or over drawn members of the only one."""
+    values = np.array([[run["members"]["sharpness"][name] for run in group] for group in groups])
+    if draw is not None:
+        return values.mean(axis=2)[:, draw].mean(axis=2).T
+    return values[:, 0][:, _draws(SEED + 2, values.shape[2])].mean(axis=2).T
 
 
 def interval(replicates: Float[np.ndarray, " replicates"]) -> Interval:
@@ -157,17 +183,18 @@ def slope(values: Float[np.ndarray, "replicates rho"]) -> Float[np.ndarray, " re
 
 
 def load_evidence(path: Path) -> Evidence:
-    """Evidence from a results file.
+    """Evidence from a results file, or from all that a folder holds.
 
     Returns:
-        Empty evidence if the file does not exist.
+        Empty evidence if there are none.
 
     Raises:
-        StoreError: if it is damaged or holds something else.
+        StoreError: if a file is damaged or holds something else.
     """
-    if not path.exists():
-        return Evidence()
-    runs = load_json(path).get("runs")
-    if not isinstance(runs, list):
-        raise StoreError(f"{path} holds no measured runs; make reproduce writes such a file")
+    runs: list[dict[str, Any]] = []
+    for file in sorted(path.glob("*.json")) if path.is_dir() else [path] * path.exists():
+        found = load_json(file).get("runs")
+        if not isinstance(found, list):
+            raise StoreError(f"{file} holds no measured runs; make reproduce writes such a file")
+        runs += found
     return Evidence(tuple(runs))

@@ -4,44 +4,71 @@ Everything measured is a function of predictions ``(members, samples, classes)``
 batches.
 """
 
-from empirical.config import RunConfig
+from empirical.bootstrap import Interval, bootstrap
+from empirical.config import RunConfig, read_fields, write_config
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from empirical.data import ImageData, digits
+from empirical.data import ImageData, digits, load_data
+from empirical.datasets import DATASETS, fetch, installed, verify
 from empirical.errors import DivergenceError, InputError, StoreError, WorkerError
-from empirical.metrics import diversity, load_predictions, vote
+from empirical.hessian import hessian_eigenvalues, hessian_trace
+from empirical.measuring import MeasureConfig, load_result, measure, measure_runs
+from empirical.metrics import by_size, diversity, load_predictions, logit_variance, vote
 from empirical.models import ResNet
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
-from empirical.runs import MeasureConfig, load_result, measure, measure_runs, open_run, train_runs
+from empirical.plan import PlannedRun, plan_runs
+from empirical.representation import layer_features, linear_cka, member_cka
+from empirical.runs import open_run, train_runs
 from empirical.sam import SAM, frozen_running_statistics
 from empirical.sharpbalance import sharpbalance_step, sharpness_aware_sets
-from empirical.sharpness import worst_case_sharpness
+from empirical.sharpness import NormalizedLogits, average_case_sharpness, one_step_sharpness, worst_case_sharpness
 
 __all__ = [
     "CORRUPTIONS",
+    "DATASETS",
     "SAM",
     "SEVERITIES",
     "DivergenceError",
     "ImageData",
     "InputError",
+    "Interval",
     "MeasureConfig",
+    "NormalizedLogits",
+    "PlannedRun",
     "ResNet",
     "RunConfig",
     "StoreError",
     "WorkerError",
+    "average_case_sharpness",
+    "bootstrap",
+    "by_size",
     "corrupt",
     "digits",
     "diversity",
     "evaluation_mode",
+    "fetch",
     "frozen_running_statistics",
+    "hessian_eigenvalues",
+    "hessian_trace",
+    "installed",
+    "layer_features",
+    "linear_cka",
+    "load_data",
     "load_predictions",
     "load_result",
+    "logit_variance",
     "measure",
     "measure_runs",
+    "member_cka",
+    "one_step_sharpness",
     "open_run",
     "per_sample_sharpness",
+    "plan_runs",
+    "read_fields",
     "sharpbalance_step",
     "sharpness_aware_sets",
     "train_runs",
+    "verify",
     "vote",
     "worst_case_sharpness",
+    "write_config",
 ]

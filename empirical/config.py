@@ -1,17 +1,21 @@
 """What one ensemble is: a frozen configuration that is the command line, the JSON record and the identity of a run."""
 
+import json
 import math
+import tomllib
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from empirical.errors import InputError
 from empirical.sharpbalance import Rule
-from empirical.store import digest
+from empirical.store import digest, write_atomically
 
-__all__ = ["Method", "RunConfig"]
+__all__ = ["Method", "RunConfig", "read_fields", "write_config"]
 
 Method = Literal["sgd", "sam", "sharpbalance"]
-Data = Literal["digits"]
+Data = Literal["digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "tiny-imagenet"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -26,30 +30,44 @@ class RunConfig:
     """sgd, sam, or sharpbalance"""
     rho: float = 0.0
     """radius of SAM's ascent; 0 for sgd, positive otherwise"""
+    adaptive: bool = False
+    """scale the ascent by the magnitude of each weight (ASAM)"""
+    m: int | None = None
+    """images that share one ascent (m-sharpness, Foret et al. 2021); the whole batch unless given"""
     seeds: tuple[int, ...] = (13, 17, 27)
-    """one member each: initialisation and data order"""
+    """one member each: initialisation, data order and augmentation"""
     data: Data = "digits"
     """data set"""
-    train_samples: int = 200
-    """training images"""
+    train_samples: int | None = 200
+    """training images; None for all but those held out"""
+    validation_samples: int = 0
+    """images held out of the training set, for choosing hyperparameters"""
     split_seed: int = 0
-    """seed of the split in training and test images"""
+    """seed of the split"""
+    augment: bool = False
+    """random crop after padding by 4 pixels, and horizontal flip"""
     width: int = 8
     """channels of the first stage of the residual network"""
-    blocks: int = 1
-    """residual blocks per stage"""
-    stages: int = 3
-    """stages, each twice as wide as the one before"""
+    blocks: tuple[int, ...] = (1, 1, 1)
+    """residual blocks in each stage, each stage twice as wide as the one before; 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34"""
+    sparsity: float = 0.0
+    """fraction of the convolutions' weights that is fixed at 0, the smallest at initialisation"""
     epochs: int = 60
     """passes over the training images"""
     batch_size: int = 50
-    """images in a step; SAM's norm is taken over all of them"""
+    """images in a step"""
     learning_rate: float = 0.1
     """initial rate, divided by 10 at 1/2 and at 3/4 of the epochs"""
     momentum: float = 0.9
     """of SGD"""
     weight_decay: float = 5e-3
     """of SGD; the paper has 5e-4 for 200 epochs of CIFAR, too little to act within the 240 steps of this profile"""
+    clip_norm: float | None = None
+    """largest norm of the gradient that the step descends (not of the ascent's); None to leave it"""
+    precision: Precision = "float32"
+    """of the passes; bfloat16 is autocast, with weights, momentum and norms' statistics in float32"""
+    compile: bool = False
+    """compile the passes with torch.compile: other bits, faster on long runs"""
     switch_epoch: int | None = None
     """T_d: epochs of plain training before SharpBalance exchanges sharpness scores; half of the epochs unless given"""
     top_fraction: float = 0.5
@@ -58,7 +76,7 @@ class RunConfig:
     """how SharpBalance forms its sets"""
 
     def __post_init__(self) -> None:
-        for name, known in (("method", Method), ("data", Data), ("rule", Rule)):
+        for name, known in (("method", Method), ("data", Data), ("rule", Rule), ("precision", Precision)):
             if getattr(self, name) not in get_args(known):
                 raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}")
         self._normalise()
@@ -67,6 +85,8 @@ class RunConfig:
             raise InputError(
                 f"rho must be 0 for sgd and positive for sam and sharpbalance, got {self.method} with {self.rho}"
             )
+        if self.method == "sgd" and (self.adaptive or self.m):
+            raise InputError("adaptive and m belong to SAM's ascent, which sgd does not have; leave them out")
         if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise InputError(f"an ensemble needs at least 2 different non-negative seeds, got {self.seeds}")
         if not 0 <= self.switch < self.epochs:
@@ -74,22 +94,36 @@ class RunConfig:
 
     def _check_ranges(self) -> None:
         """Ranges of the numbers, each by itself."""
-        smallest = {"train_samples": 2, "width": 1, "blocks": 1, "stages": 1, "epochs": 1, "batch_size": 2}
+        smallest = {
+            "train_samples": 2,
+            "validation_samples": 0,
+            "split_seed": 0,
+            "m": 2,
+            "width": 1,
+            "epochs": 1,
+            "batch_size": 2,
+        }
         for name, minimum in smallest.items():
-            if getattr(self, name) < minimum:
-                raise InputError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and value < minimum:
+                raise InputError(f"{name} must be at least {minimum}, got {value}")
+        if not self.blocks or min(self.blocks) < 1:
+            raise InputError(f"blocks must give at least 1 block for at least 1 stage, got {self.blocks}")
         for name in ("rho", "momentum", "weight_decay"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InputError(f"{name} must be finite and non-negative, got {getattr(self, name)}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise InputError(f"learning_rate must be finite and positive, got {self.learning_rate}")
+        for name in ("learning_rate", "clip_norm"):
+            if (value := getattr(self, name)) is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be finite and positive, got {value}")
         if not 0 < self.top_fraction < 1:
             raise InputError(f"top_fraction must lie strictly between 0 and 1, got {self.top_fraction}")
+        if not 0 <= self.sparsity < 1:
+            raise InputError(f"sparsity must lie in [0, 1), got {self.sparsity}")
 
     def _normalise(self) -> None:
         """Fill in T_d, and make equal configurations the same run, however their numbers were written."""
-        for name in ("rho", "learning_rate", "momentum", "weight_decay", "top_fraction"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ("rho", "sparsity", "learning_rate", "momentum", "weight_decay", "clip_norm", "top_fraction"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, float(value))
         if self.switch_epoch is None:
             object.__setattr__(self, "switch_epoch", self.epochs // 2)
 
@@ -106,7 +140,7 @@ class RunConfig:
         try:
             if missing := set(cls.__dataclass_fields__) - set(value):
                 raise InputError(f"not a run's configuration: it lacks {', '.join(sorted(missing))}")
-            return cls(**{**value, "seeds": tuple(value["seeds"])})
+            return cls(**{**value, "seeds": tuple(value["seeds"]), "blocks": tuple(value["blocks"])})
         except TypeError as error:
             raise InputError(f"not a run's configuration: {error}") from error
 
@@ -116,7 +150,7 @@ class RunConfig:
         Returns:
             What ``from_json`` takes.
         """
-        return {**asdict(self), "seeds": list(self.seeds)}
+        return {**asdict(self), "seeds": list(self.seeds), "blocks": list(self.blocks)}
 
     @property
     def run_id(self) -> str:
@@ -127,7 +161,8 @@ class RunConfig:
     @property
     def first_phase(self) -> "RunConfig":
         """The SGD ensemble of the same seeds, whose training up to ``switch_epoch`` SharpBalance shares."""
-        return replace(self, method="sgd", rho=0.0, top_fraction=RunConfig.top_fraction, rule=RunConfig.rule)
+        unused = {name: getattr(RunConfig, name) for name in ("rho", "adaptive", "m", "top_fraction", "rule")}
+        return replace(self, method="sgd", **unused)
 
     @property
     def switch(self) -> int:
@@ -141,3 +176,53 @@ class RunConfig:
             The rate, divided by 10 from 1/2 and again from 3/4 of the epochs on.
         """
         return self.learning_rate * 0.1 ** ((2 * epoch >= self.epochs) + (4 * epoch >= 3 * self.epochs))
+
+
+_NONE = "none"
+"""How a file writes None, which TOML does not have."""
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """Fields of a configuration from a ``.toml`` or ``.json`` file; a run's own ``config.json`` is one.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The fields it names, None where it says ``"none"``.
+
+    Raises:
+        InputError: if the file is neither, is malformed, or names a field that does not exist.
+    """
+    if path.suffix not in {".toml", ".json"}:
+        raise InputError(f"a configuration is a .toml or .json file, got {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        fields = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path} must hold an object of fields, got {type(fields).__name__}")
+    fields.pop("sha256", None)  # of a run's own file
+    if unknown := set(fields) - set(RunConfig.__dataclass_fields__):
+        raise InputError(f"{path} has unknown fields {', '.join(sorted(unknown))}")
+    return {name: None if value == _NONE else value for name, value in fields.items()}
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write every field of a configuration as a ``.toml`` or ``.json`` file.
+
+    Args:
+        path: of the file.
+        config: to write.
+
+    Raises:
+        InputError: if the file's name ends otherwise.
+    """
+    if path.suffix not in {".toml", ".json"}:
+        raise InputError(f"a configuration is a .toml or .json file, got {path}")
+    fields = {name: _NONE if value is None else value for name, value in config.to_json().items()}
+    # Strings, numbers, booleans and lists of numbers are written alike in both languages.
+    lines = (f"{name} = {json.dumps(value)}" for name, value in fields.items())
+    text = json.dumps(fields, indent=2) if path.suffix == ".json" else "\n".join(lines)
+    write_atomically(path, text.encode() + b"\n")

@@ -1,71 +1,204 @@
-"""Data sets as tensors: images in [0, 1] of shape (samples, channels, height, width), with their normalisation."""
+"""Image data in memory: uint8 tensors (samples, channels, height, width), their split, and the batches of training."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from empirical.datasets import RawImages, load_images
 from empirical.errors import InputError
 
-__all__ = ["ImageData", "digits"]
+__all__ = ["ImageData", "TrainingImages", "digits", "load_data"]
+
+Images = UInt8[Tensor, "samples channels height width"]
+
+_STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar10-jpeg": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "tiny-imagenet": ((0.480, 0.448, 0.397), (0.276, 0.269, 0.282)),
+}
+"""Channel means and standard deviations as the SharpBalance authors use them; other sets: from their training images."""
+
+_PADDING = 4  # of the random crop, as in the paper
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Training and test images; normalise before a network sees them, after any corruption."""
+    """Images of one split; normalise before a network sees them, after any corruption."""
 
     name: str
     """name of the data set"""
-    train_images: Float[Tensor, "train channels height width"]
-    """training images in [0, 1]"""
+    train_images: UInt8[Tensor, "train channels height width"]
+    """training images"""
     train_labels: Int[Tensor, " train"]
     """training labels"""
-    test_images: Float[Tensor, "test channels height width"]
-    """test images in [0, 1]"""
+    validation_images: UInt8[Tensor, "validation channels height width"]
+    """held out from training, for choosing hyperparameters; may be none"""
+    validation_labels: Int[Tensor, " validation"]
+    """their labels"""
+    test_images: UInt8[Tensor, "test channels height width"]
+    """test images"""
     test_labels: Int[Tensor, " test"]
     """test labels"""
     classes: int
     """number of classes"""
+    mean: Float[Tensor, " channels"]
+    """of images in [0, 1], for each channel"""
+    std: Float[Tensor, " channels"]
+    """the same"""
+    source: str = "bundled"
+    """SHA-256 of the files the images came from"""
 
-    def normalize(
-        self, images: Float[Tensor, "samples channels height width"]
-    ) -> Float[Tensor, "samples channels height width"]:
-        """Subtract the training images' mean and divide by their standard deviation, per channel.
+    def normalize(self, images: Images) -> Float[Tensor, "samples channels height width"]:
+        """Scale to [0, 1], subtract the mean and divide by the standard deviation, per channel.
 
         Returns:
-            Images of the same shape.
+            float32 images of the same shape and memory format, on the images' device.
         """
-        mean = self.train_images.mean(dim=(0, 2, 3), keepdim=True)
-        std = self.train_images.std(dim=(0, 2, 3), keepdim=True)
-        return (images - mean.to(images)) / std.to(images)
+        mean, std = (value.to(images.device)[:, None, None] for value in (self.mean, self.std))
+        return (images.float() / 255 - mean) / std
+
+
+class TrainingImages:
+    """Training images on the device as one uint8 tensor, cut into normalised and perhaps augmented batches.
+
+    Crop and flip are one gather for a whole batch. The random numbers are drawn on the CPU, for a whole epoch, so that every
+    device sees the same augmentation and nothing waits for the device.
+
+    Args:
+        data: whose training images are used.
+        device: where they live.
+        augment: random crop after zero padding of 4 pixels, and horizontal flip.
+    """
+
+    def __init__(self, data: ImageData, device: torch.device, augment: bool) -> None:
+        pad = _PADDING if augment else 0
+        padded = nn.functional.pad(data.train_images, (pad, pad, pad, pad))
+        self._images = padded.permute(0, 2, 3, 1).contiguous().to(device)  # a gather then yields channels-last batches
+        self._mean, self._std = data.mean.to(device), data.std.to(device)
+        self._size = data.train_images.shape[2:]
+        self.labels = data.train_labels.to(device)
+        self.device, self.augment = device, augment
+
+    def draw(self, generator: torch.Generator) -> Int[Tensor, "train three"] | None:
+        """Crop offsets (down, right) and flip of every training image in an epoch.
+
+        Args:
+            generator: on the CPU.
+
+        Returns:
+            On the device, or None without augmentation.
+        """
+        if not self.augment:
+            return None
+        offsets = torch.randint(2 * _PADDING + 1, (len(self.labels), 2), generator=generator)
+        flips = torch.randint(2, (len(self.labels), 1), generator=generator)
+        return torch.cat([offsets, flips], dim=1).to(self.device, non_blocking=True)
+
+    def batch(
+        self, index: Int[Tensor, " batch"], augmentation: Int[Tensor, "train three"] | None
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Normalised images in channels-last memory format.
+
+        Args:
+            index: of the samples, on the device.
+            augmentation: of all training images, as ``draw`` gives it.
+
+        Returns:
+            float32 images.
+        """
+        if augmentation is None:
+            images = self._images[index]
+        else:
+            height, width = self._size
+            down, right, flip = augmentation[index].unsqueeze(-1).unbind(1)
+            rows = down + torch.arange(height, device=self.device)
+            columns = torch.arange(width, device=self.device)
+            columns = right + torch.where(flip == 1, width - 1 - columns, columns)
+            images = self._images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+        return ((images.float() / 255 - self._mean) / self._std).permute(0, 3, 1, 2)
+
+
+def load_data(
+    name: str, train_samples: int | None = None, validation_samples: int = 0, split_seed: int = 0
+) -> ImageData:
+    """A data set, split.
+
+    Of the training images in random order, the first ``validation_samples`` are held out and the next ``train_samples`` are
+    trained on. The digits have no test set of their own: theirs is what remains.
+
+    Args:
+        name: ``digits``, or a data set that ``sharpdiv data list`` shows as here.
+        train_samples: all that remain if None.
+        validation_samples: held out; the paper holds out 5,000 of 50,000.
+        split_seed: seed of the order.
+
+    Returns:
+        The data on the CPU.
+
+    Raises:
+        InputError: if the split asks for more images than there are, or leaves none to train or test on.
+    """
+    raw = _digits() if name == "digits" else load_images(name)
+    bundled = len(raw.test_labels) == 0
+    available = len(raw.train_labels) - bundled
+    wanted = available - validation_samples if train_samples is None else train_samples
+    if wanted < 1 or validation_samples < 0 or wanted + validation_samples > available:
+        raise InputError(
+            f"train samples must lie between 1 and {available - max(validation_samples, 0)} of {name} "
+            f"beside {validation_samples} for validation, got {train_samples}"
+        )
+    order = torch.randperm(len(raw.train_labels), generator=torch.Generator().manual_seed(split_seed))
+    held, train, rest = order.tensor_split([validation_samples, validation_samples + wanted])
+    images, labels = raw.train_images, raw.train_labels
+    mean, std = _statistics(name, images[train])
+    return ImageData(
+        name,
+        images[train],
+        labels[train],
+        images[held],
+        labels[held],
+        images[rest] if bundled else raw.test_images,
+        labels[rest] if bundled else raw.test_labels,
+        raw.classes,
+        mean,
+        std,
+        raw.source_sha256,
+    )
 
 
 def digits(train_samples: int = 400, split_seed: int = 0) -> ImageData:
-    """The 1,797 handwritten digits bundled with scikit-learn.
-
-    They are the test set of the UCI "Optical Recognition of Handwritten Digits" data. The 8x8 images of 17 grey levels
-    become 16x16 in [0, 1] by bilinear interpolation (pixel centres aligned as in
-    ``torch.nn.functional.interpolate(align_corners=False)``), so that a network with strides has something to stride
-    over.
+    """The digits, split in training and test images; see ``load_data``.
 
     Args:
         train_samples: images to train on, drawn without replacement; all others are the test set.
         split_seed: seed of the draw.
 
     Returns:
-        The data on the CPU in float32.
+        The data on the CPU.
+    """
+    return load_data("digits", train_samples, split_seed=split_seed)
 
-    Raises:
-        InputError: if the split leaves no training or no test image.
+
+def _digits() -> RawImages:
+    """The 1,797 handwritten digits bundled with scikit-learn: the test set of UCI's "Optical Recognition of Handwritten Digits".
+
+    The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation (pixel centres aligned as in
+    ``torch.nn.functional.interpolate(align_corners=False)``), so that a network with strides has something to stride over.
     """
     bunch = load_digits()
-    images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] / 16
+    images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
+    images = nn.functional.interpolate(images, size=(16, 16), mode="bilinear", align_corners=False).round()
     labels = torch.as_tensor(bunch.target, dtype=torch.int64)
-    if not 1 <= train_samples < len(labels):
-        raise InputError(f"train samples must lie between 1 and {len(labels) - 1} of the digits, got {train_samples}")
-    images = nn.functional.interpolate(images, size=(16, 16), mode="bilinear", align_corners=False)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(split_seed))
-    train, test = order[:train_samples], order[train_samples:]
-    return ImageData("digits", images[train], labels[train], images[test], labels[test], classes=10)
+    return RawImages(images.to(torch.uint8), labels, images[:0].to(torch.uint8), labels[:0], 10, "bundled")
+
+
+def _statistics(name: str, images: Images) -> tuple[Tensor, Tensor]:
+    if name in _STATISTICS:
+        mean, std = (torch.tensor(value) for value in _STATISTICS[name])
+        return mean, std
+    scaled = images.float() / 255
+    return scaled.mean(dim=(0, 2, 3)), scaled.std(dim=(0, 2, 3))

@@ -1,4 +1,4 @@
-"""Residual networks with the CIFAR stem, from toy sizes to ResNet-18 (He et al. 2016)."""
+"""Residual networks with the CIFAR stem, from toy sizes to ResNet-18 and -34 (He et al. 2016), dense or sparse."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,50 @@ from torch import Tensor, nn
 
 from empirical.errors import InputError
 
-__all__ = ["BasicBlock", "ResNet"]
+__all__ = ["BasicBlock", "ResNet", "SparseConv2d"]
+
+
+class SparseConv2d(nn.Conv2d):
+    """A convolution without bias whose smallest weights at initialisation are 0 and stay 0.
+
+    ``mask`` is a buffer of ones and zeros: masked weights are no parameters, so they get no gradient, no SAM ascent and no
+    share in any sharpness.
+
+    Args:
+        channels_in: input channels.
+        channels: output channels.
+        kernel: side of the square kernel.
+        stride: of the convolution.
+        padding: zeros around the image.
+        sparsity: fraction of the weights to remove, in (0, 1).
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self, channels_in: int, channels: int, kernel: int, stride: int, padding: int, sparsity: float
+    ) -> None:
+        super().__init__(channels_in, channels, kernel, stride, padding, bias=False)
+        magnitudes = self.weight.detach().abs().flatten()
+        mask = torch.ones_like(magnitudes)
+        mask[magnitudes.argsort()[: int(sparsity * len(magnitudes))]] = 0
+        self.register_buffer("mask", mask.view_as(self.weight))
+        with torch.no_grad():
+            self.weight *= self.mask
+
+    def forward(self, x: Float[Tensor, "samples _ _ _"]) -> Float[Tensor, "samples _ _ _"]:
+        """Convolve with the weights that remain.
+
+        Returns:
+            Feature maps.
+        """
+        return self._conv_forward(x, self.weight * self.mask, None)
+
+
+def _convolution(channels_in: int, channels: int, kernel: int, stride: int, padding: int, sparsity: float) -> nn.Conv2d:
+    if sparsity:
+        return SparseConv2d(channels_in, channels, kernel, stride, padding, sparsity)
+    return nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False)
 
 
 class BasicBlock(nn.Module):
@@ -16,18 +59,19 @@ class BasicBlock(nn.Module):
         channels_in: input channels.
         channels: output channels.
         stride: of the first convolution.
+        sparsity: fraction of each convolution's weights that is removed.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, sparsity: float = 0.0) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.conv1 = _convolution(channels_in, channels, 3, stride, 1, sparsity)
         self.norm1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.conv2 = _convolution(channels, channels, 3, 1, 1, sparsity)
         self.norm2 = nn.BatchNorm2d(channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+                _convolution(channels_in, channels, 1, stride, 0, sparsity), nn.BatchNorm2d(channels)
             )
 
     def forward(self, x: Float[Tensor, "samples _ _ _"]) -> Float[Tensor, "samples _ _ _"]:
@@ -45,32 +89,44 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """Residual network for small images: 3x3 stem, stages that double the width and halve the image, mean pooling.
 
-    ``width=64, blocks=2, stages=4`` is the ResNet-18 of the paper's experiments.
+    ``width=64, blocks=(2, 2, 2, 2)`` is the ResNet-18 of the paper's experiments, ``(3, 4, 6, 3)`` is ResNet-34.
 
     Args:
         width: channels of the first stage.
         blocks: residual blocks in each stage.
-        stages: number of stages.
         channels: of the images.
         classes: number of outputs.
+        stem_stride: 1 for 32x32 images; 2 lets the stages see 64x64 images (Tiny-ImageNet) at 32x32.
+        sparsity: fraction of each block convolution's weights that is removed by magnitude at initialisation; stem, norms
+            and head stay dense.
 
     Raises:
-        InputError: if a size is below 1.
+        InputError: if a size is below 1, or the sparsity is outside [0, 1).
     """
 
-    def __init__(self, width: int, blocks: int, stages: int = 4, channels: int = 3, classes: int = 10) -> None:
+    def __init__(
+        self,
+        width: int,
+        blocks: tuple[int, ...],
+        channels: int = 3,
+        classes: int = 10,
+        stem_stride: int = 1,
+        sparsity: float = 0.0,
+    ) -> None:
         super().__init__()
-        sizes = {"width": width, "blocks": blocks, "stages": stages, "channels": channels, "classes": classes}
-        for name, size in sizes.items():
+        sizes = {"width": width, "channels": channels, "classes": classes, "stem_stride": stem_stride}
+        for name, size in {**sizes, "stages": len(blocks), "blocks": min(blocks, default=0)}.items():
             if size < 1:
                 raise InputError(f"{name} must be at least 1, got {size}")
-        self.stem = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        if not 0 <= sparsity < 1:
+            raise InputError(f"sparsity must lie in [0, 1), got {sparsity}")
+        self.stem = nn.Conv2d(channels, width, 3, stem_stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         layers: list[nn.Module] = []
         current = width
-        for stage in range(stages):
-            for block in range(blocks):
-                layers.append(BasicBlock(current, width * 2**stage, 2 if stage and not block else 1))
+        for stage, count in enumerate(blocks):
+            for block in range(count):
+                layers.append(BasicBlock(current, width * 2**stage, 2 if stage and not block else 1, sparsity))
                 current = width * 2**stage
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Linear(current, classes)

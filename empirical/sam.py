@@ -41,11 +41,14 @@ class SAM(torch.optim.Optimizer):
         rho: radius of the ascent, finite and non-negative. Foret et al. use 0.05 for CIFAR-10, Lu et al. 0.05 to 0.2.
         adaptive: scale the ascent by ``|w|`` per coordinate (ASAM without its normalisation offset, Kwon et al. 2021):
             the perturbation is then ``w^2 g`` rescaled so that ``|e / w| = rho``.
-        normalize: divide the ascent by the gradient's norm. False is the un-normalised SAM of the theory, ``e = rho
-        g``. **base_options: options of the base optimizer, ``lr`` for example.
+        normalize: divide the ascent by the gradient's norm. False is the un-normalised SAM of the theory, ``e = rho g``.
+        clip_norm: largest norm of the gradient the base optimizer gets, which is scaled down to it; None to leave it. The
+            ascent, whose length is rho whatever the gradient, is not clipped.
+        **base_options: options of the base optimizer, ``lr`` for example.
 
     Raises:
-        InputError: if rho is negative or not finite, or ``adaptive`` is asked for without ``normalize``.
+        InputError: if rho is negative or not finite, ``clip_norm`` not positive, or ``adaptive`` is asked for without
+            ``normalize``.
     """
 
     def __init__(
@@ -55,14 +58,17 @@ class SAM(torch.optim.Optimizer):
         rho: float,
         adaptive: bool = False,
         normalize: bool = True,
+        clip_norm: float | None = None,
         **base_options: Any,
     ) -> None:
         if not (math.isfinite(rho) and rho >= 0):
             raise InputError(f"rho must be finite and non-negative, got {rho}")
         if adaptive and not normalize:
             raise InputError("adaptive SAM is defined with a normalised ascent only; use normalize=True")
+        if clip_norm is not None and not clip_norm > 0:
+            raise InputError(f"clip_norm must be positive, got {clip_norm}")
         self.base = base_optimizer(params, **base_options)
-        self.rho, self.adaptive, self.normalize = rho, adaptive, normalize
+        self.rho, self.adaptive, self.normalize, self.clip_norm = rho, adaptive, normalize, clip_norm
         super().__init__(self.base.param_groups, self.base.defaults)
         # One list of groups and one state: schedulers and checkpoints act on the base optimizer through this one.
         self.param_groups = self.base.param_groups
@@ -100,8 +106,15 @@ class SAM(torch.optim.Optimizer):
         if self.rho:
             with self.perturbed(), second_pass or nullcontext(), torch.enable_grad():
                 closure()
-        self.base.step()
+        self.descend()
         return loss
+
+    @torch.no_grad()
+    def descend(self) -> None:
+        """Step of the base optimizer with the gradients now stored, clipped if asked for."""
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_([p for group in self.param_groups for p in group["params"]], self.clip_norm)
+        self.base.step()
 
     @contextmanager
     def perturbed(self) -> Iterator[None]:
@@ -114,11 +127,14 @@ class SAM(torch.optim.Optimizer):
             weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
             saved = [p.detach().clone() for p in weights]
             torch._foreach_add_(weights, self._perturbation(weights))
+        # Autocast caches its copies of the weights: without this the second pass would use those of the first.
+        torch.clear_autocast_cache()
         try:
             yield
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(weights, saved)
+            torch.clear_autocast_cache()
 
     def _perturbation(self, weights: list[Tensor]) -> list[Tensor]:
         """Ascent ``e`` for each weight from its gradient; no host-device synchronisation."""

@@ -1,6 +1,7 @@
 """SharpBalance (Lu et al. 2024): members apply SAM where the *other* members are sharp, plain descent elsewhere."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -87,13 +88,16 @@ def sharpbalance_step(
     targets: Tensor,
     aware: Bool[Tensor, " samples"],
     loss: Loss = nn.functional.cross_entropy,
+    m: int | None = None,
+    autocast: torch.dtype | None = None,
 ) -> Tensor:
     """One combined step: SAM's gradient on the sharpness-aware part of a batch, the plain gradient on the rest.
 
     Each part is normalised (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
     weighted by the parts' sizes, and running statistics advance once, by the size-weighted mean of the parts' plain
-    passes. A part smaller than 2 samples joins the other; a batch without aware samples is a step of the base
-    optimizer, one with nothing else a step of SAM, both to the bit.
+    passes. With ``m`` the aware part is cut into parts of m samples, each with its own ascent. A part smaller than 2 samples
+    joins another; a batch without aware samples is a step of the base optimizer, one with nothing else (and no ``m``) a
+    step of SAM, both to the bit.
 
     Args:
         model: in training mode.
@@ -102,33 +106,51 @@ def sharpbalance_step(
         targets: its targets.
         aware: True where the sample belongs to the member's sharpness-aware set; best kept on the CPU.
         loss: mean loss of outputs and targets.
+        m: samples that share one ascent (m-sharpness); all aware ones of the batch unless given.
+        autocast: lower precision of the passes, ``torch.bfloat16``; weights and gradients keep theirs.
 
     Returns:
         The batch's mean loss at the unperturbed weights, detached.
+
+    Raises:
+        InputError: if m is below 2.
     """
-    total, size = len(inputs), sam_samples(aware)
-    if size in {0, total}:
-        return _whole_batch(model, optimizer if size else optimizer.base, inputs, targets, loss)
-    # From a mask on the CPU these indices cost no synchronisation with the device.
-    chosen, rest = (mask.nonzero()[:, 0].to(inputs.device, non_blocking=True) for mask in (aware, ~aware))
-    share = size / total
-    before = _running_statistics(model)
+    if m is not None and m < 2:
+        raise InputError(f"m must be at least 2 (batch norm cannot use a single sample), got {m}")
 
-    optimizer.zero_grad()
-    aware_loss = loss(model(inputs[chosen]), targets[chosen])
-    aware_loss.backward()
-    after_aware = _running_statistics(model)
-    with optimizer.perturbed(), frozen_running_statistics(model):
+    def evaluate(index: Tensor | None) -> Tensor:
+        x, y = (inputs, targets) if index is None else (inputs[index], targets[index])
+        with torch.autocast(inputs.device.type, autocast or torch.bfloat16, enabled=autocast is not None):
+            return loss(model(x), y)
+
+    parts = _parts(aware, m)
+    if len(parts) == 1:
+        return _whole_batch(model, optimizer, parts[0][1], partial(evaluate, None))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    before = [buffer.clone() for buffer in norm_buffers(model)]
+    mixed = [torch.zeros_like(buffer) for buffer in before]
+    gradient: list[Tensor | None] = [None] * len(parameters)
+    total = torch.zeros((), device=inputs.device)
+    for samples, is_aware in parts:
+        share = len(samples) / len(aware)
+        # From a mask on the CPU these indices cost no synchronisation with the device.
+        index = samples.to(inputs.device, non_blocking=True)
         optimizer.zero_grad()
-        (share * loss(model(inputs[chosen]), targets[chosen])).backward()
-
-    _set(model, before)
-    plain_loss = loss(model(inputs[rest]), targets[rest])
-    ((1 - share) * plain_loss).backward()
-    after_plain = _running_statistics(model)
-    _set(model, [_mix(a, b, share) for a, b in zip(after_aware, after_plain, strict=True)])
-    optimizer.base.step()
-    return (share * aware_loss + (1 - share) * plain_loss).detach()
+        _set(model, before)
+        value = evaluate(index)
+        ((1 if is_aware else share) * value).backward()
+        mixed = [_mix(a, b, share) for a, b in zip(mixed, norm_buffers(model), strict=True)]
+        if is_aware:
+            with optimizer.perturbed(), frozen_running_statistics(model):
+                optimizer.zero_grad()
+                (share * evaluate(index)).backward()
+        total = total + share * value.detach()
+        gradient = [_sum(g, p.grad) for g, p in zip(gradient, parameters, strict=True)]
+    _set(model, mixed)
+    for parameter, g in zip(parameters, gradient, strict=True):
+        parameter.grad = g
+    optimizer.descend()
+    return total
 
 
 def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
@@ -145,24 +167,32 @@ def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
     return size if size >= 2 else 0
 
 
-def _whole_batch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor, loss: Loss
-) -> Tensor:
+def _parts(aware: Bool[Tensor, " samples"], m: int | None) -> list[tuple[Tensor, bool]]:
+    """The parts a batch is cut into: their samples, and whether they take SAM."""
+    size, total = sam_samples(aware), len(aware)
+    everything = torch.arange(total, device=aware.device)
+    if not size:
+        return [(everything, False)]
+    chosen = everything if size == total else aware.nonzero()[:, 0]
+    pieces = list(chosen.split(m or total))
+    if len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    rest = [] if size == total else [((~aware).nonzero()[:, 0], False)]
+    return [*((piece, True) for piece in pieces), *rest]
+
+
+def _whole_batch(model: nn.Module, optimizer: SAM, aware: bool, evaluate: Callable[[], Tensor]) -> Tensor:
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = loss(model(inputs), targets)
+        value = evaluate()
         value.backward()
         return value
 
-    if isinstance(optimizer, SAM):
+    if aware:
         return optimizer.step(closure, second_pass=frozen_running_statistics(model)).detach()
     value = closure()
-    optimizer.step()
+    optimizer.descend()
     return value.detach()
-
-
-def _running_statistics(model: nn.Module) -> list[Tensor]:
-    return [buffer.clone() for buffer in norm_buffers(model)]
 
 
 def _set(model: nn.Module, values: list[Tensor]) -> None:
@@ -170,6 +200,10 @@ def _set(model: nn.Module, values: list[Tensor]) -> None:
         buffer.copy_(value)
 
 
-def _mix(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """Weighted mean of two buffers; counters, which advanced alike in both passes, stay integers."""
-    return share * a + (1 - share) * b if a.is_floating_point() else a
+def _mix(mean: Tensor, buffer: Tensor, share: float) -> Tensor:
+    """Add a part's share to a weighted mean of buffers; counters advance alike in all parts and stay integers."""
+    return mean + share * buffer if buffer.is_floating_point() else buffer.clone()
+
+
+def _sum(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    return gradient if total is None else total if gradient is None else total + gradient

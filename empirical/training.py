@@ -1,15 +1,16 @@
 """Training of one member: one loop for every method, which differ only in the samples they treat with SAM."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from empirical.config import RunConfig
-from empirical.data import ImageData
+from empirical.data import ImageData, TrainingImages
 from empirical.errors import DivergenceError, StoreError
 from empirical.models import ResNet
 from empirical.sam import SAM
@@ -24,17 +25,20 @@ class Member:
     """A network in training."""
 
     seed: int
-    """of initialisation and data order"""
+    """of initialisation, data order and augmentation"""
     model: ResNet
     """the network"""
     optimizer: SAM
     """SGD with momentum inside SAM"""
-    epoch: int = 0
-    """epochs done"""
-    sam_samples: int = 0
-    """samples that went through a SAM step so far"""
-    loss: float = float("nan")
-    """mean training loss of the last epoch"""
+    losses: list[float] = field(default_factory=list)
+    """mean training loss of every epoch done"""
+    sam_samples: list[int] = field(default_factory=list)
+    """samples that went through a SAM step in every epoch done"""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.losses)
 
 
 def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.device) -> Member:
@@ -45,13 +49,16 @@ def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.devi
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, 0))
-        channels = data.train_images.shape[1]
-        model = ResNet(config.width, config.blocks, config.stages, channels, data.classes)
-    model.to(device)
+        _, channels, height, _ = data.train_images.shape
+        stem_stride = 2 if height >= 64 else 1
+        model = ResNet(config.width, config.blocks, channels, data.classes, stem_stride, config.sparsity)
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
     optimizer = SAM(
         model.parameters(),
         torch.optim.SGD,
         config.rho,
+        adaptive=config.adaptive,
+        clip_norm=config.clip_norm,
         lr=config.learning_rate,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
@@ -59,8 +66,18 @@ def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.devi
     return Member(seed, model, optimizer)
 
 
-def train(member: Member, config: RunConfig, data: ImageData, until: int, aware: Bool[Tensor, " train"]) -> None:
+def train(
+    member: Member,
+    config: RunConfig,
+    data: ImageData,
+    until: int,
+    aware: Bool[Tensor, " train"],
+    after_epoch: Callable[[Member], None] = lambda _: None,
+) -> None:
     """Train a member in place up to an epoch.
+
+    Order and augmentation are functions of seed and epoch, and the rate is one of the epoch: with weights and momentum they
+    are all the state there is, so a resumed member ends with the bits of an undisturbed one.
 
     Args:
         member: at an earlier epoch.
@@ -68,38 +85,56 @@ def train(member: Member, config: RunConfig, data: ImageData, until: int, aware:
         data: whose training images are used.
         until: epoch to stop at.
         aware: on the CPU, True for training samples treated with SAM: none is SGD, all is SAM, some is SharpBalance.
+        after_epoch: told after every epoch, to write a checkpoint for example.
 
     Raises:
         DivergenceError: if the loss stops being finite, or samples are marked for SAM but no step applied it.
     """
     device = next(member.model.parameters()).device
-    images = data.normalize(data.train_images).to(device)
-    labels = data.train_labels.to(device)
-    marked = bool(aware.any()) and until > member.epoch
-    before = member.sam_samples
+    images = TrainingImages(data, device, config.augment)
+    network: nn.Module = torch.compile(member.model) if config.compile else member.model  # type: ignore[assignment]
+    start = member.epoch
     member.model.train()
     while member.epoch < until:
-        for group in member.optimizer.param_groups:
-            group["lr"] = config.learning_rate_at(member.epoch)
-        # The order depends on seed and epoch only: a resumed member sees what an undisturbed one would.
-        generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
-        total = torch.zeros((), device=device)
-        for batch in _batches(torch.randperm(len(labels), generator=generator), config.batch_size):
-            index = batch.to(device)
-            loss = sharpbalance_step(member.model, member.optimizer, images[index], labels[index], aware[batch])
-            total += loss * len(batch)
-            member.sam_samples += sam_samples(aware[batch])
-        member.loss = float(total) / len(labels)
-        if not np.isfinite(member.loss):
+        _train_epoch(member, network, config, images, aware)
+        if not np.isfinite(member.losses[-1]):
             raise DivergenceError(
-                f"{config.method} member with seed {member.seed} diverged in epoch {member.epoch} "
-                f"(loss {member.loss}); lower the learning rate {config.learning_rate} or rho {config.rho}"
+                f"{config.method} member with seed {member.seed} diverged in epoch {member.epoch - 1} "
+                f"(loss {member.losses[-1]}); lower the learning rate {config.learning_rate} or rho {config.rho}"
             )
-        member.epoch += 1
-    if marked and member.sam_samples == before:
-        raise DivergenceError(
-            f"{config.method} member with seed {member.seed} took no SAM step; are batches too small?"
+        # Silence would be a lie: samples are marked, but every batch has too few of them.
+        if bool(aware.any()) and not any(member.sam_samples[start:]):
+            raise DivergenceError(
+                f"{config.method} member with seed {member.seed} took no SAM step; are batches too small?"
+            )
+        after_epoch(member)
+
+
+def _train_epoch(
+    member: Member, network: nn.Module, config: RunConfig, images: TrainingImages, aware: Bool[Tensor, " train"]
+) -> None:
+    """One pass over the training images; the device is waited for once, at the end."""
+    for group in member.optimizer.param_groups:
+        group["lr"] = config.learning_rate_at(member.epoch)
+    generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
+    order = torch.randperm(len(images.labels), generator=generator)
+    augmentation = images.draw(generator)
+    batches = _batches(order, config.batch_size)
+    on_device = order.to(images.device, non_blocking=True).split([len(batch) for batch in batches])
+    total = torch.zeros((), device=images.device)
+    for batch, index in zip(batches, on_device, strict=True):
+        loss = sharpbalance_step(
+            network,
+            member.optimizer,
+            images.batch(index, augmentation),
+            images.labels[index],
+            aware[batch],
+            m=config.m,
+            autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
+        total += loss * len(batch)
+    member.sam_samples.append(sum(sam_samples(aware[batch]) for batch in batches))
+    member.losses.append(float(total) / len(images.labels))
 
 
 def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
@@ -111,13 +146,14 @@ def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " ba
 
 
 def save_member(path: Path, member: Member, run: str) -> None:
-    """Write weights, buffers and momentum; with the epoch they determine all further training."""
+    """Write weights, buffers, momentum and history; with the configuration they determine all further training."""
     tensors = {f"model.{name}": value for name, value in member.model.state_dict().items()}
     for name, parameter in member.model.named_parameters():
         if "momentum_buffer" in member.optimizer.state[parameter]:
             tensors[f"momentum.{name}"] = member.optimizer.state[parameter]["momentum_buffer"]
-    metadata = {"epoch": member.epoch, "sam_samples": member.sam_samples, "loss": member.loss, "seed": member.seed}
-    save_tensors(path, tensors, {"run": run, **{name: repr(value) for name, value in metadata.items()}})
+    tensors["history.loss"] = torch.tensor(member.losses, dtype=torch.float64)
+    tensors["history.sam_samples"] = torch.tensor(member.sam_samples, dtype=torch.int64)
+    save_tensors(path, tensors, {"run": run, "seed": repr(member.seed)})
 
 
 def load_member(
@@ -148,14 +184,15 @@ def load_member(
     try:
         weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
         member.model.load_state_dict(weights)
-        member.epoch, member.sam_samples = int(metadata["epoch"]), int(metadata["sam_samples"])
-        member.loss = float(metadata["loss"])
-    except (KeyError, ValueError, RuntimeError) as error:
+        member.losses = tensors["history.loss"].tolist()
+        member.sam_samples = tensors["history.sam_samples"].tolist()
+    except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise StoreError(f"{path} does not hold the expected network: {reason}") from error
     for name, parameter in member.model.named_parameters():
         if (momentum := tensors.get(f"momentum.{name}")) is not None:
-            member.optimizer.state[parameter]["momentum_buffer"] = momentum.to(device)
+            # Copied, so that it keeps the parameter's memory format and with it the order of every sum.
+            member.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
     return member
 
 

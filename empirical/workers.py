@@ -8,12 +8,13 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.sharedctypes import Synchronized
 
 import torch
 
 from empirical.errors import InputError, WorkerError
 
-__all__ = ["Piece", "choose_device", "work"]
+__all__ = ["Piece", "choose_device", "default_workers", "single_thread", "work"]
 
 Piece = tuple[int, Callable[[], None]]
 """Units of work, for the progress bar, and what to do."""
@@ -43,7 +44,7 @@ def work(
     Args:
         stages: pieces, each a top-level function's partial (it may cross to another process).
         device: that the pieces use.
-        workers: processes; default one per usable CPU core, and 1 on any other device.
+        workers: processes; ``default_workers`` unless given.
         progress: told after every piece of the units done and the units in all.
 
     Raises:
@@ -52,15 +53,24 @@ def work(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = workers if device.type == "cpu" else 1
+    workers = workers or default_workers(device)
     done, total = 0, sum(units for stage in stages for units, _ in stage)
-    with _single_thread(), _pool(workers) as run:
+    with single_thread(), _pool(workers) as run:
         for stage in stages:
             for units in run(stage):
                 done += units
                 progress(done, total)
+
+
+def default_workers(device: torch.device) -> int:
+    """Processes that use a device well: one per usable CPU core, one per GPU of a ``cuda`` machine, else 1.
+
+    Returns:
+        Their number.
+    """
+    if device.type == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return torch.cuda.device_count() if device.type == "cuda" else 1
 
 
 @contextmanager
@@ -76,7 +86,8 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
         yield inline
         return
     # Spawned, not forked: a forked child inherits the locks of the parent's thread pools.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (context.Value("i", 0),)) as pool:
 
         def spread(stage: list[Piece]) -> Iterator[int]:
             pending = {pool.submit(piece): units for units, piece in stage}
@@ -97,9 +108,13 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
             raise
 
 
-def _start_worker() -> None:
-    """Prepare a process: one thread, and an end when the parent is killed (a pool's workers would wait forever)."""
+def _start_worker(started: "Synchronized[int]") -> None:
+    """Prepare a process: one thread, a GPU of its own, and an end when the parent is killed (it would wait forever)."""
     torch.set_num_threads(1)
+    with started.get_lock():
+        number, started.value = started.value, started.value + 1
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number % torch.cuda.device_count())
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
     parent = parent_process()
 
@@ -112,8 +127,12 @@ def _start_worker() -> None:
 
 
 @contextmanager
-def _single_thread() -> Iterator[None]:
-    """One thread per member: sums then do not depend on the machine, and small networks gain nothing from more."""
+def single_thread() -> Iterator[None]:
+    """One thread per member: sums then do not depend on the machine, and small networks gain nothing from more.
+
+    Yields:
+        Nothing.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

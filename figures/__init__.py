@@ -1,6 +1,7 @@
 """One module per figure: a function from results to a matplotlib figure. None of them trains."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from figures import (
 )
 from figures.style import style
 
-__all__ = ["FIGURES", "render"]
+__all__ = ["FIGURES", "drawable", "render"]
 
 FIGURES: dict[str, Callable[[Evidence], Figure]] = {
     "theory_tradeoff": theory_tradeoff.draw,
     "sam_simulation": sam_simulation.draw,
     "sharpbalance_simulation": sharpbalance_simulation.draw,
     "tradeoff_measured": tradeoff_measured.draw,
+    "tradeoff_cifar10_jpeg": partial(tradeoff_measured.draw, data="cifar10-jpeg"),
     "exact_sharpness": exact_sharpness.draw,
     "finite_size": finite_size.draw,
     "improvement_rate": improvement_rate.draw,
@@ -36,7 +38,19 @@ FIGURES: dict[str, Callable[[Evidence], Figure]] = {
     "normalised": normalised.draw,
     "random_features": random_features.draw,
 }
-"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c, and six beyond the paper."""
+"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c on two data sets, and six beyond the paper."""
+
+_DATA = {"tradeoff_measured": "digits", "tradeoff_cifar10_jpeg": "cifar10-jpeg"}
+"""Data sets whose measured ensembles a figure shows."""
+
+
+def drawable(evidence: Evidence) -> list[str]:
+    """Figures that can be drawn from some evidence.
+
+    Returns:
+        Keys of ``FIGURES``.
+    """
+    return [name for name in FIGURES if name not in _DATA or evidence.of(_DATA[name]).runs]
 
 
 def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:

@@ -14,17 +14,22 @@ from figures.style import COLORS, new_figure
 __all__ = ["draw"]
 
 
-def draw(evidence: Evidence) -> Figure:
+def draw(evidence: Evidence, data: str = "digits") -> Figure:
     """Point clouds of ensembles with fitted lines, coloured by corrupted accuracy; and the means against rho.
+
+    Args:
+        evidence: measured ensembles.
+        data: data set they were trained on.
 
     Returns:
         Two panels.
 
     Raises:
-        StoreError: if there are no measured ensembles.
+        StoreError: if there are no ensembles measured on that data set.
     """
+    evidence = evidence.of(data)
     if not evidence.runs:
-        raise StoreError("figure tradeoff_measured shows measured ensembles, and there are none; run make reproduce")
+        raise StoreError(f"this figure shows ensembles measured on {data}, and there are none; run sharpdiv reproduce")
     figure, (left, right) = new_figure(1, 2)
     shade = [_corrupted_accuracy(run) for run in evidence.runs]
     shading: dict[str, Any] = {"vmin": min(shade), "vmax": max(shade), "cmap": "viridis"}
@@ -34,7 +39,7 @@ def draw(evidence: Evidence) -> Figure:
         (("sharpbalance",), "s", COLORS["sharpbalance"], "SharpBalance"),
     ):
         runs = [run for run in evidence.runs if run["config"]["method"] in methods]
-        x = np.array([np.mean(run["members"]["sharpness"]) for run in runs])
+        x = np.array([np.mean(run["members"]["sharpness"]["worst_l2_adaptive"]) for run in runs])
         y = np.array([run["metrics"]["der"] for run in runs])
         points = left.scatter(
             x,

@@ -26,7 +26,7 @@ def mlp(seed: int, dtype: torch.dtype = torch.float32) -> Mlp:
 
 def resnet(seed: int, dtype: torch.dtype = torch.float32) -> ResNet:
     torch.manual_seed(seed)
-    return ResNet(width=3, blocks=1, stages=2, channels=1, classes=4).to(dtype)
+    return ResNet(width=3, blocks=(1, 1), channels=1, classes=4).to(dtype)
 
 
 def batch(

@@ -1,17 +1,21 @@
-"""Laws of the ensemble metrics, and numbers worked by hand."""
+"""Laws of the ensemble metrics, a reference in plain loops, and numbers worked by hand."""
 
+import itertools
 import math
-from pathlib import Path
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
-from empirical import InputError, diversity, load_predictions, metrics
+from empirical import InputError, diversity, metrics
 from tests.laws import Mutation, law
+
+Columns = dict[str, torch.Tensor]
 
 shapes: dict[str, Any] = {
     "seed": st.integers(0, 10_000),
@@ -35,11 +39,112 @@ def numbers(probs: torch.Tensor, labels: torch.Tensor) -> list[float]:
     ]
 
 
-@law(
-    Mutation("vote of the first member", "empirical.metrics.vote", lambda _: lambda predicted, _m: predicted[0]),
-    Mutation(
-        "last member counted twice with the first", "empirical.metrics._pair_mean", lambda f: lambda m: f(m) + m[0, -1]
+def columns(name: str, **changes: Callable[[Columns, torch.Tensor, torch.Tensor], torch.Tensor]) -> Mutation:
+    """Some columns of the point statistics computed in a wrong way, from the right ones and the arguments."""
+    return Mutation(
+        name,
+        "empirical.metrics._columns",
+        lambda f: lambda p, y: (right := f(p, y)) | {c: change(right, p, y) for c, change in changes.items()},
+    )
+
+
+BOUND_FROM_DER = Mutation(
+    "bound from pairs of different members",
+    "empirical.metrics.PointStatistics.metrics",
+    lambda f: (
+        lambda self, counts: (
+            (right := f(self, counts))
+            | {"competence_bound": (2 * (self.classes - 1) * right["der"] - 3 * self.classes + 4) / self.classes}
+        )
     ),
+)
+
+
+def plain_calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
+    """Bin by bin: the share of its points times the gap of accuracy and confidence."""
+    total = 0.0
+    for low, high in itertools.pairwise(np.linspace(0, 1, 16)):
+        inside = [i for i, p in enumerate(probs) if low < p.max() <= high]
+        if inside:
+            accuracy = np.mean([probs[i].argmax() == labels[i] for i in inside])
+            total += len(inside) / len(labels) * abs(accuracy - np.mean([probs[i].max() for i in inside]))
+    return total
+
+
+def plain_diversity(probs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """The definitions, as loops over members, pairs and samples."""
+    members, samples, classes = probs.shape
+    mean, predicted, rows = probs.mean(axis=0), probs.argmax(axis=2), range(samples)
+    pairs = list(itertools.permutations(range(members), 2))
+    votes = []
+    for i in rows:
+        counts = [(int((predicted[:, i] == c).sum()), mean[i, c]) for c in range(classes)]
+        votes.append(max(range(classes), key=lambda c, counts=counts: counts[c]))  # type: ignore[misc]
+    error = float(np.mean([predicted[m, i] != labels[i] for m in range(members) for i in rows]))
+    ensemble_error = float(np.mean([mean[i].argmax() != labels[i] for i in rows]))
+    vote_error = float(np.mean([votes[i] != labels[i] for i in rows]))
+    disagreement = float(np.mean([predicted[a, i] != predicted[b, i] for a, b in pairs for i in rows]))
+    met_itself = float(np.mean([a != b for i in rows for a in predicted[:, i] for b in predicted[:, i]]))
+    onehot = np.eye(classes)[labels]
+    each = [*probs, mean]
+    nll = [-np.mean([math.log(max(p[i, labels[i]], 1e-12)) for i in rows]) for p in each]
+    brier = [np.mean([np.sum((p[i] - onehot[i]) ** 2) for i in rows]) for p in each]
+    ece = [plain_calibration_error(p, labels) for p in each]
+    kl = [np.sum(probs[a, i] * np.log(probs[a, i] / probs[b, i])) for a, b in pairs for i in rows]
+    return {
+        "accuracy_members": [float(np.mean(predicted[m] == labels)) for m in range(members)],
+        "accuracy_mean": 1 - error,
+        "accuracy_ensemble": 1 - ensemble_error,
+        "accuracy_vote": 1 - vote_error,
+        "disagreement": disagreement,
+        "variance": np.mean([probs[:, i].var(axis=0, ddof=1).sum() for i in rows]),
+        "kl": np.mean(kl),
+        "nll_mean": np.mean(nll[:-1]),
+        "nll_ensemble": nll[-1],
+        "brier_mean": np.mean(brier[:-1]),
+        "brier_ensemble": brier[-1],
+        "der": disagreement / error if error else None,
+        "eir": (error - ensemble_error) / error if error else None,
+        "eir_vote": (error - vote_error) / error if error else None,
+        "competence_bound": (2 * (classes - 1) / classes * met_itself / error - (3 * classes - 4) / classes)
+        if error
+        else None,
+        "ece_mean": np.mean(ece[:-1]),
+        "ece_ensemble": ece[-1],
+        "competent": plain_competence((predicted != labels).sum(axis=0), members),
+    }
+
+
+def plain_competence(wrong: np.ndarray, members: int) -> bool:
+    """The definition on a grid of t that holds every multiple of 1 / members and points between."""
+    W = [Fraction(int(w), members) for w in wrong]
+    half = Fraction(1, 2)
+    grid = [half * Fraction(i, 4 * members) for i in range(4 * members + 1)]
+    return all(sum(t <= w < half for w in W) >= sum(half <= w <= 1 - t for w in W) for t in grid)
+
+
+@law(
+    columns("Brier score of the true class only", brier_mean=lambda c, _p, _y: c["brier_mean"] / 2),
+    columns("Brier score of the mean member", brier_ensemble=lambda c, _p, _y: c["brier_mean"]),
+    columns("divergence of the mean", kl=lambda c, _p, _y: c["kl"] / 2),
+    Mutation("vote by mean probability", "empirical.metrics.vote", lambda _: lambda _p, m: m.argmax(dim=1)),
+    Mutation("14 bins", "empirical.metrics._BINS", lambda _: 14),
+    Mutation("always competent", "empirical.metrics._competent", lambda _: lambda right: True),
+    BOUND_FROM_DER,
+    **shapes,
+)
+def test_agrees_with_plain_loops(seed: int, members: int, samples: int, classes: int) -> None:
+    probs, labels = predictions(seed, members, samples, classes)
+    values, expected = metrics.diversity(probs, labels), plain_diversity(probs.numpy(), labels.numpy())
+    assert values.keys() == expected.keys()
+    for name, value in expected.items():
+        # Sums of at most 1200 numbers of order 1 (27 in logarithms): rounding stays below 1e-12.
+        assert values[name] == (value if value is None else pytest.approx(value, rel=1e-9, abs=1e-12)), name
+
+
+@law(
+    columns("variance of the first member", variance=lambda _c, p, _y: p[0].square().sum(dim=1, keepdim=True)),
+    Mutation("vote of the first member", "empirical.metrics.vote", lambda _: lambda predicted, _m: predicted[0]),
     **shapes,
 )
 def test_order_of_members_and_samples_does_not_matter(seed: int, members: int, samples: int, classes: int) -> None:
@@ -47,16 +152,12 @@ def test_order_of_members_and_samples_does_not_matter(seed: int, members: int, s
     generator = torch.Generator().manual_seed(seed + 1)
     rows, columns = torch.randperm(members, generator=generator), torch.randperm(samples, generator=generator)
     assert numbers(probs[rows][:, columns], labels[columns]) == pytest.approx(
-        numbers(probs, labels), rel=1e-9, nan_ok=True
+        numbers(probs, labels), rel=1e-9, abs=1e-12, nan_ok=True
     )
 
 
 @law(
-    Mutation(
-        "label 0 is special",
-        "empirical.metrics._calibration_error",
-        lambda f: lambda p, y: f(p, y) + (y == 0).double().mean().item(),
-    ),
+    columns("label 0 is special", nll_mean=lambda c, _p, y: c["nll_mean"] + (y == 0).double()[:, None]),
     **shapes,
 )
 def test_names_of_classes_do_not_matter(seed: int, members: int, samples: int, classes: int) -> None:
@@ -64,11 +165,11 @@ def test_names_of_classes_do_not_matter(seed: int, members: int, samples: int, c
     names = torch.randperm(classes, generator=torch.Generator().manual_seed(seed + 1))
     renamed = torch.empty_like(probs)
     renamed[..., names] = probs
-    assert numbers(renamed, names[labels]) == pytest.approx(numbers(probs, labels), rel=1e-9, nan_ok=True)
+    assert numbers(renamed, names[labels]) == pytest.approx(numbers(probs, labels), rel=1e-9, abs=1e-12, nan_ok=True)
 
 
 @law(
-    Mutation("pairs with themselves", "empirical.metrics._pair_mean", lambda _: lambda m: (m + 1).mean()),
+    columns("a member disagrees with itself", disagreement=lambda c, p, _y: c["disagreement"] + 1 / len(p)),
     **shapes,
 )
 def test_identical_members_have_no_diversity(seed: int, members: int, samples: int, classes: int) -> None:
@@ -78,29 +179,25 @@ def test_identical_members_have_no_diversity(seed: int, members: int, samples: i
         assert values[name] == pytest.approx(0, abs=1e-12)
     for name in ("der", "eir", "eir_vote"):
         assert values[name] is None or values[name] == pytest.approx(0, abs=1e-12)
-    assert values["accuracy_ensemble"] == pytest.approx(values["accuracy_mean"])
-    assert values["nll_ensemble"] == pytest.approx(values["nll_mean"])
+    for name in ("accuracy", "nll", "brier", "ece"):
+        assert values[f"{name}_ensemble"] == pytest.approx(values[f"{name}_mean"], abs=1e-12)
 
 
-def biased_variance(function: Any) -> Any:
-    return lambda self, dim, *, unbiased: function(self, dim, unbiased=False)
+BIASED_VARIANCE = columns("biased variance", variance=lambda c, p, _y: c["variance"] * (1 - 1 / len(p)))
 
 
-@law(
-    Mutation("biased variance", "empirical.metrics.torch.Tensor.var", biased_variance),
-    **shapes,
-)
+@law(BIASED_VARIANCE, **shapes)
 def test_brier_score_decomposes_into_variance(seed: int, members: int, samples: int, classes: int) -> None:
     """Mean Brier score - ensemble's = (1 - 1/M) variance (Krogh and Vedelsby)."""
-    probs, labels = predictions(seed, members, samples, classes)
-    truth = torch.nn.functional.one_hot(labels, classes)
-    brier = (probs - truth).square().sum(dim=2).mean() - (probs.mean(dim=0) - truth).square().sum(dim=1).mean()
-    variance = metrics.diversity(probs, labels)["variance"]
-    assert (1 - 1 / members) * variance == pytest.approx(float(brier), rel=1e-9)  # type: ignore[operator]
+    values = metrics.diversity(*predictions(seed, members, samples, classes))
+    gain = values["brier_mean"] - values["brier_ensemble"]  # type: ignore[operator]
+    # A difference of numbers of order 1.
+    assert (1 - 1 / members) * values["variance"] == pytest.approx(gain, rel=1e-9, abs=1e-13)  # type: ignore[operator]
 
 
 @law(
-    Mutation("divergence with the sign turned", "empirical.metrics._pair_mean", lambda f: lambda m: -f(m)),
+    columns("divergence with the sign turned", kl=lambda c, _p, _y: -c["kl"]),
+    columns("vote cannot err", accuracy_vote=lambda c, _p, _y: torch.full_like(c["accuracy_vote"], 2.0)),
     **shapes,
 )
 def test_inequalities(seed: int, members: int, samples: int, classes: int) -> None:
@@ -108,11 +205,98 @@ def test_inequalities(seed: int, members: int, samples: int, classes: int) -> No
     values = metrics.diversity(*predictions(seed, members, samples, classes))
     assert values["nll_ensemble"] <= values["nll_mean"] + 1e-12  # type: ignore[operator]
     assert values["kl"] >= 0  # type: ignore[operator]
-    assert 0 <= values["disagreement"] <= 1  # type: ignore[operator]
-    assert 0 <= values["ece_ensemble"] <= 1  # type: ignore[operator]
+    for name in ("disagreement", "ece_ensemble", "ece_mean"):
+        assert 0 <= values[name] <= 1  # type: ignore[operator]
+    assert 0 <= values["brier_ensemble"] <= values["brier_mean"] + 1e-12 <= 2 + 1e-12  # type: ignore[operator]
     if values["der"] is not None:
         # If two members differ at least one is wrong, and each pair counts the errors of two.
         assert values["der"] <= 2 + 1e-12  # type: ignore[operator]
+        # Theisen et al. (2023): holds without competence, as no class disagrees less with the members than their vote.
+        assert values["eir_vote"] <= (1 - 1 / members) * values["der"] + 1e-12  # type: ignore[operator]
+
+
+def ballots(members: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """One sample (label 0) for every way to spread the votes over the classes; a tie goes against the label."""
+    spread = [v for v in itertools.product(range(members + 1), repeat=classes) if sum(v) == members]
+    predicted = torch.tensor([[c for c, n in enumerate(v) for _ in range(n)] for v in spread]).T
+    # Members that vote for the label are less sure.
+    sure = torch.where(predicted == 0, 0.6, 0.9).double()[..., None]
+    votes = torch.nn.functional.one_hot(predicted, classes)
+    probs = votes * sure + (1 - votes) * (1 - sure) / (classes - 1)
+    return probs, torch.zeros(len(spread), dtype=torch.int64)
+
+
+@law(
+    columns("pairs of different members", disagreement=lambda c, p, _y: c["disagreement"] / (1 - 1 / len(p))),
+    columns("vote too good", right=lambda c, _p, _y: c["right"] * 1.1),
+    examples=12,
+    members=st.integers(2, 6),
+    classes=st.integers(2, 4),
+)
+def test_bound_of_competent_ensembles_cannot_be_violated(members: int, classes: int) -> None:
+    """Theisen et al. (2023), theorem 2, for *all* competent ensembles of a size.
+
+    Times the mean error both sides, and the conditions of competence, are linear in the frequencies of the ballots: the worst
+    ensemble is the solution of a linear program. Its value is 0, for an ensemble without errors.
+    """
+    probs, labels = ballots(members, classes)
+    points = metrics.point_statistics(probs, labels)
+    column = dict(zip(points.widths, points.table.split(list(points.widths.values()), dim=1), strict=True))
+    error = 1 - column["right"].mean(dim=1)
+    bound = 2 * (classes - 1) / classes * (1 - 1 / members) * column["disagreement"][:, 0]
+    slack = error - 1 + column["accuracy_vote"][:, 0] - bound + (3 * classes - 4) / classes * error
+    wrong = (probs.argmax(dim=2) != 0).sum(dim=0)
+    conditions = [
+        (2 * wrong >= members).double() * (wrong <= members - i) - (2 * wrong < members).double() * (wrong >= i)
+        for i in range(members // 2 + 1)
+    ]
+    worst = linprog(
+        slack.numpy(),
+        A_ub=torch.stack(conditions).numpy(),
+        b_ub=np.zeros(len(conditions)),
+        A_eq=np.ones((1, len(slack))),
+        b_eq=[1.0],
+    )
+    assert worst.status == 0
+    # The solver's feasibility tolerance is 1e-7; the smallest violation by the wrong formulas is 0.03.
+    assert worst.fun == pytest.approx(0, abs=1e-6)
+
+
+@law(
+    Mutation("half wrong is a minority", "empirical.metrics._competent", lambda f: lambda right: f(right[:, 1:])),
+    Mutation("t = 0 only", "empirical.metrics._competent", lambda _: lambda right: right.mean() > 0.5),
+    examples=150,
+    wrong=st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    members=st.integers(2, 6),
+)
+def test_competence_is_its_definition(wrong: list[int], members: int) -> None:
+    wrong = [min(w, members) for w in wrong]
+    predicted = torch.tensor([[int(m < w) for w in wrong] for m in range(members)])
+    probs = torch.nn.functional.one_hot(predicted, 2).double()
+    competent = metrics.diversity(probs, torch.zeros(len(wrong), dtype=torch.int64))["competent"]
+    assert competent is plain_competence(np.array(wrong), members)
+
+
+@law(BOUND_FROM_DER)
+def test_bound_worked_by_hand() -> None:
+    """Two classes, three members, one wrong on the first sample and two on the second.
+
+    W is 1/3 and 2/3, each half the time: competent. The members' mean error is 1/2, the vote's too: eir_vote = 0. A pair differs
+    with probability 2/3 (4/9 if a member can meet itself): der = 4/3, der' = 8/9, and the bound der' - 1 = -1/9 holds, whereas
+    der - 1 = 1/3 would not. Four classes, same errors, all wrong answers different: pairs differ in 2/3 and 1 of cases,
+    so der' = 2 (2/3) (2/3 + 1)/2 = 10/9 and the bound is 3/2 * 10/9 - 2 = -1/3.
+    """
+    predicted = torch.tensor([[1, 1], [0, 1], [0, 0]])
+    probs = torch.nn.functional.one_hot(predicted, 2).double()
+    values = metrics.diversity(probs, torch.tensor([0, 0]))
+    assert values["competent"] is True
+    assert values["eir_vote"] == pytest.approx(0)
+    assert values["der"] == pytest.approx(4 / 3)
+    assert values["competence_bound"] == pytest.approx(-1 / 9)
+    probs = torch.nn.functional.one_hot(torch.tensor([[1, 2], [0, 3], [0, 0]]), 4).double()
+    assert metrics.diversity(probs, torch.tensor([0, 0]))["competence_bound"] == pytest.approx(-1 / 3)
+    # One of two members wrong: W = 1/2, and no minority to weigh against it.
+    assert metrics.diversity(probs[:2, :1], torch.tensor([0]))["competent"] is False
 
 
 @law(
@@ -141,6 +325,12 @@ def test_numbers_worked_by_hand() -> None:
     assert values["ece_ensemble"] == pytest.approx((0.6 + 0.2) / 2)
     # Members 1 and 2: .6 right, .8 right; member 3: 1.0 wrong, .8 right.
     assert values["ece_mean"] == pytest.approx(((0.4 + 0.2) / 2 * 2 + (1.0 + 0.2) / 2) / 3)
+    # Squared errors, twice since both classes err alike: .16, .16, 1, then .04 for all.
+    assert values["brier_mean"] == pytest.approx(2 * (0.16 + 0.16 + 1 + 3 * 0.04) / 6)
+    assert values["brier_ensemble"] == pytest.approx(2 * (0.36 + 0.04) / 2)
+    # One of three is wrong on sample 0, none on sample 1.
+    assert values["competent"] is True
+    assert values["competence_bound"] == pytest.approx(2 / 3 * 2 - 1)
     certain = torch.tensor([[[0.6, 0.4]], [[0.5, 0.5]]], dtype=torch.float64)
     expected = (0.6 * math.log(1.2) + 0.4 * math.log(0.8) + 0.5 * math.log(0.5 / 0.6) + 0.5 * math.log(0.5 / 0.4)) / 2
     assert metrics.diversity(certain, torch.tensor([0]))["kl"] == pytest.approx(expected)
@@ -156,7 +346,114 @@ def test_a_confidence_on_an_edge_belongs_to_the_lower_bin() -> None:
 
 def test_no_errors_leave_the_ratios_without_value() -> None:
     values = diversity(torch.tensor([[[0.9, 0.1]], [[0.8, 0.2]]]), torch.tensor([0]))
-    assert values["der"] is values["eir"] is values["eir_vote"] is None
+    assert values["der"] is values["eir"] is values["eir_vote"] is values["competence_bound"] is None
+    assert values["competent"] is True
+
+
+FIRST_MEMBERS = Mutation(
+    "only the first members",
+    "empirical.metrics._subsets",
+    lambda _: lambda members, size, _g: (torch.arange(members) < size).double()[None] / size,
+)
+
+
+@law(
+    FIRST_MEMBERS,
+    Mutation("sum of probabilities", "empirical.metrics._subsets", lambda f: lambda m, s, g: f(m, s, g) * s),
+    **shapes,
+)
+def test_curves_over_sizes(seed: int, members: int, samples: int, classes: int) -> None:
+    """From the mean member to the ensemble; Brier scores fall by the variance, ``1 - 1/s`` of it for size s.
+
+    A subset's mean prediction is the mean of those of its subsets with one member less, so convex scores cannot rise.
+    """
+    probs, labels = predictions(seed, members, samples, classes)
+    curves, values = metrics.by_size(probs, labels), metrics.diversity(probs, labels)
+    assert curves["size"] == list(range(1, members + 1))
+    assert curves["subsets"] == [math.comb(members, s) for s in range(1, members + 1)]
+    for name in ("accuracy", "nll", "brier", "ece"):
+        assert curves[name][0] == pytest.approx(values[f"{name}_mean"], abs=1e-12)
+        assert curves[name][-1] == pytest.approx(values[f"{name}_ensemble"], abs=1e-12)
+    expected = [values["brier_mean"] - (1 - 1 / s) * values["variance"] for s in curves["size"]]  # type: ignore[operator]
+    assert curves["brier"] == pytest.approx(expected, abs=1e-12)
+    assert all(b <= a + 1e-12 for a, b in itertools.pairwise(curves["nll"]))
+
+
+@law(FIRST_MEMBERS)
+def test_curves_worked_by_hand() -> None:
+    """One sample, label 0, three members with p(0) = .6, .2, .1: pairs have .4, .35, .15, all of them .3."""
+    p = torch.tensor([0.6, 0.2, 0.1], dtype=torch.float64)
+    curves = metrics.by_size(torch.stack([p, 1 - p], dim=1)[:, None], torch.tensor([0]))
+    assert curves["accuracy"] == pytest.approx([1 / 3, 0, 0])
+    nll = [-math.log(0.6 * 0.2 * 0.1) / 3, -math.log(0.4 * 0.35 * 0.15) / 3, -math.log(0.3)]
+    assert curves["nll"] == pytest.approx(nll)
+    assert curves["brier"] == pytest.approx([2 * (0.16 + 0.64 + 0.81) / 3, 2 * (0.36 + 0.4225 + 0.7225) / 3, 0.98])
+    assert curves["ece"] == pytest.approx([(0.4 + 0.8 + 0.9) / 3, (0.6 + 0.65 + 0.85) / 3, 0.7])
+
+
+@law(
+    Mutation(
+        "one subset many times",
+        "empirical.metrics._subsets",
+        lambda f: lambda m, s, g: (drawn := f(m, s, g))[:1].expand_as(drawn),
+    ),
+    Mutation(
+        "members drawn with replacement",
+        "empirical.metrics.torch.Tensor.argsort",
+        lambda _: lambda self, dim: (self * self.shape[dim]).long(),
+    ),
+)
+def test_many_members_are_sampled() -> None:
+    """Twelve members: 100 subsets of sizes 3 to 9, whose mean Brier scores are known; z = 4 of the spread over all subsets."""
+    probs, labels = predictions(3, 12, 30, 4)
+    curves, values = metrics.by_size(probs, labels, seed=1), metrics.diversity(probs, labels)
+    assert curves["subsets"] == [12, 66, *[100] * 7, 66, 12, 1]
+    truth = torch.nn.functional.one_hot(labels, 4)
+    for size in range(3, 10):
+        means = torch.stack([probs[list(s)].mean(dim=0) for s in itertools.combinations(range(12), size)])
+        scores = (means - truth).square().sum(dim=2).mean(dim=1)
+        expected = values["brier_mean"] - (1 - 1 / size) * values["variance"]  # type: ignore[operator]
+        assert float(scores.mean()) == pytest.approx(expected, rel=1e-9)
+        assert curves["brier"][size - 1] == pytest.approx(expected, abs=4 * float(scores.std()) / 10)
+    assert curves == metrics.by_size(probs, labels, seed=1) != metrics.by_size(probs, labels, seed=2)
+
+
+@law(
+    Mutation(
+        "biased", "empirical.metrics.torch.Tensor.var", lambda f: lambda self, dim, *, unbiased: f(self, dim, False)
+    ),
+    seed=st.integers(0, 1000),
+    scale=st.floats(0.1, 10),
+)
+def test_logit_variance_scales_and_ignores_shifts(seed: int, scale: float) -> None:
+    """A constant added to all logits of a sample changes no prediction. Two members: half the squared distance."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    variance = metrics.logit_variance(logits)
+    shifted = logits + torch.randn(2, 5, 1, generator=generator)
+    assert metrics.logit_variance(scale * shifted) == pytest.approx(scale**2 * variance, rel=1e-9)
+    difference = logits[0] - logits[1]
+    distances = (difference - difference.mean(dim=1, keepdim=True)).square().sum(dim=1)
+    assert variance == pytest.approx(float(distances.mean()) / 2, rel=1e-9)
+
+
+def test_logit_variance_worked_by_hand() -> None:
+    """Logits (0, 2) and (5, 1), centred (-1, 1) and (2, -2): both classes have variance 9/2."""
+    assert metrics.logit_variance(torch.tensor([[[0.0, 2.0]], [[5.0, 1.0]]])) == pytest.approx(9)
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (torch.zeros(1, 2, 3), "at least 2 members, got 1"),
+        (torch.zeros(2, 3), "logits must have shape"),
+        (torch.full((2, 2, 3), float("inf")), "finite"),
+        (torch.zeros(2, 2, 3, dtype=torch.int64), "floating"),
+    ],
+)
+def test_bad_logits_are_refused(logits: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        metrics.logit_variance(logits)
 
 
 GOOD = torch.full((2, 3, 4), 0.25)
@@ -173,45 +470,16 @@ LABELS = torch.zeros(3, dtype=torch.int64)
         (GOOD * 2, LABELS, "sum to one"),
         (GOOD - 1, LABELS, "non-negative"),
         (GOOD * float("nan"), LABELS, "finite"),
+        (GOOD.to(torch.complex64), LABELS, "probs must be floating, got torch.complex64"),
+        (GOOD.long(), LABELS, "probs must be floating, got torch.int64"),
+        (GOOD, LABELS.bool(), "labels must be integers, got torch.bool"),
+        (GOOD, LABELS.to(torch.complex64), "labels must be integers, got torch.complex64"),
         (GOOD, LABELS[:2], "labels must have shape"),
         (GOOD, LABELS + 4, "between 0 and 3 for 4 classes, got 4 to 4"),
         (GOOD, LABELS - 1, "between 0 and 3"),
     ],
 )
 def test_bad_predictions_are_refused(probs: torch.Tensor, labels: torch.Tensor, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        diversity(probs, labels)
-
-
-@given(cut=st.integers(0, 400), position=st.integers(0, 400), value=st.integers(0, 255))
-def test_damaged_files_are_refused_or_unchanged(
-    tmp_path_factory: pytest.TempPathFactory, cut: int, position: int, value: int
-) -> None:
-    """A truncated or overwritten .npz is a typed error, or (where the byte did not matter) the same predictions."""
-    path = tmp_path_factory.getbasetemp() / "damaged.npz"
-    np.savez(path, probs=GOOD.numpy(), labels=LABELS.numpy())
-    content = bytearray(path.read_bytes())
-    content = content[: len(content) - cut]
-    if position < len(content):
-        content[position] = value
-    path.write_bytes(bytes(content))
-    try:
-        probs, labels = load_predictions(path)
-    except InputError:
-        return
-    assert torch.equal(probs, GOOD.double())
-    assert torch.equal(labels, LABELS)
-
-
-def test_arrays_of_the_wrong_kind_are_named(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", probs=GOOD.numpy())
-    with pytest.raises(InputError, match="no array 'labels'"):
-        load_predictions(tmp_path / "a.npz")
-    np.savez(tmp_path / "b.npz", probs=GOOD.numpy(), labels=LABELS.double().numpy())
-    with pytest.raises(InputError, match="labels must be integer"):
-        load_predictions(tmp_path / "b.npz")
-    np.save(tmp_path / "c.npy", GOOD.numpy())
-    with pytest.raises(InputError, match=r"not a readable \.npz"):
-        load_predictions(tmp_path / "c.npy")
-    with pytest.raises(InputError, match="does not exist"):
-        load_predictions(tmp_path / "d.npz")
+    for function in (diversity, metrics.by_size):
+        with pytest.raises(InputError, match=message):
+            function(probs, labels)

@@ -1,0 +1,357 @@
+"""Measurement of trained runs: predictions clean and corrupted, sharpness and features of members, metrics of ensembles.
+
+    runs/<run id>/measured-<seed>.safetensors      a member's logits, probabilities under corruption, features, sharpness
+    runs/<run id>/predictions.npz                  probs, logits (members, samples, classes) and labels (samples,)
+    runs/<run id>/result.json                      configuration, provenance and every measured number
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+
+from empirical.bootstrap import bootstrap
+from empirical.config import RunConfig
+from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from empirical.data import ImageData
+from empirical.errors import InputError, StoreError
+from empirical.hessian import hessian_eigenvalues, hessian_trace
+from empirical.metrics import by_size, diversity, logit_variance
+from empirical.per_sample import evaluation_mode, per_sample_sharpness
+from empirical.representation import layer_features, member_cka
+from empirical.runs import Progress, load_run_data, open_run, provenance, run_folder, training_record
+from empirical.sharpness import (
+    NormalizedLogits,
+    average_case_sharpness,
+    one_step_sharpness,
+    worst_case_sharpness,
+)
+from empirical.store import digest, load_json, load_tensors, pack, save_json, save_tensors, write_atomically
+from empirical.training import load_member
+from empirical.workers import Piece, choose_device, work
+
+__all__ = ["MeasureConfig", "Sharpness", "load_result", "measure", "measure_runs"]
+
+Sharpness = Literal[
+    "worst_l2_adaptive",
+    "worst_l2",
+    "worst_linf_adaptive",
+    "worst_linf",
+    "average_l2_adaptive",
+    "average_l2",
+    "one_step",
+    "hessian_top",
+    "hessian_trace",
+    "fisher_trace",
+]
+Batches = list[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How a trained ensemble is measured; defaults as in Andriushchenko et al. (2023) and the authors' code.
+
+    Raises:
+        InputError: if a number is outside its domain.
+    """
+
+    split: Literal["test", "validation"] = "test"
+    """images that predictions are made on"""
+    sharpness: tuple[Sharpness, ...] = ("worst_l2_adaptive", "worst_l2")
+    """measures of sharpness to take; the first is what claims are about"""
+    adaptive_l2_radius: float = 0.5
+    """of the worst and average case in the adaptive l2 ball"""
+    l2_radius: float = 0.1
+    """of the l2 ball without adaptive scaling"""
+    adaptive_linf_radius: float = 0.002
+    """of the adaptive linf ball"""
+    linf_radius: float = 0.001
+    """of the linf ball without adaptive scaling"""
+    average_radius: float = 0.1
+    """standard deviation, relative to each weight if adaptive, of the average case"""
+    one_step_rho: float = 0.1
+    """length of SAM's own ascent step"""
+    normalize_logits: bool = False
+    """measure sharpness of the network with normalised logits"""
+    iterations: int = 20
+    """ascent steps of the worst case"""
+    restarts: int = 1
+    """ascents of the worst case, all but the first from random points"""
+    draws: int = 100
+    """random directions of the average case"""
+    trace_draws: int = 20
+    """random directions of the Hessian's trace"""
+    eigenvalues: int = 1
+    """largest eigenvalues of the Hessian"""
+    sharpness_samples: int = 1024
+    """first training images, un-augmented"""
+    sharpness_batch: int = 128
+    """images in a batch of the sharpness"""
+    corrupted_samples: int = 300
+    """first images, under every corruption and severity"""
+    feature_samples: int = 1000
+    """first images, whose features are compared between members"""
+    replicates: int = 2000
+    """of the bootstrap over images"""
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.sharpness) - set(get_args(Sharpness)):
+            raise InputError(f"sharpness must be of {', '.join(get_args(Sharpness))}; got {', '.join(sorted(unknown))}")
+        for name, value in asdict(self).items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < float("inf"):
+                raise InputError(f"{name} must be finite and positive, got {value}")
+
+
+def load_result(folder: Path) -> dict[str, Any]:
+    """Measured numbers of a run.
+
+    Returns:
+        The content of ``result.json``.
+    """
+    return load_json(folder / "result.json")
+
+
+def measure_runs(
+    configs: Iterable[RunConfig],
+    root: Path,
+    *,
+    how: MeasureConfig | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> list[dict[str, Any]]:
+    """Measure every trained run that is not measured yet, and write each run's ``result.json`` and ``predictions.npz``.
+
+    Args:
+        configs: trained ensembles.
+        root: folder of all runs.
+        how: settings of the measurement.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        workers: processes; default one per CPU core, and 1 on a GPU.
+        progress: told after every finished piece.
+
+    Returns:
+        Each run's result.
+
+    Raises:
+        StoreError: if a member is not trained, or a stored file is damaged.
+        DivergenceError: if a member's loss is not finite.
+    """
+    how = how or MeasureConfig()
+    place = choose_device(device)
+    configs = list(configs)
+    stale = [c for c in configs if not _is_measured(root, c, how)]
+    pieces: list[Piece] = [(1, partial(_measure_member, root, c, seed, place, how)) for c in stale for seed in c.seeds]
+    work([pieces], place, workers, partial(progress, "measuring"))
+    for config in stale:
+        _assemble(root, config, how, place)
+    return [load_result(run_folder(root, config)) for config in configs]
+
+
+def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cpu") -> dict[str, Any]:
+    """Measure the run in a folder.
+
+    Args:
+        folder: of a trained run.
+        how: settings of the measurement.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        The run's result.
+    """
+    return measure_runs([open_run(folder)], folder.resolve().parent, how=how, device=device)[0]
+
+
+def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
+    folder = run_folder(root, config)
+    if not ((folder / "result.json").exists() and (folder / "predictions.npz").exists()):
+        return False
+    result = load_result(folder)
+    if result.get("config") != config.to_json():
+        raise StoreError(f"{folder / 'result.json'} is another run's; delete it and run again")
+    return bool(result.get("measure") == _as_json(how))
+
+
+def _as_json(how: MeasureConfig) -> dict[str, Any]:
+    return {**asdict(how), "sharpness": list(how.sharpness)}
+
+
+# A process measures many members on the same images.
+_data_of = lru_cache(maxsize=1)(load_run_data)
+
+
+def _images(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor]:
+    """Images and labels that predictions are made on."""
+    if how.split == "validation" and not len(data.validation_labels):
+        raise InputError("the run holds no images out for validation; train with validation samples or measure on test")
+    if how.split == "validation":
+        return data.validation_images, data.validation_labels
+    return data.test_images, data.test_labels
+
+
+@lru_cache(maxsize=1)
+def _corrupted(
+    config: RunConfig, how: MeasureConfig
+) -> UInt8[Tensor, "corruptions severities samples channels height width"]:
+    """The first images under every corruption and severity: the same for every run and member, and on every device."""
+    few = _images(_data_of(config), how)[0][: how.corrupted_samples]
+    return torch.stack(
+        [
+            torch.stack([corrupt(few, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
+            for kind, name in enumerate(CORRUPTIONS)
+        ]
+    )
+
+
+def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.device, how: MeasureConfig) -> None:
+    """Logits, probabilities under corruption, features and sharpness of one trained member."""
+    folder = run_folder(root, config)
+    path = folder / f"measured-{seed}.safetensors"
+    trained_path = folder / f"member-{seed}.safetensors"
+    # A measurement belongs to the very weights it was made of, and to its settings.
+    identity = {"run": config.run_id, "member": load_tensors(trained_path)[1]["sha256"], "how": digest(_as_json(how))}
+    if path.exists() and {name: load_tensors(path)[1].get(name) for name in identity} == identity:
+        return
+    data = _data_of(config)
+    member = load_member(trained_path, config, data, seed, device)
+    images, _ = _images(data, how)
+    corrupted = _corrupted(config, how).flatten(0, 1)
+    tensors = {
+        "logits": _logits(member.model, data, images),
+        "corrupted_probs": torch.stack([_logits(member.model, data, x).softmax(dim=1) for x in corrupted]),
+        "train_accuracy": _accuracy(_logits(member.model, data, data.train_images), data.train_labels),
+        "train_loss": torch.tensor(member.losses[-1], dtype=torch.float64),
+        "sam_samples": torch.tensor(sum(member.sam_samples)),
+        **_features(member.model, data, images[: how.feature_samples]),
+        **_sharpness(member.model, data, how),
+    }
+    save_tensors(path, tensors, identity)
+
+
+@torch.inference_mode()
+def _logits(model: nn.Module, data: ImageData, images: Tensor) -> Float[Tensor, "samples classes"]:
+    """Outputs in evaluation mode, on the CPU."""
+    device = next(model.parameters()).device
+    with evaluation_mode(model):
+        batches = (data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(500))
+        return torch.cat([model(batch) for batch in batches]).cpu()
+
+
+def _accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
+    return (logits.argmax(dim=1) == labels).double().mean()
+
+
+def _features(model: nn.Module, data: ImageData, images: Tensor) -> dict[str, Tensor]:
+    """Features behind every stage, averaged over positions."""
+    device = next(model.parameters()).device
+    layers = [name for name, module in model.named_modules() if name.startswith("blocks.") and name.count(".") == 1]
+    features = layer_features(model, data.normalize(images.to(device)), layers)
+    return {f"features.{name}": value.cpu() for name, value in features.items()}
+
+
+def _sharpness(model: nn.Module, data: ImageData, how: MeasureConfig) -> dict[str, Tensor]:
+    """Every measure asked for, with its standard error where it is an estimate (0 where not)."""
+    device = next(model.parameters()).device
+    images = data.normalize(data.train_images[: how.sharpness_samples].to(device))
+    labels = data.train_labels[: how.sharpness_samples].to(device)
+    batches = list(zip(images.split(how.sharpness_batch), labels.split(how.sharpness_batch), strict=True))
+    network = NormalizedLogits(model) if how.normalize_logits else model
+    measures = _measures(network, batches, how)
+    return {
+        f"sharpness.{name}": torch.tensor(measures[name](), dtype=torch.float64).reshape(2) for name in how.sharpness
+    }
+
+
+def _measures(
+    model: nn.Module, batches: Batches, how: MeasureConfig
+) -> dict[Sharpness, Callable[[], tuple[float, float]]]:
+    def worst(radius: float, adaptive: bool, norm: Literal["l2", "linf"]) -> Callable[[], tuple[float, float]]:
+        options = {"iterations": how.iterations, "restarts": how.restarts}
+        return lambda: (worst_case_sharpness(model, batches, radius, adaptive, norm, **options), 0.0)
+
+    def average(adaptive: bool) -> Callable[[], tuple[float, float]]:
+        return lambda: average_case_sharpness(model, batches, how.average_radius, adaptive, draws=how.draws)
+
+    def fisher() -> tuple[float, float]:
+        if isinstance(model, NormalizedLogits):
+            raise InputError("per-sample scores have no normalised logits; leave out fisher_trace or normalize_logits")
+        scores = torch.cat([per_sample_sharpness(model, x, y) for x, y in batches]).double()
+        return float(scores.mean()), float(scores.std() / len(scores) ** 0.5)
+
+    return {
+        "worst_l2_adaptive": worst(how.adaptive_l2_radius, True, "l2"),
+        "worst_l2": worst(how.l2_radius, False, "l2"),
+        "worst_linf_adaptive": worst(how.adaptive_linf_radius, True, "linf"),
+        "worst_linf": worst(how.linf_radius, False, "linf"),
+        "average_l2_adaptive": average(True),
+        "average_l2": average(False),
+        "one_step": lambda: (one_step_sharpness(model, batches, how.one_step_rho), 0.0),
+        "hessian_top": lambda: (float(hessian_eigenvalues(model, batches, 1)[0]), 0.0),
+        "hessian_trace": lambda: hessian_trace(model, batches, how.trace_draws),
+        "fisher_trace": fisher,
+    }
+
+
+def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.device) -> dict[str, Any]:
+    """Metrics of the whole ensemble from its members' measurements, written to ``result.json``."""
+    folder = run_folder(root, config)
+    data = _data_of(config)
+    _, labels = _images(data, how)
+    measured = [load_tensors(folder / f"measured-{seed}.safetensors")[0] for seed in config.seeds]
+    logits = torch.stack([m["logits"] for m in measured]).double()
+    probs = logits.softmax(dim=2)
+    corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
+    corrupted = corrupted.unflatten(1, (len(CORRUPTIONS), len(SEVERITIES)))
+    few = labels[: how.corrupted_samples]
+    features = [name for name in measured[0] if name.startswith("features.")]
+    intervals = bootstrap(probs, labels, how.replicates)
+    result = {
+        "config": config.to_json(),
+        "measure": _as_json(how),
+        "provenance": {
+            **provenance(device),
+            "data_sha256": data.source,
+            "trained": [training_record(root, config, seed) for seed in config.seeds],
+        },
+        "metrics": diversity(probs, labels) | {"logit_variance": logit_variance(logits)},
+        "intervals": {name: [value.low, value.high] for name, value in intervals.items()},
+        "by_size": by_size(probs, labels),
+        "cka": {name.removeprefix("features."): member_cka([m[name] for m in measured]) for name in features},
+        "members": {
+            "seed": list(config.seeds),
+            "sharpness": {name: [float(m[f"sharpness.{name}"][0]) for m in measured] for name in how.sharpness},
+            "sharpness_stderr": {name: [float(m[f"sharpness.{name}"][1]) for m in measured] for name in how.sharpness},
+            **{name: [m[name].item() for m in measured] for name in ("train_accuracy", "train_loss", "sam_samples")},
+        },
+        "corrupted": {
+            name: [diversity(corrupted[:, kind, level], few) for level in range(len(SEVERITIES))]
+            for kind, name in enumerate(CORRUPTIONS)
+        },
+        "corrupted_by_size": by_size(corrupted.flatten(1, 3), few.repeat(len(CORRUPTIONS) * len(SEVERITIES))),
+        # What bootstrapping over test points needs: predictions, and errors counted over corruptions and severities.
+        "corrupted_errors": {
+            "members": pack(_errors(corrupted, few).sum(dim=(0, 1, 2))),
+            "ensemble": pack(_errors(corrupted.mean(dim=0), few).sum(dim=(0, 1))),
+        },
+        "predicted": pack(probs.argmax(dim=2)),
+        "predicted_ensemble": pack(probs.mean(dim=0).argmax(dim=1)),
+        "labels": pack(labels),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, probs=probs.numpy(), logits=logits.numpy(), labels=labels.numpy())
+    write_atomically(folder / "predictions.npz", buffer.getvalue())
+    save_json(folder / "result.json", result)
+    return result
+
+
+def _errors(
+    probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
+) -> Bool[Tensor, "*axes samples"]:
+    return probs.argmax(dim=-1) != labels
