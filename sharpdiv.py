@@ -81,10 +81,11 @@ def _expected_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exceptio
     """Errors that mean bad input, and those that mean a failed run."""
     if "empirical" not in sys.modules:
         return (DomainError, UsageError, OSError, MemoryError), (ConvergenceError,)
+    from empirical import ConvergenceError as LanczosError
     from empirical import DivergenceError, InputError, StoreError, WorkerError
 
     bad_input = (DomainError, UsageError, OSError, MemoryError, InputError, StoreError)
-    return bad_input, (ConvergenceError, DivergenceError, WorkerError)
+    return bad_input, (ConvergenceError, LanczosError, DivergenceError, WorkerError)
 
 
 def _parse(name: str, arguments: list[str]) -> int:
@@ -857,9 +858,7 @@ def _reproduce() -> Callable[..., int]:
         print(f"Training and measuring {len(chosen.runs)} ensembles, {members} networks, in {runs}")
         with _progress() as progress:
             train_runs(chosen.runs, runs, device=device, workers=workers, progress=progress)
-            results = measure_runs(
-                chosen.runs, runs, how=chosen.how, device=device, workers=workers, progress=progress
-            )
+            results = measure_runs(chosen.runs, runs, how=chosen.how, device=device, workers=workers, progress=progress)
         save_json(target / chosen.results, {"profile": profile, "runs": results})
         print(f"Checking {len(CLAIMS)} claims")
         evidence = load_evidence(target)

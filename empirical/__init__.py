@@ -4,13 +4,15 @@ Everything measured is a function of predictions ``(members, samples, classes)``
 batches.
 """
 
+from empirical.average_sharpness import average_case_sharpness
 from empirical.bootstrap import Interval, bootstrap
 from empirical.config import RunConfig, read_fields, write_config
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData, digits, load_data
 from empirical.datasets import DATASETS, fetch, installed, verify
 from empirical.errors import DivergenceError, InputError, StoreError, WorkerError
-from empirical.hessian import hessian_eigenvalues, hessian_trace
+from empirical.hessian import ConvergenceError, hessian_eigenvalues, hessian_trace
+from empirical.loss_surface import NormalizedLogits
 from empirical.measuring import MeasureConfig, load_result, measure, measure_runs
 from empirical.metrics import by_size, diversity, load_predictions, logit_variance, vote
 from empirical.models import ResNet
@@ -20,13 +22,14 @@ from empirical.representation import layer_features, linear_cka, member_cka
 from empirical.runs import open_run, train_runs
 from empirical.sam import SAM, frozen_running_statistics
 from empirical.sharpbalance import sharpbalance_step, sharpness_aware_sets
-from empirical.sharpness import NormalizedLogits, average_case_sharpness, one_step_sharpness, worst_case_sharpness
+from empirical.sharpness import one_step_sharpness, worst_case_sharpness
 
 __all__ = [
     "CORRUPTIONS",
     "DATASETS",
     "SAM",
     "SEVERITIES",
+    "ConvergenceError",
     "DivergenceError",
     "ImageData",
     "InputError",

@@ -35,8 +35,8 @@ def bootstrap(
 
     The members are held fixed: the intervals say how far the metrics of *these* networks on new test points may be from those on
     the given ones, not what another training would give. A ratio has no interval if a replicate has no errors. The calibration
-    errors are biased upwards, by the noise within bins, and resampling adds the same bias again: their intervals can lie above
-    the population's value.
+    errors have intervals of their spread only, not of confidence: noise within bins biases them upwards, resampling adds that bias
+    again, and the population's value mostly lies below the interval. Compare them between ensembles on the same test points.
 
     Args:
         probs: ``(members, samples, classes)``, rows sum to one.

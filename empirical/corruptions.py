@@ -444,7 +444,8 @@ def _resize_box(images: Images, height: int, width: int) -> Float[Tensor, "sampl
 def _box_matrix(size: int, target: int) -> Float[Tensor, "target size"]:
     scale = size / target
     centres = (torch.arange(target, dtype=torch.float64) + 0.5) * scale
-    distance = (torch.arange(size) + 0.5 - centres[:, None]) / max(scale, 1)
+    # In Pillow's order of operations, as rounding decides whether a pixel on the rim is in.
+    distance = (torch.arange(size) - centres[:, None] + 0.5) * (1 / max(scale, 1))
     box = ((distance > -0.5) & (distance <= 0.5)).double()
     return box / box.sum(dim=1, keepdim=True)
 

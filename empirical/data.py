@@ -184,11 +184,8 @@ def digits(train_samples: int = 400, split_seed: int = 0) -> ImageData:
 
 
 def _digits() -> RawImages:
-    """The 1,797 handwritten digits bundled with scikit-learn: the test set of UCI's "Optical Recognition of Handwritten Digits".
-
-    The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation (pixel centres aligned as in
-    ``torch.nn.functional.interpolate(align_corners=False)``), so that a network with strides has something to stride over.
-    """
+    """The 1,797 handwritten digits bundled with scikit-learn, the test set of UCI's optical recognition data."""
+    # The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation, so that strides have something to stride over.
     bunch = load_digits()
     images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
     images = nn.functional.interpolate(images, size=(16, 16), mode="bilinear", align_corners=False).round()

@@ -1,8 +1,8 @@
 """Measurement of trained runs: predictions clean and corrupted, sharpness and features of members, metrics of ensembles.
 
-    runs/<run id>/measured-<seed>.safetensors      a member's logits, probabilities under corruption, features, sharpness
-    runs/<run id>/predictions.npz                  probs, logits (members, samples, classes) and labels (samples,)
-    runs/<run id>/result.json                      configuration, provenance and every measured number
+runs/<run id>/measured-<seed>.safetensors      a member's logits, probabilities under corruption, features, sharpness
+runs/<run id>/predictions.npz                  probs, logits (members, samples, classes) and labels (samples,)
+runs/<run id>/result.json                      configuration, provenance and every measured number
 """
 
 import io
@@ -17,22 +17,19 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
+from empirical.average_sharpness import average_case_sharpness
 from empirical.bootstrap import bootstrap
 from empirical.config import RunConfig
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData
 from empirical.errors import InputError, StoreError
 from empirical.hessian import hessian_eigenvalues, hessian_trace
+from empirical.loss_surface import NormalizedLogits
 from empirical.metrics import by_size, diversity, logit_variance
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
 from empirical.representation import layer_features, member_cka
 from empirical.runs import Progress, load_run_data, open_run, provenance, run_folder, training_record
-from empirical.sharpness import (
-    NormalizedLogits,
-    average_case_sharpness,
-    one_step_sharpness,
-    worst_case_sharpness,
-)
+from empirical.sharpness import one_step_sharpness, worst_case_sharpness
 from empirical.store import digest, load_json, load_tensors, pack, save_json, save_tensors, write_atomically
 from empirical.training import load_member
 from empirical.workers import Piece, choose_device, work
@@ -84,12 +81,12 @@ class MeasureConfig:
     """ascent steps of the worst case"""
     restarts: int = 1
     """ascents of the worst case, all but the first from random points"""
-    draws: int = 100
-    """random directions of the average case"""
+    draws: int = 20
+    """random perturbations of the average case, for each batch"""
     trace_draws: int = 20
-    """random directions of the Hessian's trace"""
-    eigenvalues: int = 1
-    """largest eigenvalues of the Hessian"""
+    """random directions of the Hessian's trace, for each batch"""
+    eigenvalue_tolerance: float = 1e-2
+    """relative error of the Hessian's largest eigenvalue"""
     sharpness_samples: int = 1024
     """first training images, un-augmented"""
     sharpness_batch: int = 128
@@ -100,12 +97,15 @@ class MeasureConfig:
     """first images, whose features are compared between members"""
     replicates: int = 2000
     """of the bootstrap over images"""
+    seed: int = 0
+    """of random starts, perturbations and directions"""
 
     def __post_init__(self) -> None:
         if unknown := set(self.sharpness) - set(get_args(Sharpness)):
             raise InputError(f"sharpness must be of {', '.join(get_args(Sharpness))}; got {', '.join(sorted(unknown))}")
         for name, value in asdict(self).items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < float("inf"):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and not (0 < value < float("inf") or (name == "seed" and value == 0)):
                 raise InputError(f"{name} must be finite and positive, got {value}")
 
 
@@ -240,7 +240,9 @@ def _logits(model: nn.Module, data: ImageData, images: Tensor) -> Float[Tensor, 
     """Outputs in evaluation mode, on the CPU."""
     device = next(model.parameters()).device
     with evaluation_mode(model):
-        batches = (data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(500))
+        batches = (
+            data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(500)
+        )
         return torch.cat([model(batch) for batch in batches]).cpu()
 
 
@@ -273,11 +275,29 @@ def _measures(
     model: nn.Module, batches: Batches, how: MeasureConfig
 ) -> dict[Sharpness, Callable[[], tuple[float, float]]]:
     def worst(radius: float, adaptive: bool, norm: Literal["l2", "linf"]) -> Callable[[], tuple[float, float]]:
-        options = {"iterations": how.iterations, "restarts": how.restarts}
-        return lambda: (worst_case_sharpness(model, batches, radius, adaptive, norm, **options), 0.0)
+        generator = torch.Generator().manual_seed(how.seed)
+        return lambda: (
+            worst_case_sharpness(
+                model,
+                batches,
+                radius,
+                adaptive,
+                norm,
+                iterations=how.iterations,
+                restarts=how.restarts,
+                generator=generator,
+            ),
+            0.0,
+        )
 
     def average(adaptive: bool) -> Callable[[], tuple[float, float]]:
-        return lambda: average_case_sharpness(model, batches, how.average_radius, adaptive, draws=how.draws)
+        generator = torch.Generator().manual_seed(how.seed)
+        return lambda: average_case_sharpness(
+            model, batches, how.average_radius, adaptive, draws=how.draws, generator=generator
+        )
+
+    def top_eigenvalue() -> float:
+        return float(hessian_eigenvalues(model, batches, tolerance=how.eigenvalue_tolerance, seed=how.seed)[0])
 
     def fisher() -> tuple[float, float]:
         if isinstance(model, NormalizedLogits):
@@ -293,8 +313,8 @@ def _measures(
         "average_l2_adaptive": average(True),
         "average_l2": average(False),
         "one_step": lambda: (one_step_sharpness(model, batches, how.one_step_rho), 0.0),
-        "hessian_top": lambda: (float(hessian_eigenvalues(model, batches, 1)[0]), 0.0),
-        "hessian_trace": lambda: hessian_trace(model, batches, how.trace_draws),
+        "hessian_top": lambda: (top_eigenvalue(), 0.0),
+        "hessian_trace": lambda: hessian_trace(model, batches, how.trace_draws, seed=how.seed),
         "fisher_trace": fisher,
     }
 

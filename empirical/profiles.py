@@ -26,7 +26,9 @@ _SEEDS = ((13, 17, 27), (31, 37, 41), (43, 47, 53))
 """Three ensembles of three; 13, 17, 27 are the paper's first, its others are not published."""
 
 
-def _runs(seeds: Sequence[tuple[int, ...]], sam: Sequence[float], balance: Sequence[float], **options: Any) -> Any:
+def _runs(
+    seeds: Sequence[tuple[int, ...]], sam: Sequence[float], balance: Sequence[float], **options: Any
+) -> tuple[RunConfig, ...]:
     """SGD, SAM and SharpBalance at some radii, for every ensemble."""
     radii: dict[Method, Sequence[float]] = {"sgd": (0.0,), "sam": sam, "sharpbalance": balance}
     return tuple(
@@ -55,7 +57,7 @@ PROFILES = {
             precision="bfloat16",
             **_CIFAR,
         ),
-        MeasureConfig(sharpness=get_args(Sharpness), corrupted_samples=1000, draws=20),
+        MeasureConfig(sharpness=get_args(Sharpness), corrupted_samples=1000, draws=10, trace_draws=4),
     ),
     "paper": Profile(
         "paper.json",

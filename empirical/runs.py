@@ -242,9 +242,7 @@ def _checkpoints(folder: Path, seed: int, between: range) -> list[Path]:
     return [found[epoch] for epoch in sorted(found, reverse=True)]
 
 
-def _last_checkpoint(
-    folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range
-) -> Member | None:
+def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:
     """The newest checkpoint that is whole; damaged ones are named and left out."""
     device = next(fresh.model.parameters()).device
     for path in _checkpoints(folder, fresh.seed, between):

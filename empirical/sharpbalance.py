@@ -1,6 +1,7 @@
 """SharpBalance (Lu et al. 2024): members apply SAM where the *other* members are sharp, plain descent elsewhere."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Literal
 
@@ -120,7 +121,7 @@ def sharpbalance_step(
 
     def evaluate(index: Tensor | None) -> Tensor:
         x, y = (inputs, targets) if index is None else (inputs[index], targets[index])
-        with torch.autocast(inputs.device.type, autocast or torch.bfloat16, enabled=autocast is not None):
+        with torch.autocast(inputs.device.type, autocast) if autocast else nullcontext():
             return loss(model(x), y)
 
     parts = _parts(aware, m)

@@ -1,35 +1,38 @@
-"""Worst-case sharpness of a trained network by projected gradient ascent on its weights."""
+"""Worst-case sharpness of a trained network: how much a perturbation of its weights within a radius can raise the loss.
+
+Found by projected gradient ascent, or by the single step that SAM takes.
+"""
 
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from empirical.errors import DivergenceError, InputError
-from empirical.per_sample import evaluation_mode
+from empirical.errors import InputError
+from empirical.loss_surface import Batch, Loss, LossSurface, Norm, require_norm
 
-__all__ = ["worst_case_sharpness"]
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-Norm = Literal["l2", "linf"]
+__all__ = ["one_step_sharpness", "worst_case_sharpness"]
 
 _MOMENTUM = 0.75  # Croce and Hein (2020), Auto-PGD
 _PROGRESS = 0.75  # fraction of improving steps below which the step size is halved, same source
 
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""from u to the loss and its gradient in u"""
+
 
 def worst_case_sharpness(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     radius: float = 0.5,
     adaptive: bool = True,
     norm: Norm = "l2",
     loss: Loss = nn.functional.cross_entropy,
     iterations: int = 20,
+    restarts: int = 1,
+    generator: torch.Generator | None = None,
 ) -> float:
     """Mean over batches of ``max loss(w + d) - loss(w)`` over perturbations d of all trainable parameters.
 
@@ -37,8 +40,11 @@ def worst_case_sharpness(
     is sought by Auto-PGD (Croce and Hein 2020) in the coordinates ``u = d / |w|``, where the ellipsoid is a ball:
     projection is exact and the ascent direction is the steepest one of the ball's own metric. (Stepping along ``|w| g``
     in d and projecting onto the ellipsoid, as public implementations do, has its fixed points at ``d ~ |w|^3 g``
-    instead of the maximum's ``d ~ |w|^2 g``.) The result is a lower bound of the maximum: an ascent from 0 can miss it
-    where the gradient has no component along the sharpest direction. The model's weights are never written to.
+    instead of the maximum's ``d ~ |w|^2 g``.) The model's weights are never written to.
+
+    The result is a lower bound of the maximum: an ascent from 0 can miss it where the gradient has no component along the
+    sharpest direction. Further ascents start at random points of the ball, uniform on the sphere (l2) or in the cube (linf),
+    and each batch keeps its highest loss.
 
     Args:
         model: any module; measured in evaluation mode, which is restored.
@@ -48,52 +54,89 @@ def worst_case_sharpness(
         norm: of the ball.
         loss: mean loss of outputs and targets.
         iterations: ascent steps, each one forward and one backward pass.
+        restarts: ascents for each batch, the first from 0; 1 as in both sources above.
+        generator: of the random starts, needed by more than one ascent; one on the CPU gives the same starts on any device.
 
     Returns:
         The mean increase, non-negative.
 
     Raises:
-        InputError: if the radius is not positive and finite, the norm unknown, or there is no batch, step or weight.
+        InputError: if the radius is not positive and finite, the norm unknown, there is no batch, step, ascent or weight, or
+            several ascents got no generator.
         DivergenceError: if the loss is not finite at the weights or on the way.
     """
     if not (math.isfinite(radius) and radius > 0):
         raise InputError(f"radius must be positive and finite, got {radius}")
-    if norm not in {"l2", "linf"}:
-        raise InputError(f"norm must be l2 or linf, got {norm!r}")
-    if iterations < 1:
-        raise InputError(f"iterations must be at least 1, got {iterations}")
-    weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    if not weights:
-        raise InputError("the model has no trainable parameters")
-    flat = torch.cat([w.flatten() for w in weights.values()])
-    scale = flat.abs() if adaptive else torch.ones_like(flat)
-    sizes = [w.numel() for w in weights.values()]
+    require_norm(norm)
+    if iterations < 1 or restarts < 1:
+        raise InputError(f"iterations and restarts must be at least 1, got {iterations} and {restarts}")
+    surface = LossSurface(model, loss)
+    scale, origin = surface.magnitudes(adaptive), torch.zeros_like(surface.weights)
 
-    def objective(batch: tuple[Tensor, Tensor], u: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, targets = batch
-        u = u.detach().requires_grad_(True)
-        parts = (flat + scale * u).split(sizes)
-        moved = {name: part.view_as(w) for (name, w), part in zip(weights.items(), parts, strict=True)}
-        value = loss(functional_call(model, moved, (inputs,)), targets)
-        (gradient,) = torch.autograd.grad(value, u)
-        return value.detach(), gradient
+    def increase(batch: Batch) -> Float[Tensor, ""]:
+        objective = partial(_value_and_gradient, surface, scale, batch)
+        value, best = _ascend(objective, origin, radius, norm, iterations)
+        for _ in range(restarts - 1):
+            start = _random_point(origin, scale, radius, norm, generator)
+            best = torch.maximum(best, _ascend(objective, start, radius, norm, iterations)[1])
+        return best - value
 
-    with evaluation_mode(model), torch.enable_grad():
-        increases = [
-            _ascend(partial(objective, batch), torch.zeros_like(flat), radius, norm, iterations) for batch in batches
-        ]
-    if not increases:
-        raise InputError("worst-case sharpness needs at least one batch")
-    result = float(torch.stack(increases).mean())
-    if not math.isfinite(result):
-        raise DivergenceError("the loss is not finite at the weights or within the radius; is the model trained?")
-    return result
+    return float(surface.per_batch(batches, increase).mean())
+
+
+def one_step_sharpness(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    rho: float,
+    adaptive: bool = False,
+    loss: Loss = nn.functional.cross_entropy,
+) -> float:
+    """Mean over batches of ``loss(w + e) - loss(w)`` at the perturbation of SAM, ``e = rho g / |g|`` with g the batch's gradient.
+
+    Adaptive: ``e = rho w^2 g / |w g|``, elementwise, so that ``|e / w| = rho``. Both are what ``SAM`` takes with the same options,
+    except that batch norm is in evaluation mode here. This is what SAM minimises beside the loss itself (Foret et al. 2021).
+
+    Args:
+        model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
+        batches: fixed (inputs, targets) pairs, un-augmented.
+        rho: length of the step, positive; SAM's own if the model was trained by it.
+        adaptive: scale the step by the magnitude of each weight.
+        loss: mean loss of outputs and targets.
+
+    Returns:
+        The mean increase; a step that overshoots can make it negative. 0 where the gradient is 0.
+
+    Raises:
+        InputError: if rho is not positive and finite, or there is no batch or weight.
+        DivergenceError: if the loss is not finite.
+    """
+    if not (math.isfinite(rho) and rho > 0):
+        raise InputError(f"rho must be positive and finite, got {rho}")
+    surface = LossSurface(model, loss)
+    scale = surface.magnitudes(adaptive)
+
+    def increase(batch: Batch) -> Float[Tensor, ""]:
+        value, gradient = _value_and_gradient(surface, scale, batch, torch.zeros_like(surface.weights))
+        with torch.no_grad():
+            return surface(surface.weights + rho * scale * _direction(gradient, "l2"), batch) - value
+
+    return float(surface.per_batch(batches, increase).mean())
+
+
+def _value_and_gradient(
+    surface: LossSurface, scale: Float[Tensor, "*weights"], batch: Batch, u: Float[Tensor, " weights"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, " weights"]]:
+    """Loss at ``w + scale u`` and its gradient in u."""
+    u = u.detach().requires_grad_(True)
+    value = surface(torch.addcmul(surface.weights, scale, u), batch)
+    (gradient,) = torch.autograd.grad(value, u)
+    return value.detach(), gradient
 
 
 def _ascend(
-    objective: Callable[[Tensor], tuple[Tensor, Tensor]], u: Tensor, radius: float, norm: Norm, iterations: int
-) -> Tensor:
-    """Auto-PGD from u; every decision is a tensor operation, so nothing waits for the device."""
+    objective: Objective, u: Float[Tensor, " weights"], radius: float, norm: Norm, iterations: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Loss at u and the highest loss of Auto-PGD from there; all decisions are tensors, so nothing waits for the device."""
     start, gradient = objective(u)
     best, best_u, best_gradient = start, u, gradient
     current, previous = start, u
@@ -120,7 +163,7 @@ def _ascend(
             u, previous = torch.where(halved, best_u, u), torch.where(halved, best_u, previous)
             gradient, current = torch.where(halved, best_gradient, gradient), torch.where(halved, best, current)
             improved, best_then = torch.zeros_like(improved), best
-    return best - start
+    return start, best
 
 
 def _checkpoints(iterations: int) -> dict[int, int]:
@@ -154,3 +197,20 @@ def _project(u: Float[Tensor, " weights"], radius: float, norm: Norm) -> Float[T
         return u.clamp(-radius, radius)
     length = u.norm()
     return u * torch.where(length > radius, radius / length, torch.ones_like(length))
+
+
+def _random_point(
+    origin: Float[Tensor, " weights"],
+    scale: Float[Tensor, "*weights"],
+    radius: float,
+    norm: Norm,
+    generator: torch.Generator | None,
+) -> Float[Tensor, " weights"]:
+    """Random point of the ball, 0 where the scale is: a coordinate that moves nothing must not use up the radius."""
+    if generator is None:
+        raise InputError("restarts draw starting points and need a generator")
+    noise = torch.empty_like(origin, device=generator.device)
+    if norm == "linf":
+        return noise.uniform_(-radius, radius, generator=generator).to(origin.device) * (scale > 0)
+    noise = noise.normal_(generator=generator).to(origin.device) * (scale > 0)
+    return radius * _direction(noise, norm)

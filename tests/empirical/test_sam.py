@@ -220,3 +220,26 @@ def test_parameters_without_gradient_stay() -> None:
 def test_bad_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         SAM(mlp(0).parameters(), torch.optim.SGD, lr=0.1, **options)
+
+
+@pytest.mark.parametrize("clip", [0.01, 1e6])
+def test_the_descent_is_clipped_and_the_ascent_is_not(clip: float) -> None:
+    inputs, targets = batch(0)
+    moved = {}
+    for limit in (None, clip):
+        model = mlp(0)
+        optimizer = SAM(model.parameters(), torch.optim.SGD, 0.3, clip_norm=limit, lr=1.0)
+
+        def closure(model: nn.Module = model, optimizer: SAM = optimizer) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(inputs), targets)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        pairs = zip(model.parameters(), mlp(0).parameters(), strict=True)
+        moved[limit] = torch.cat([(new - old).detach().flatten() for new, old in pairs])
+    whole = moved[None]
+    assert moved[clip].numpy() == pytest.approx((whole * min(1, clip / float(whole.norm()))).numpy(), rel=1e-4, abs=1e-6)
+    with pytest.raises(InputError, match="clip_norm"):
+        SAM(mlp(0).parameters(), torch.optim.SGD, 0.1, clip_norm=0.0, lr=1.0)

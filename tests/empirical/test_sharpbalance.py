@@ -158,9 +158,69 @@ def test_a_lone_sample_joins_the_others_to_the_bit(seed: int, marked: int) -> No
     """0 or 1 marked: the base optimizer; 11 or 12 of 12: SAM."""
     whole = mlp(seed)
     optimizer = SAM(whole.parameters(), torch.optim.SGD, 0.3 if marked > 6 else 0.0, **STEP)
-    sharpbalance._whole_batch(whole, optimizer, *batch(seed), nn.functional.cross_entropy)
+    inputs, targets = batch(seed)
+    sharpbalance._whole_batch(whole, optimizer, True, lambda: nn.functional.cross_entropy(whole(inputs), targets))
     combined = one_step(seed, 0.3, torch.arange(12) < marked)
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(combined), strict=True))
+
+
+@law(
+    Mutation("m ignored", "empirical.sharpbalance._parts", lambda f: lambda aware, m: f(aware, None)),
+    Mutation("pieces weighted alike", "empirical.sharpbalance._sum", lambda f: lambda t, g: f(t, g if t is None else 2 * g)),
+    examples=10,
+    seed=seeds,
+    m=st.sampled_from([2, 3, 4, 5]),
+    marked=st.sampled_from([6, 10, 12]),
+)
+def test_every_m_samples_have_their_own_ascent(seed: int, m: int, marked: int) -> None:
+    """The step's gradient is the size-weighted mean of SAM gradients of pieces of m, each found by a network of its own."""
+    inputs, targets = batch(seed)
+    model = mlp(seed)
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.3, lr=1.0)
+    sharpbalance.sharpbalance_step(model, optimizer, inputs, targets, torch.arange(12) < marked, m=m)
+    pieces = [range(start, min(start + m, marked)) for start in range(0, marked, m)]
+    if len(pieces[-1]) == 1:
+        pieces[-2:] = [range(pieces[-2][0], marked)]
+    expected = [torch.zeros_like(p) for p in model.parameters()]
+    for piece in [*pieces, range(marked, 12)]:
+        if not len(piece):
+            continue
+        alone = mlp(seed)
+        sam = SAM(alone.parameters(), torch.optim.SGD, 0.3 if piece.start < marked else 0.0, lr=1.0)
+        index = torch.tensor(list(piece))
+
+        def closure(alone: nn.Module = alone, sam: SAM = sam, index: torch.Tensor = index) -> torch.Tensor:
+            sam.zero_grad()
+            loss = nn.functional.cross_entropy(alone(inputs[index]), targets[index])
+            loss.backward()
+            return loss
+
+        sam.step(closure)
+        for total, after, before in zip(expected, alone.parameters(), mlp(seed).parameters(), strict=True):
+            total += len(piece) / 12 * (before - after).detach()
+    for before, after, total in zip(mlp(seed).parameters(), model.parameters(), expected, strict=True):
+        assert (before - after).detach().numpy() == pytest.approx(total.numpy(), abs=3e-6)  # float32 sums of order 1
+
+
+def test_autocast_sees_the_perturbed_weights() -> None:
+    """Autocast keeps its bfloat16 copies of the weights: a stale one would make SAM's second pass a repetition of the first."""
+    inputs, targets = batch(0)
+    weights = {}
+    for rho in (0.0, 0.5):
+        model = mlp(0)
+        optimizer = SAM(model.parameters(), torch.optim.SGD, rho, lr=1.0)
+        with torch.autocast("cpu", torch.bfloat16):  # a user's own, around the whole step: the hard case
+            sharpbalance.sharpbalance_step(model, optimizer, inputs, targets, torch.arange(12) < 12)
+        weights[rho] = torch.cat([p.detach().flatten() for p in model.parameters()])
+    model, exact = mlp(0), mlp(0)
+    for network, dtype in ((model, torch.bfloat16), (exact, None)):
+        optimizer = SAM(network.parameters(), torch.optim.SGD, 0.5, lr=1.0)
+        sharpbalance.sharpbalance_step(network, optimizer, inputs, targets, torch.arange(12) < 12, autocast=dtype)
+    ours, theirs = (torch.cat([p.detach().flatten() for p in n.parameters()]) for n in (model, exact))
+    assert torch.equal(ours, weights[0.5])
+    effect = float((theirs - weights[0.0]).norm())
+    # bfloat16 has 8 bits: errors of some 2^-8 of the gradient, far below SAM's effect on it.
+    assert float((ours - theirs).norm()) < 0.2 * effect
 
 
 @pytest.mark.parametrize(
@@ -188,3 +248,10 @@ def test_the_loss_is_the_batch_mean() -> None:
         parts = [nn.functional.cross_entropy(mlp(0)(inputs[m]), targets[m], reduction="sum") for m in (aware, ~aware)]
     loss = sharpbalance_step(model, optimizer, inputs, targets, aware)
     assert float(loss) == pytest.approx(float(sum(parts)) / 12, rel=1e-6)
+
+
+def test_pieces_of_one_sample_are_refused() -> None:
+    model = mlp(0)
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.1)
+    with pytest.raises(InputError, match="m must be at least 2"):
+        sharpbalance.sharpbalance_step(model, optimizer, *batch(0), torch.arange(12) < 6, m=1)

@@ -1,0 +1,99 @@
+"""Images in memory: the split, normalisation, and augmentation as one gather."""
+
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from empirical import ImageData, InputError, data, load_data
+from empirical.data import TrainingImages
+from tests.laws import Mutation, law
+
+CPU = torch.device("cpu")
+
+
+def images(seed: int, samples: int = 6, channels: int = 3, height: int = 8, width: int = 10) -> ImageData:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(256, (samples, channels, height, width), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(samples) % 2
+    mean, std = torch.rand(channels, generator=generator), torch.rand(channels, generator=generator) + 0.5
+    return ImageData("random", x, labels, x[:0], labels[:0], x[:2], labels[:2], 2, mean, std)
+
+
+def mirrored(offset: int) -> object:
+    return lambda f: lambda self, generator: f(self, generator).index_fill(1, torch.tensor([offset]), 0)
+
+
+@law(
+    Mutation("never shifted down", "empirical.data.TrainingImages.draw", mirrored(0)),
+    Mutation("never flipped", "empirical.data.TrainingImages.draw", mirrored(2)),
+    Mutation("padding of three", "empirical.data._PADDING", lambda _: 3),
+    examples=20,
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_augmentation_is_pad_crop_and_flip(seed: int) -> None:
+    """Against the definition, one image at a time, on the normalised floats."""
+    source = images(seed)
+    draws = TrainingImages(source, CPU, augment=True).draw(torch.Generator().manual_seed(seed))
+    ours = TrainingImages(source, CPU, augment=True)
+    index = torch.tensor([4, 0, 3])
+    batch = ours.batch(index, ours.draw(torch.Generator().manual_seed(seed)))
+    again = torch.Generator().manual_seed(seed)
+    offsets, flips = torch.randint(9, (6, 2), generator=again), torch.randint(2, (6, 1), generator=again)
+    for row, sample in enumerate(index.tolist()):
+        down, right = offsets[sample].tolist()
+        padded = torch.nn.functional.pad(source.train_images[sample], (4, 4, 4, 4))
+        crop = padded[:, down : down + 8, right : right + 10]
+        crop = crop.flip(2) if int(flips[sample]) else crop
+        assert torch.equal(batch[row], source.normalize(crop[None])[0])
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert draws is not None
+
+
+def test_without_augmentation_a_batch_is_the_normalised_images() -> None:
+    source = images(1)
+    ours = TrainingImages(source, CPU, augment=False)
+    assert ours.draw(torch.Generator()) is None
+    index = torch.tensor([5, 1])
+    assert torch.equal(ours.batch(index, None), source.normalize(source.train_images[index]))
+    assert torch.equal(ours.labels, source.train_labels)
+
+
+def test_offsets_and_flips_are_uniform() -> None:
+    """Each of 9 offsets and both flips as often as the others: within 4.5 standard errors of a binomial count."""
+    source = images(0, samples=9000, height=2, width=2)
+    draws = TrainingImages(source, CPU, augment=True).draw(torch.Generator().manual_seed(0))
+    assert draws is not None
+    for column, values in ((0, 9), (1, 9), (2, 2)):
+        counts = torch.bincount(draws[:, column], minlength=values)
+        assert len(counts) == values
+        deviation = 4.5 * (9000 * (1 / values) * (1 - 1 / values)) ** 0.5
+        assert float((counts - 9000 / values).abs().max()) < deviation
+
+
+@law(
+    Mutation("held out images are trained on", "torch.Tensor.tensor_split", lambda f: lambda t, at: (t[: at[0]], t[: at[1]], t[at[1] :])),
+    examples=10,
+    held=st.integers(0, 900),
+    train=st.integers(1, 800),
+    seed=st.integers(0, 100),
+)
+def test_the_split_is_a_partition(held: int, train: int, seed: int) -> None:
+    split = load_data("digits", train, held, seed)
+    parts = [split.train_images, split.validation_images, split.test_images]
+    assert [len(part) for part in parts] == [train, held, 1797 - train - held]
+    together = torch.cat(parts).flatten(1).long()
+    whole = data._digits().train_images.flatten(1).long()
+    # Sorting by a random projection, exact in integers, compares the two as sets.
+    direction = torch.randint(2**40, (whole.shape[1],), generator=torch.Generator().manual_seed(0))
+    assert torch.equal((together @ direction).sort().values, (whole @ direction).sort().values)
+
+
+@pytest.mark.parametrize(("train", "held"), [(None, 1797), (1797, 0), (0, 0), (1000, 900), (5, -1)])
+def test_a_split_that_does_not_exist_is_refused(train: int | None, held: int) -> None:
+    with pytest.raises(InputError, match="train samples must lie between"):
+        load_data("digits", train, held)
+
+
+def test_an_unknown_data_set_is_refused() -> None:
+    with pytest.raises(InputError, match="mnist"):
+        load_data("mnist", 10)

@@ -1,0 +1,169 @@
+"""What can go wrong while a run trains: killed processes, damaged checkpoints, a second process, a full disk, Ctrl-C."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from empirical import RunConfig, StoreError, runs, store, train_runs, training
+from empirical.runs import run_folder
+from empirical.store import load_json, load_tensors
+
+TINY = RunConfig(
+    "sharpbalance", 0.1, seeds=(1, 2), train_samples=60, width=3, blocks=(1, 1), epochs=12, batch_size=20, augment=True
+)
+KILLS = 30
+
+
+def weights(root: Path, config: RunConfig) -> dict[int, Any]:
+    found = {seed: load_tensors(run_folder(root, config) / f"member-{seed}.safetensors") for seed in config.seeds}
+    return {seed: ({n: t.tolist() for n, t in tensors.items()}, meta) for seed, (tensors, meta) in found.items()}
+
+
+def train_here(root: Path) -> None:
+    torch.set_num_threads(1)
+    train_runs([TINY], root, workers=1, checkpoint_seconds=0.0)
+
+
+def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
+    train_here(tmp_path / "undisturbed")
+    expected = weights(tmp_path / "undisturbed", TINY)
+    # A server that has loaded PyTorch forks every process: what is killed is training, not its start.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["empirical"])
+    draw, kills = random.Random(7), 0  # noqa: S311
+    root = tmp_path / "killed"
+    while kills < KILLS:
+        process = context.Process(target=train_here, args=(root,))
+        process.start()
+        process.join(draw.uniform(0.05, 0.4))
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.join()
+        if (run_folder(root, TINY) / "member-2.safetensors").exists():  # done before it was killed often enough: once more
+            assert weights(root, TINY) == expected
+            root = tmp_path / f"killed-{kills}"
+    train_here(root)
+    assert weights(root, TINY) == expected
+    assert not list(root.rglob(".*.tmp"))
+    assert not list(root.rglob("checkpoint-*"))
+
+
+def interrupted(root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, error: BaseException) -> None:
+    """Train until an epoch of the second phase of the first member, where something happens."""
+    original = training._train_epoch
+
+    def stop(member: training.Member, *arguments: Any) -> None:
+        if member.epoch == epoch:
+            raise error
+        original(member, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_train_epoch", stop)
+        with pytest.raises(type(error)):
+            train_here(root)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
+    root = tmp_path_factory.mktemp("undisturbed")
+    train_here(root)
+    return weights(root, TINY)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "bit flipped", "emptied"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    damage: str, undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(tmp_path, monkeypatch, 10, KeyboardInterrupt())
+    folder = run_folder(tmp_path, TINY)
+    kept = sorted(path.name for path in folder.glob("checkpoint-*"))
+    assert kept == ["checkpoint-1-10.safetensors", "checkpoint-1-9.safetensors"]
+    newest = folder / "checkpoint-1-10.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-40] ^= 1
+    newest.write_bytes({"truncated": content[:-20], "bit flipped": content, "emptied": b""}[damage])
+    resumed_at = []
+    monkeypatch.setattr(runs, "train", recorded(runs.train, resumed_at))
+    with pytest.warns(RuntimeWarning, match=r"checkpoint-1-10\.safetensors is damaged .* going on from the checkpoint before"):
+        train_here(tmp_path)
+    assert resumed_at[0] == 9
+    assert weights(tmp_path, TINY) == undisturbed
+
+
+def recorded(train: Any, epochs: list[int]) -> Any:
+    def wrapped(member: training.Member, *arguments: Any) -> None:
+        epochs.append(member.epoch)
+        train(member, *arguments)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
+    error: BaseException, undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(error, OSError):
+        calls = []
+
+        def full(descriptor: int) -> None:
+            calls.append(descriptor)
+            if len(calls) == 20:
+                raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.os, "fsync", full)
+            with pytest.raises(OSError, match="No space left"):
+                train_here(tmp_path)
+    else:
+        interrupted(tmp_path, monkeypatch, 8, error)
+    assert not list(tmp_path.rglob(".*.tmp"))
+    for path in tmp_path.rglob("*.safetensors"):
+        load_tensors(path)
+    for path in tmp_path.rglob("*.json"):
+        load_json(path)
+    train_here(tmp_path)
+    assert weights(tmp_path, TINY) == undisturbed
+
+
+def hold(root: Path, ready: Any) -> None:
+    with runs._locked([runs._create(root, TINY)]):
+        ready.set()
+        time.sleep(60)
+
+
+def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=hold, args=(tmp_path, ready))
+    process.start()
+    assert ready.wait(60)
+    with pytest.raises(StoreError, match="is being trained by another process"):
+        train_here(tmp_path)
+    process.kill()
+    process.join()
+    train_here(tmp_path)  # the lock ends with its process
+
+
+def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp_path: Path) -> None:
+    train_here(tmp_path)
+    first = run_folder(tmp_path, TINY.first_phase)
+    (first / "member-1-epoch6.safetensors").unlink()
+    (run_folder(tmp_path, TINY) / "member-1.safetensors").unlink()
+    train_here(tmp_path)
+    assert weights(tmp_path, TINY) == undisturbed
+
+
+def test_checkpoints_are_no_more_frequent_than_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr(runs, "save_member", lambda path, *rest: written.append(path.name) or training.save_member(path, *rest))
+    train_runs([replace(TINY, method="sam")], tmp_path, workers=1, checkpoint_seconds=3600.0)
+    assert written == ["member-1.safetensors", "member-2.safetensors"]

@@ -1,0 +1,78 @@
+"""Residual networks: their sizes, and weights that are fixed at 0."""
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import nn
+
+from empirical import SAM, InputError, ResNet, frozen_running_statistics, per_sample_sharpness
+from empirical.models import SparseConv2d
+from tests.laws import Mutation, law
+
+
+@pytest.mark.parametrize(
+    ("blocks", "parameters"),
+    # He et al. (2016) with the CIFAR stem: counts that public implementations of ResNet-18 and -34 state.
+    [((2, 2, 2, 2), 11_173_962), ((3, 4, 6, 3), 21_282_122)],
+)
+def test_resnets_have_their_known_sizes(blocks: tuple[int, ...], parameters: int) -> None:
+    with torch.device("meta"):
+        model = ResNet(64, blocks)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_the_larger_stem_halves_the_image() -> None:
+    small, large = ResNet(2, (1,)), ResNet(2, (1,), stem_stride=2)
+    assert small.stem(torch.randn(1, 3, 32, 32)).shape == large.stem(torch.randn(1, 3, 64, 64)).shape
+    assert large(torch.randn(2, 3, 64, 64)).shape == (2, 10)
+
+
+@law(
+    Mutation("weights not masked in the pass", "empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward),
+    examples=8,
+    sparsity=st.sampled_from([0.25, 0.5, 0.9]),
+    seed=st.integers(0, 1000),
+)
+def test_removed_weights_are_the_smallest_and_stay_zero(sparsity: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    model = ResNet(4, (1, 1), channels=1, classes=3, sparsity=sparsity)
+    torch.manual_seed(seed)
+    dense = ResNet(4, (1, 1), channels=1, classes=3)
+    for sparse, whole in zip(model.modules(), dense.modules(), strict=True):
+        if isinstance(sparse, SparseConv2d) and isinstance(whole, nn.Conv2d):
+            removed = sparse.weight == 0
+            assert int(removed.sum()) == int(sparsity * removed.numel())
+            assert whole.weight[removed].abs().max() <= whole.weight[~removed].abs().min()
+            assert torch.equal(sparse.weight[~removed], whole.weight[~removed])
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.5, lr=0.1, momentum=0.9, weight_decay=1e-2)
+    inputs, targets = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure, frozen_running_statistics(model))
+    for module in model.modules():
+        if isinstance(module, SparseConv2d):
+            assert not module.weight[module.mask == 0].any()
+            assert module.weight.grad is not None
+            assert not module.weight.grad[module.mask == 0].any()
+
+
+def test_removed_weights_have_no_share_in_the_scores() -> None:
+    torch.manual_seed(0)
+    model = ResNet(3, (1,), channels=1, classes=3, sparsity=0.5).double().eval()
+    inputs, targets = torch.randn(4, 1, 6, 6, dtype=torch.float64), torch.arange(4) % 3
+    for score, x, y in zip(per_sample_sharpness(model, inputs, targets), inputs, targets, strict=True):
+        loss = nn.functional.cross_entropy(model(x[None]), y[None])
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        assert float(score) == pytest.approx(float(sum(g.square().sum() for g in gradients)), rel=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"blocks": ()}, {"blocks": (1, 0)}, {"width": 0}, {"sparsity": 1.0}, {"sparsity": -0.1}])
+def test_sizes_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        ResNet(**{"width": 2, "blocks": (1,), **wrong})  # type: ignore[arg-type]
