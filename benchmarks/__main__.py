@@ -6,14 +6,24 @@ Each compares a way of ours with a baseline in this process on this machine; abs
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, stack_module_state, vmap
 
 from benchmarks.plain_loop import simulate_plainly
-from empirical import SAM, ResNet, evaluation_mode, per_sample_sharpness, sharpbalance_step
+from empirical import (
+    SAM,
+    ImageData,
+    ResNet,
+    evaluation_mode,
+    per_sample_sharpness,
+    sharpbalance_step,
+    worst_case_sharpness,
+)
+from empirical.data import TrainingImages
 from theory import MarchenkoPastur, Setting, Simulation, phi, sam_tradeoff, sharpbalance_tradeoff, simulate
 from theory.narayana import alternating_phi
 from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
@@ -115,21 +125,84 @@ def per_sample_scores() -> None:
     report("per-sample sharpness / vmap", ours, best_of(2, by_vmap), "ResNet-18, width 16, batch 64")
 
 
-def combined_step() -> None:
-    """A SharpBalance step against SGD's; two passes on the SAM share f make (1 + f) the least possible."""
+def training_steps() -> None:
+    """Steps of SGD, SharpBalance and SAM as training takes them; two passes on the SAM share f make (1 + f) the least possible."""
     torch.manual_seed(0)
-    inputs, targets = torch.randn(128, 3, 32, 32), torch.randint(10, (128,))
+    images = torch.randint(256, (1024, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(10, (1024,))
+    half = torch.full((3,), 0.5)
+    data = ImageData("random", images, labels, images[:0], labels[:0], images, labels, 10, half, half)
+    source = TrainingImages(data, torch.device("cpu"), augment=True)
+    draws, index = source.draw(torch.Generator().manual_seed(0)), torch.arange(128)
     model = ResNet(width=16, blocks=(1, 1, 1, 1))
-    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.0)
-    times = {}
-    for share in (0.0, 0.5, 1.0):
-        aware = torch.arange(128) < 128 * share
-        times[share] = best_of(10, lambda aware=aware: sharpbalance_step(model, optimizer, inputs, targets, aware))  # type: ignore[misc]
-    for share in (0.5, 1.0):
-        relative = times[share] / times[0.0]
-        print(
-            f"{f'step with SAM share {share:g} / SGD step':<44} {relative:7.2f}     against {1 + share:g} for the passes alone"
-        )
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.0, momentum=0.9)
+
+    def step(share: float, dtype: torch.dtype | None) -> None:
+        inputs = source.batch(index, draws)
+        sharpbalance_step(model, optimizer, inputs, labels[:128], torch.arange(128) < 128 * share, autocast=dtype)
+
+    def plain() -> None:
+        inputs = data.normalize(images[:128])
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels[:128]).backward()
+        optimizer.base.step()
+
+    fp32 = best_of(10, plain)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    for dtype in (torch.float32, torch.bfloat16):
+        autocast = dtype if dtype is torch.bfloat16 else None
+        runs = [{f: best_of(1, partial(step, f, autocast)) for f in shares} for _ in range(15)]
+        times = {f: min(run[f] for run in runs) for f in shares}
+        if autocast:
+            report(
+                "SGD step, bf16 + channels-last / plain fp32",
+                times[0.0],
+                fp32,
+                "one block a stage, width 16, batch 128",
+            )
+        for f in shares[1:]:
+            name = f"step with SAM share {f:g} / SGD step, {str(dtype).removeprefix('torch.')}"
+            print(f"{name:<52} {times[f] / times[0.0]:5.2f}     limit {1.1 * (1 + f):.2f}, passes alone {1 + f:g}")
+    loading = best_of(20, lambda: source.batch(index, draws))
+    print(f"{'crop, flip and normalise a batch / SGD step, bf16':<52} {loading / times[0.0]:5.3f}     limit 0.05")
+
+
+def ascent() -> None:
+    """Auto-PGD against its own forward and backward passes, and sharpness at 20 iterations needs 21 of them."""
+    torch.manual_seed(0)
+    model = ResNet(width=16, blocks=(1, 1, 1, 1)).eval()
+    batch = (torch.randn(128, 3, 32, 32), torch.randint(10, (128,)))
+    parameters = list(model.parameters())
+
+    def passes() -> None:
+        for _ in range(21):
+            torch.autograd.grad(nn.functional.cross_entropy(model(batch[0]), batch[1]), parameters)
+
+    runs = [(best_of(1, lambda: worst_case_sharpness(model, [batch])), best_of(1, passes)) for _ in range(4)]
+    ours, bare = (min(run[i] for run in runs) for i in range(2))
+    print(f"{'worst-case sharpness / its passes alone':<52} {ours / bare:5.2f}     limit 1.15")
+
+
+def stacked_members() -> None:
+    """A step of three members one after the other, against all at once by torch.func."""
+    members = [ResNet(width=16, blocks=(1, 1, 1, 1)) for _ in range(3)]
+    inputs, targets = torch.randn(3, 128, 3, 32, 32), torch.randint(10, (3, 128))
+    weights, buffers = stack_module_state(members)  # type: ignore[arg-type]  # takes any sequence of modules
+
+    def loss(w: dict[str, torch.Tensor], b: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(functional_call(members[0], (w, b), (x,)), y)
+
+    def sequential() -> None:
+        for model, x, y in zip(members, inputs, targets, strict=True):
+            torch.autograd.grad(nn.functional.cross_entropy(model(x), y), list(model.parameters()))
+
+    both = [
+        (best_of(1, lambda: vmap(grad(loss))(weights, buffers, inputs, targets)), best_of(1, sequential))
+        for _ in range(4)
+    ]
+    stacked, one_by_one = (min(run[i] for run in both) for i in range(2))
+    report("gradients of three members, stacked / in turn", stacked, one_by_one, "fp32, batch 128 each")
 
 
 if __name__ == "__main__":
@@ -140,4 +213,6 @@ if __name__ == "__main__":
     closed_forms()
     random_features()
     per_sample_scores()
-    combined_step()
+    training_steps()
+    ascent()
+    stacked_members()

@@ -26,8 +26,8 @@ _SETTINGS = {
         "chosen so that SAM's effect shows, on trial runs that included the first ensemble's seeds.",
     ),
     "cifar10-jpeg": (
-        "cifar10-jpeg (CIFAR-10 as JPEG): 1 ensemble of 3 residual networks of width 16, one block a stage, 10,000 images, 60 epochs, "
-        "SAM at 3 values of rho (sharpdiv reproduce --profile cpu)",
+        "cifar10-jpeg (CIFAR-10 as JPEG): 1 ensemble of 3 residual networks of width 16, one block a stage, 10,000 images, "
+        "60 epochs, SAM at 3 values of rho (sharpdiv reproduce --profile cpu)",
         _ONE_ENSEMBLE,
         "sharpdiv reproduce --profile cpu",
         "One ensemble: the intervals do not say what other seeds would give.",

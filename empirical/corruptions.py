@@ -442,11 +442,20 @@ def _resize_box(images: Images, height: int, width: int) -> Float[Tensor, "sampl
 
 
 def _box_matrix(size: int, target: int) -> Float[Tensor, "target size"]:
+    """Means over boxes of ``size / target`` pixels, at least one.
+
+    Rounding decides whether a pixel whose centre is on the rim of a box belongs to it, so this is Pillow's order of operations.
+
+    Returns:
+        Rows that sum to 1, in float64.
+    """
     scale = size / target
-    centres = (torch.arange(target, dtype=torch.float64) + 0.5) * scale
-    # In Pillow's order of operations, as rounding decides whether a pixel on the rim is in.
-    distance = (torch.arange(size) - centres[:, None] + 0.5) * (1 / max(scale, 1))
-    box = ((distance > -0.5) & (distance <= 0.5)).double()
+    width = max(scale, 1.0)
+    centres = (torch.arange(target, dtype=torch.float64)[:, None] + 0.5) * scale
+    pixels = torch.arange(size)
+    window = (pixels >= (centres - 0.5 * width + 0.5).floor()) & (pixels < (centres + 0.5 * width + 0.5).floor())
+    distance = (pixels - centres + 0.5) * (1 / width)
+    box = (window & (distance > -0.5) & (distance <= 0.5)).double()
     return box / box.sum(dim=1, keepdim=True)
 
 

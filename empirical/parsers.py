@@ -44,7 +44,7 @@ _Named = tuple[list[str], list[int]]
 """Names of image files and their labels, -1 where none is known."""
 
 _LARGEST_ARCHIVE = 1 << 28  # bytes unpacked; the CIFAR archives, the largest, have 185 million
-_LARGEST_IMAGE = 1 << 20  # bytes of one image file; theirs have a few thousand
+_LARGEST_MEMBER = 1 << 20  # bytes of one file in a zip; images have a few thousand, Tiny ImageNet's annotations 300,000
 _REPORT_EVERY = 500  # images
 _PIXELS = 3 * 32 * 32  # of a CIFAR record
 _COARSE_CLASSES = 20  # of CIFAR-100
@@ -134,7 +134,8 @@ def _gunzip(content: bytes, file: str) -> bytes:
         unpacked = unpacker.decompress(content, _LARGEST_ARCHIVE)
     _expect(not unpacker.unconsumed_tail, file, f"more than {_LARGEST_ARCHIVE} bytes unpacked", "at most that")
     _expect(unpacker.eof, file, "a compressed stream that breaks off", "its end and checksum")
-    _expect(not unpacker.unused_data, file, f"{len(unpacker.unused_data)} bytes after the stream", "none")
+    rest = unpacker.unused_data.strip(b"\0")  # zeros are padding, as gzip itself has it
+    _expect(not rest, file, f"{len(rest)} bytes after the stream", "none")
     return unpacked
 
 
@@ -177,9 +178,6 @@ class _Zip:
             name = entry.filename
             _refuse_odd_path(name, file)
             _expect(name not in entries, file, f"{name} twice", "it once")
-            # What is read of an entry is never more than the size it states.
-            size = f"{entry.file_size} bytes in {name}"
-            _expect(entry.file_size <= _LARGEST_IMAGE, file, size, f"at most {_LARGEST_IMAGE}")
             plain = entry.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} and not entry.flag_bits & 1
             _expect(plain, file, f"{name} encrypted or in another compression", "a stored or deflated entry")
             if not entry.is_dir():
@@ -188,6 +186,9 @@ class _Zip:
 
     def read(self, name: str) -> bytes:
         _expect(name in self.entries, self.file, f"no {name}", "it")
+        # No more than the stated size is ever unpacked.
+        size = self.entries[name].file_size
+        _expect(size <= _LARGEST_MEMBER, f"{self.file}: {name}", f"{size} bytes", f"at most {_LARGEST_MEMBER}")
         with _naming(f"{self.file}: {name}"):
             return self.archive.read(self.entries[name])
 
@@ -198,7 +199,7 @@ class _Zip:
     def images(self, names: list[str], size: int, progress: Progress) -> UInt8[np.ndarray, "n 3 {size} {size}"]:
         images = np.empty((len(names), 3, size, size), np.uint8)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow's of images that unpack to a great many pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             for i, name in enumerate(names):
                 images[i] = _parse_image(self.read(name), size, f"{self.file}: {name}")
                 if i % _REPORT_EVERY == 0:

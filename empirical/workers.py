@@ -16,6 +16,10 @@ from empirical.errors import InputError, WorkerError
 
 __all__ = ["Piece", "choose_device", "default_workers", "single_thread", "work"]
 
+_KERNELS = "8192"
+"""Compiled convolutions that oneDNN keeps, a few hundred kB each at most. SharpBalance's parts have some sixty sizes, each with
+its own kernels: the default of 1,024 would throw them away before they come again."""
+
 Piece = tuple[int, Callable[[], None]]
 """Units of work, for the progress bar, and what to do."""
 
@@ -54,6 +58,7 @@ def work(
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     workers = workers or default_workers(device)
+    _keep_kernels()
     done, total = 0, sum(units for stage in stages for units, _ in stage)
     with single_thread(), _pool(workers) as run:
         for stage in stages:
@@ -110,6 +115,7 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
 
 def _start_worker(started: "Synchronized[int]") -> None:
     """Prepare a process: one thread, a GPU of its own, and an end when the parent is killed (it would wait forever)."""
+    _keep_kernels()
     torch.set_num_threads(1)
     with started.get_lock():
         number, started.value = started.value, started.value + 1
@@ -124,6 +130,11 @@ def _start_worker(started: "Synchronized[int]") -> None:
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def _keep_kernels() -> None:
+    """Read by oneDNN at a process's first convolution; later it has no effect."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
 
 
 @contextmanager

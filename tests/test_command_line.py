@@ -38,6 +38,10 @@ METRICS = {
         "eir_vote",
     ),
     *("variance", "kl", "nll_mean", "nll_ensemble", "ece_mean", "ece_ensemble"),
+    "brier_mean",
+    "brier_ensemble",
+    "competence_bound",
+    "competent",
 }
 
 
@@ -220,7 +224,7 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("theory sam --rho 30 --steps 40", "overflows"),
         ("check --results {npz}/none.json", "does not exist"),
         ("figures --results {npz}/none.json", "does not exist"),
-        ("metrics {npz}/garbage.npz", "not an array"),
+        ("metrics {npz}/garbage.npz", "not a readable .npz"),
         ("train --method sam --rho 0.1 --workers 0", "workers"),
         ("figures --only tradeoff", "did you mean 'theory_tradeoff'?"),
         ("theroy sam", "did you mean 'theory'?"),
@@ -235,6 +239,18 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("train --method sam", "rho must be 0 for sgd and positive"),
         ("train --method sgd --seeds 1", "at least 2 different"),
         ("theory sam --rho 0.1 --json {npz}/good.npz/x.json", "good.npz"),
+        ("train --method sgd --config {npz}/none.toml", "none.toml"),
+        ("train --method sgd --config", "--config needs a file"),
+        ("train --method sam --rho 0.1 --m 1", "m must be at least 2"),
+        (
+            "train --method sgd --data cifar10 --train-samples None --runs {npz}/runs --workers 1",
+            "sharpdiv data fetch cifar10",
+        ),
+        ("data", "list, fetch, verify"),
+        ("data fetch mnist", "mnist"),
+        ("data fetch cifar10-jpeg", "source"),
+        ("data verify mnist", "mnist"),
+        ("measure {npz} --iterations 0", "iterations must be finite and positive"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -263,7 +279,9 @@ def test_a_wrong_implementation_exits_1(capsys: pytest.CaptureFixture[str], monk
 
 
 def test_train_measure_and_divergence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    tiny = "--train-samples 40 --width 2 --stages 2 --epochs 2 --switch-epoch 1 --batch-size 20 --seeds 1 2 --workers 1"
+    tiny = (
+        "--train-samples 40 --width 2 --blocks 1 1 --epochs 2 --switch-epoch 1 --batch-size 20 --seeds 1 2 --workers 1"
+    )
     status, out, err = run(capsys, "train", "--method", "sgd", *tiny.split(), "--runs", str(tmp_path))
     assert (status, err) == (0, "")
     status, table, _ = run(capsys, "measure", out.strip())
@@ -273,6 +291,54 @@ def test_train_measure_and_divergence(capsys: pytest.CaptureFixture[str], tmp_pa
     status, _, err = run(capsys, "train", "--method", "sgd", *tiny.split(), *diverging, "--runs", str(tmp_path))
     assert status == 1
     assert "diverged" in err
+
+
+def test_data_sets_are_listed_and_verified(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARPDIV_DATA", str(tmp_path))
+    status, out, _ = run(capsys, "data", "list")
+    assert status == 0
+    assert all(name in out for name in ("digits", "cifar10-jpeg", "tiny-imagenet"))
+    status, out, _ = run(capsys, "data", "verify", "fashion-mnist")
+    assert status == 1
+    assert out.count("BAD") == 4
+
+
+def test_a_configuration_from_a_file_is_planned_and_saved(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source, copy = tmp_path / "run.toml", tmp_path / "copy.json"
+    source.write_text(
+        'method = "sam"\nrho = 0.2\nseeds = [1, 2]\ntrain_samples = 40\nwidth = 2\nblocks = [1]\naugment = true\n'
+    )
+    options = ("--rho", "0.3", "--epochs", "2", "--batch-size", "20")
+    arguments = (
+        "train",
+        "--config",
+        str(source),
+        *options,
+        "--runs",
+        str(tmp_path),
+        "--dry-run",
+        "--save-config",
+        str(copy),
+    )
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "digits-sam-rho0.3-" in out
+    assert "nothing was trained" in out
+    assert not list(tmp_path.glob("digits-*"))
+    saved = json.loads(copy.read_text())
+    assert (saved["rho"], saved["seeds"], saved["augment"], saved["m"]) == (0.3, [1, 2], True, "none")
+    assert (
+        run(capsys, "train", "--config", str(copy), "--runs", str(tmp_path), "--dry-run")[1].split("sam")[1][:20] in out
+    )
+
+
+def test_the_main_job_has_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, out, _ = run(capsys, "reproduce", "--dry-run", "--runs", str(tmp_path))
+    assert status == 0
+    assert out.count("0 of 3") == 21
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", sharpdiv.COMMANDS)

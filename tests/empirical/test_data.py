@@ -1,5 +1,8 @@
 """Images in memory: the split, normalisation, and augmentation as one gather."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -19,13 +22,13 @@ def images(seed: int, samples: int = 6, channels: int = 3, height: int = 8, widt
     return ImageData("random", x, labels, x[:0], labels[:0], x[:2], labels[:2], 2, mean, std)
 
 
-def mirrored(offset: int) -> object:
+def zeroed(offset: int) -> Callable[[Any], Any]:
     return lambda f: lambda self, generator: f(self, generator).index_fill(1, torch.tensor([offset]), 0)
 
 
 @law(
-    Mutation("never shifted down", "empirical.data.TrainingImages.draw", mirrored(0)),
-    Mutation("never flipped", "empirical.data.TrainingImages.draw", mirrored(2)),
+    Mutation("never shifted down", "empirical.data.TrainingImages.draw", zeroed(0)),
+    Mutation("never flipped", "empirical.data.TrainingImages.draw", zeroed(2)),
     Mutation("padding of three", "empirical.data._PADDING", lambda _: 3),
     examples=20,
     seed=st.integers(0, 2**32 - 1),
@@ -71,7 +74,11 @@ def test_offsets_and_flips_are_uniform() -> None:
 
 
 @law(
-    Mutation("held out images are trained on", "torch.Tensor.tensor_split", lambda f: lambda t, at: (t[: at[0]], t[: at[1]], t[at[1] :])),
+    Mutation(
+        "held out images are trained on",
+        "torch.Tensor.tensor_split",
+        lambda f: lambda t, at: (t[: at[0]], t[: at[1]], t[at[1] :]),
+    ),
     examples=10,
     held=st.integers(0, 900),
     train=st.integers(1, 800),

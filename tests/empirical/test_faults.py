@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from empirical import RunConfig, StoreError, runs, store, train_runs, training
+from empirical import RunConfig, StoreError, runs, train_runs, training
 from empirical.runs import run_folder
 from empirical.store import load_json, load_tensors
 
@@ -48,7 +48,9 @@ def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
         process.join()
-        if (run_folder(root, TINY) / "member-2.safetensors").exists():  # done before it was killed often enough: once more
+        if (
+            run_folder(root, TINY) / "member-2.safetensors"
+        ).exists():  # done before it was killed often enough: once more
             assert weights(root, TINY) == expected
             root = tmp_path / f"killed-{kills}"
     train_here(root)
@@ -90,10 +92,13 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     newest = folder / "checkpoint-1-10.safetensors"
     content = bytearray(newest.read_bytes())
     content[-40] ^= 1
-    newest.write_bytes({"truncated": content[:-20], "bit flipped": content, "emptied": b""}[damage])
-    resumed_at = []
-    monkeypatch.setattr(runs, "train", recorded(runs.train, resumed_at))
-    with pytest.warns(RuntimeWarning, match=r"checkpoint-1-10\.safetensors is damaged .* going on from the checkpoint before"):
+    damaged: dict[str, bytes] = {"truncated": bytes(content[:-20]), "bit flipped": bytes(content), "emptied": b""}
+    newest.write_bytes(damaged[damage])
+    resumed_at: list[int] = []
+    monkeypatch.setattr(runs, "train", recorded(training.train, resumed_at))
+    with pytest.warns(
+        RuntimeWarning, match=r"checkpoint-1-10\.safetensors is damaged .* going on from the checkpoint before"
+    ):
         train_here(tmp_path)
     assert resumed_at[0] == 9
     assert weights(tmp_path, TINY) == undisturbed
@@ -120,7 +125,7 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
                 raise error
 
         with monkeypatch.context() as patch:
-            patch.setattr(store.os, "fsync", full)
+            patch.setattr(os, "fsync", full)
             with pytest.raises(OSError, match="No space left"):
                 train_here(tmp_path)
     else:
@@ -163,7 +168,12 @@ def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp
 
 
 def test_checkpoints_are_no_more_frequent_than_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
-    monkeypatch.setattr(runs, "save_member", lambda path, *rest: written.append(path.name) or training.save_member(path, *rest))
+    written: list[str] = []
+
+    def save(path: Path, *rest: Any) -> None:
+        written.append(path.name)
+        training.save_member(path, *rest)
+
+    monkeypatch.setattr(runs, "save_member", save)
     train_runs([replace(TINY, method="sam")], tmp_path, workers=1, checkpoint_seconds=3600.0)
     assert written == ["member-1.safetensors", "member-2.safetensors"]

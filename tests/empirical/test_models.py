@@ -72,7 +72,9 @@ def test_removed_weights_have_no_share_in_the_scores() -> None:
         assert float(score) == pytest.approx(float(sum(g.square().sum() for g in gradients)), rel=1e-12)
 
 
-@pytest.mark.parametrize("wrong", [{"blocks": ()}, {"blocks": (1, 0)}, {"width": 0}, {"sparsity": 1.0}, {"sparsity": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"blocks": ()}, {"blocks": (1, 0)}, {"width": 0}, {"sparsity": 1.0}, {"sparsity": -0.1}]
+)
 def test_sizes_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         ResNet(**{"width": 2, "blocks": (1,), **wrong})  # type: ignore[arg-type]

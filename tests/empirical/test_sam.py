@@ -240,6 +240,8 @@ def test_the_descent_is_clipped_and_the_ascent_is_not(clip: float) -> None:
         pairs = zip(model.parameters(), mlp(0).parameters(), strict=True)
         moved[limit] = torch.cat([(new - old).detach().flatten() for new, old in pairs])
     whole = moved[None]
-    assert moved[clip].numpy() == pytest.approx((whole * min(1, clip / float(whole.norm()))).numpy(), rel=1e-4, abs=1e-6)
+    assert moved[clip].numpy() == pytest.approx(
+        (whole * min(1, clip / float(whole.norm()))).numpy(), rel=1e-4, abs=1e-6
+    )
     with pytest.raises(InputError, match="clip_norm"):
         SAM(mlp(0).parameters(), torch.optim.SGD, 0.1, clip_norm=0.0, lr=1.0)

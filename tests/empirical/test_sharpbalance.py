@@ -166,7 +166,9 @@ def test_a_lone_sample_joins_the_others_to_the_bit(seed: int, marked: int) -> No
 
 @law(
     Mutation("m ignored", "empirical.sharpbalance._parts", lambda f: lambda aware, m: f(aware, None)),
-    Mutation("pieces weighted alike", "empirical.sharpbalance._sum", lambda f: lambda t, g: f(t, g if t is None else 2 * g)),
+    Mutation(
+        "pieces weighted alike", "empirical.sharpbalance._sum", lambda f: lambda t, g: f(t, g if t is None else 2 * g)
+    ),
     examples=10,
     seed=seeds,
     m=st.sampled_from([2, 3, 4, 5]),
