@@ -188,7 +188,7 @@ def stacked_members() -> None:
     """A step of three members one after the other, against all at once by torch.func."""
     members = [ResNet(width=16, blocks=(1, 1, 1, 1)) for _ in range(3)]
     inputs, targets = torch.randn(3, 128, 3, 32, 32), torch.randint(10, (3, 128))
-    weights, buffers = stack_module_state(members)  # type: ignore[arg-type]  # takes any sequence of modules
+    weights, buffers = stack_module_state(members)
 
     def loss(w: dict[str, torch.Tensor], b: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(functional_call(members[0], (w, b), (x,)), y)

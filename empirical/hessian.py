@@ -45,8 +45,8 @@ def hessian_eigenvalues(
         batches: fixed (inputs, targets) pairs, un-augmented, of any sizes; read once and kept.
         count: eigenvalues wanted, fewer than there are weights.
         loss: mean loss of outputs and targets.
-        tolerance: relative error of an eigenvalue, positive. Products of float32 weights do not allow less than about 1e-6;
-            the default is far below the spread between batches of training samples.
+        tolerance: relative error of an eigenvalue, positive. Rounding of float32 products takes over below 1e-6; the default
+            is far below the spread between samples of the data.
         seed: of the start vector.
 
     Returns:

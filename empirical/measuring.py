@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from empirical.average_sharpness import average_case_sharpness
 from empirical.bootstrap import bootstrap
 from empirical.config import RunConfig
+from empirical.corruption_files import PUBLISHED_CORRUPTIONS, PublishedKind, load_published
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData
+from empirical.datasets import data_folder
 from empirical.errors import InputError, StoreError
 from empirical.hessian import hessian_eigenvalues, hessian_trace
 from empirical.loss_surface import NormalizedLogits
@@ -49,6 +51,13 @@ Sharpness = Literal[
     "fisher_trace",
 ]
 Batches = list[tuple[Tensor, Tensor]]
+
+_PUBLISHED: dict[str, tuple[PublishedKind, str]] = {
+    "cifar10": ("cifar10-c", "CIFAR-10-C"),
+    "cifar100": ("cifar100-c", "CIFAR-100-C"),
+    "tiny-imagenet": ("tiny-imagenet-c", "Tiny-ImageNet-C"),
+}
+"""Published corrupted test set of a data set, and the folder below that of the data sets that it is unpacked to."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,8 @@ class MeasureConfig:
     """first training images, un-augmented"""
     sharpness_batch: int = 128
     """images in a batch of the sharpness"""
+    corrupted: Literal["generated", "published"] = "generated"
+    """corrupted images: made here from those of the split (14 corruptions), or the published files of the test set (15)"""
     corrupted_samples: int = 300
     """first images, under every corruption and severity"""
     feature_samples: int = 1000
@@ -199,15 +210,35 @@ def _images(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def _corrupted(
     config: RunConfig, how: MeasureConfig
-) -> UInt8[Tensor, "corruptions severities samples channels height width"]:
-    """The first images under every corruption and severity: the same for every run and member, and on every device."""
-    few = _images(_data_of(config), how)[0][: how.corrupted_samples]
-    return torch.stack(
-        [
-            torch.stack([corrupt(few, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
-            for kind, name in enumerate(CORRUPTIONS)
-        ]
-    )
+) -> tuple[
+    tuple[str, ...], UInt8[Tensor, "corruptions severities samples channels height width"], Int[Tensor, " samples"]
+]:
+    """Names, images and labels: the first images under every corruption and severity, alike for every run and device."""
+    if how.corrupted == "published":
+        return _published(config, how)
+    images, labels = (values[: how.corrupted_samples] for values in _images(_data_of(config), how))
+    corrupted = [
+        torch.stack([corrupt(images, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
+        for kind, name in enumerate(CORRUPTIONS)
+    ]
+    return CORRUPTIONS, torch.stack(corrupted), labels
+
+
+def _published(config: RunConfig, how: MeasureConfig) -> tuple[tuple[str, ...], Tensor, Tensor]:
+    if config.data not in _PUBLISHED or how.split != "test":
+        raise InputError(
+            f"corrupted images are published of the test images of {', '.join(_PUBLISHED)}; use generated ones"
+        )
+    kind, folder = _PUBLISHED[config.data]
+    names = PUBLISHED_CORRUPTIONS[:15]
+    read = [[load_published(data_folder() / folder, name, severity, kind) for severity in SEVERITIES] for name in names]
+    if kind == "tiny-imagenet-c" and how.corrupted_samples < len(read[0][0][1]):
+        raise InputError(
+            "Tiny-ImageNet-C is sorted by class, so the first images are of few classes; measure all 10,000"
+        )
+    some = slice(how.corrupted_samples)
+    images = torch.stack([torch.stack([level[some] for level, _ in levels]) for levels in read])
+    return names, images, read[0][0][1][some]
 
 
 def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.device, how: MeasureConfig) -> None:
@@ -222,7 +253,7 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
     data = _data_of(config)
     member = load_member(trained_path, config, data, seed, device)
     images, _ = _images(data, how)
-    corrupted = _corrupted(config, how).flatten(0, 1)
+    corrupted = _corrupted(config, how)[1].flatten(0, 1)
     tensors = {
         "logits": _logits(member.model, data, images),
         "corrupted_probs": torch.stack([_logits(member.model, data, x).softmax(dim=1) for x in corrupted]),
@@ -328,8 +359,8 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     logits = torch.stack([m["logits"] for m in measured]).double()
     probs = logits.softmax(dim=2)
     corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
-    corrupted = corrupted.unflatten(1, (len(CORRUPTIONS), len(SEVERITIES)))
-    few = labels[: how.corrupted_samples]
+    names, _, few = _corrupted(config, how)
+    corrupted = corrupted.unflatten(1, (len(names), len(SEVERITIES)))
     features = [name for name in measured[0] if name.startswith("features.")]
     intervals = bootstrap(probs, labels, how.replicates)
     result = {
@@ -352,9 +383,9 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
         },
         "corrupted": {
             name: [diversity(corrupted[:, kind, level], few) for level in range(len(SEVERITIES))]
-            for kind, name in enumerate(CORRUPTIONS)
+            for kind, name in enumerate(names)
         },
-        "corrupted_by_size": by_size(corrupted.flatten(1, 3), few.repeat(len(CORRUPTIONS) * len(SEVERITIES))),
+        "corrupted_by_size": by_size(corrupted.flatten(1, 3), few.repeat(len(names) * len(SEVERITIES))),
         # What bootstrapping over test points needs: predictions, and errors counted over corruptions and severities.
         "corrupted_errors": {
             "members": pack(_errors(corrupted, few).sum(dim=(0, 1, 2))),

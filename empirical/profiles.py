@@ -57,7 +57,9 @@ PROFILES = {
             precision="bfloat16",
             **_CIFAR,
         ),
-        MeasureConfig(sharpness=get_args(Sharpness), corrupted_samples=1000, draws=10, trace_draws=4),
+        MeasureConfig(
+            sharpness=get_args(Sharpness), sharpness_samples=512, corrupted_samples=1000, draws=10, trace_draws=4
+        ),
     ),
     "paper": Profile(
         "paper.json",

@@ -74,6 +74,11 @@ class SAM(torch.optim.Optimizer):
         self.param_groups = self.base.param_groups
         self.state = self.base.state
 
+    def __getstate__(self) -> dict[str, Any]:
+        # An optimizer copies only what every optimizer has.
+        own = {name: getattr(self, name) for name in ("base", "rho", "adaptive", "normalize", "clip_norm")}
+        return {**super().__getstate__(), **own}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the base optimizer's state, which is all the state there is."""
         self.base.load_state_dict(state_dict)

@@ -352,3 +352,33 @@ for wrong in ({"method": "SAM", "rho": 0.1}, {"method": "sgd", "rule": "bogus"},
         raise AssertionError(wrong)
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_compiled_training_takes_the_same_steps() -> None:
+    """With a backend that compiles nothing, where there is no compiler; in a process without shape checks, which it cannot trace."""
+    code = """
+import torch
+from empirical import RunConfig, digits, training
+compile_, compiled = torch.compile, []
+torch.compile = lambda model: compiled.append(model) or compile_(model, backend="eager")
+data, weights = digits(40), []
+for option in (True, False):
+    config = RunConfig("sharpbalance", 0.1, train_samples=40, width=2, blocks=(1,), epochs=2, batch_size=20, compile=option)
+    member = training.new_member(config, data, 1, torch.device("cpu"))
+    training.train(member, config, data, 2, torch.arange(40) % 2 == 0)
+    weights.append(torch.cat([p.detach().flatten() for p in member.model.parameters()]))
+assert len(compiled) == 1
+torch.testing.assert_close(*weights)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_bf16_training_is_close_to_float32() -> None:
+    data, losses = digits(40), []
+    for config in (replace(TINY_BALANCE, precision="bfloat16"), TINY_BALANCE):
+        member = training.new_member(config, data, 1, CPU)
+        training.train(member, config, data, 2, torch.arange(40) % 2 == 0)
+        assert all(p.dtype == torch.float32 for p in member.model.parameters())
+        losses.append(member.losses)
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)  # bfloat16 has 8 bits: 0.4% an operation, some ten of them

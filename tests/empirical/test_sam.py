@@ -245,3 +245,14 @@ def test_the_descent_is_clipped_and_the_ascent_is_not(clip: float) -> None:
     )
     with pytest.raises(InputError, match="clip_norm"):
         SAM(mlp(0).parameters(), torch.optim.SGD, 0.1, clip_norm=0.0, lr=1.0)
+
+
+def test_a_deep_copy_goes_on_to_the_same_bits() -> None:
+    model = mlp(0)
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.3, adaptive=True, clip_norm=0.5, lr=0.1, momentum=0.9)
+    optimizer.step(closure_of(model, optimizer, *batch(0)))
+    twin, its_optimizer = copy.deepcopy((model, optimizer))
+    for network, sam_ in ((model, optimizer), (twin, its_optimizer)):
+        sam_.step(closure_of(network, sam_, *batch(1)))
+    assert all(torch.equal(a, b) for a, b in zip(state(model), state(twin), strict=True))
+    assert its_optimizer.param_groups is its_optimizer.base.param_groups
