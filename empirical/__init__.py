@@ -1,7 +1,14 @@
 """Ensembles trained with SGD, SAM and SharpBalance, and the measurement of their sharpness and diversity.
 
-Everything measured is a function of predictions ``(members, samples, classes)`` or of one model and a fixed list of
-batches.
+Everything measured is a function of predictions ``(members, samples, classes)`` or of one model and a fixed list of batches.
+The modules in the order of an experiment:
+
+* images: ``datasets`` (on disk; ``parsers``), ``data`` (in memory), ``corruptions``, ``corruption_files`` (published ones);
+* methods: ``models``, ``sam``, ``per_sample`` (scores), ``sharpbalance`` (sets and the combined step);
+* runs: ``config``, ``profiles``, ``training`` (one member), ``runs`` (an ensemble), ``plan``, ``store`` (files), ``workers``;
+* one network: ``loss_surface``, ``sharpness``, ``average_sharpness``, ``hessian``, ``representation``;
+* an ensemble: ``metrics``, ``bootstrap``; ``measuring`` takes all of them of a run;
+* ``random_features``: the referee of that theory.
 """
 
 from empirical.average_sharpness import average_case_sharpness

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import strategies as st
 
 from checks import CLAIMS, Evidence, Finding, Verdict, evidence, load_evidence, render
 from checks.report import section
 from empirical import StoreError
+from empirical.store import pack
 from tests.laws import Mutation, law
 
 PROJECT = Path(__file__).parents[2]
@@ -68,7 +70,7 @@ NUMBER = r"-?\d+\.?\d*(?:e[+-]?\d+)?"
 @pytest.mark.parametrize("name", BY_ID)
 def test_the_verdict_and_its_section_of_the_report_stand(name: str) -> None:
     """Numbers may differ in their last digit between machines; words and verdicts may not."""
-    finding = BY_ID[name].check(load_evidence(PROJECT / "results" / "digits.json"))
+    finding = BY_ID[name].check(load_evidence(PROJECT / "results"))
     assert finding.verdict == EXPECTED.get(name, finding.verdict), finding
     rendered, committed = section(BY_ID[name], finding).strip(), SECTIONS[name]
     words, committed_words = (re.sub(NUMBER, "#", text) for text in (rendered, committed))
@@ -166,7 +168,13 @@ def test_a_wrong_filter_does_not_match_pytorch(monkeypatch: pytest.MonkeyPatch) 
     assert BY_ID["theory-vs-pytorch"].check(Evidence()).verdict == Verdict.FAILS
 
 
-def fake_run(seed: int, method: str, rho: float, sharpness: float, agreement: float, ensemble: int) -> dict[str, Any]:
+def packed(values: np.ndarray) -> dict[str, Any]:
+    return pack(torch.as_tensor(values))
+
+
+def fake_run(
+    seed: int, method: str, rho: float, sharpness: float, agreement: float, ensemble: int, data: str = "digits"
+) -> dict[str, Any]:
     """A result with members of 20% error that copy the first member on a fraction of the test points."""
     rng = np.random.default_rng((seed, ensemble, int(1000 * rho), len(method)))
     labels = np.random.default_rng(0).integers(10, size=600)
@@ -174,24 +182,29 @@ def fake_run(seed: int, method: str, rho: float, sharpness: float, agreement: fl
     predicted = np.where(wrong, (labels + rng.integers(1, 10, size=(3, 600))) % 10, labels)
     predicted = np.where(rng.random(600) < agreement, predicted[:1], predicted)
     return {
-        "config": {"method": method, "rho": rho, "seeds": [ensemble]},
-        "members": {"sharpness": [sharpness + rng.normal(0, 0.01)] * 3, "sharpness_plain": [sharpness] * 3},
-        "predicted": predicted.tolist(),
-        "predicted_ensemble": predicted[0].tolist(),
-        "labels": labels.tolist(),
+        "config": {"data": data, "method": method, "rho": rho, "seeds": [ensemble]},
+        "members": {
+            "sharpness": {
+                "worst_l2_adaptive": (sharpness + rng.normal(0, 0.01, 3)).tolist(),
+                "worst_l2": [sharpness] * 3,
+            }
+        },
+        "predicted": packed(predicted),
+        "predicted_ensemble": packed(predicted[0]),
+        "labels": packed(labels),
         "corrupted": {"noise": [{}] * 5},
-        "corrupted_errors": {"members": [3] * 200, "ensemble": [1] * 200},
+        "corrupted_errors": {"members": packed(np.full(200, 3)), "ensemble": packed(np.full(200, 1))},
     }
 
 
-def fake_evidence(seed: int, sign: float) -> Evidence:
+def fake_evidence(seed: int, sign: float, ensembles: int = 3, data: str = "digits") -> Evidence:
     """Sharpness and diversity that move with rho by ``sign``."""
     runs = [
-        fake_run(seed, "sgd" if rho == 0 else "sam", rho, 1 + sign * rho, 0.4 - sign * rho, ensemble)
-        for ensemble in range(3)
+        fake_run(seed, "sgd" if rho == 0 else "sam", rho, 1 + sign * rho, 0.4 - sign * rho, ensemble, data)
+        for ensemble in range(ensembles)
         for rho in (0.0, 0.1, 0.2, 0.4)
     ]
-    runs += [fake_run(seed, "sharpbalance", 0.1, 1 + 0.2 * sign, 0.0, ensemble) for ensemble in range(3)]
+    runs += [fake_run(seed, "sharpbalance", 0.1, 1 + 0.2 * sign, 0.0, e, data) for e in range(ensembles)]
     return Evidence(tuple(runs))
 
 
@@ -234,6 +247,17 @@ def test_a_planted_tradeoff_is_found_and_its_opposite_refuted(seed: int, sign: f
     assert finding.verdict == (Verdict.HOLDS if sign < 0 else Verdict.FAILS)
 
 
+def test_one_ensemble_is_resampled_over_its_members() -> None:
+    """Otherwise its sharpness would have no spread, and every difference would look certain."""
+    evidence_ = fake_evidence(0, -1.0, ensembles=1, data="cifar10-jpeg")
+    curve = evidence_.measured("sgd", "sam")
+    spread = evidence.interval(curve.sharpness[:, 0])
+    members = evidence_.runs[0]["members"]["sharpness"]["worst_l2_adaptive"]
+    assert (spread.low, spread.high) == pytest.approx((min(members), max(members)), abs=0.01)
+    assert BY_ID["c1-cifar10-jpeg"].check(evidence_).verdict == Verdict.HOLDS
+    assert BY_ID["c1-digits"].check(evidence_).verdict == Verdict.NOT_RUN
+
+
 def test_planted_diversity_at_equal_sharpness_is_found() -> None:
     """Here SharpBalance's members never copy each other and SAM's do."""
     assert BY_ID["c5-digits"].check(fake_evidence(0, -1.0)).verdict == Verdict.HOLDS
@@ -256,6 +280,8 @@ def test_the_report_has_every_claim_and_number() -> None:
 
 def test_results_that_are_no_results_are_refused(tmp_path: Path) -> None:
     assert load_evidence(tmp_path / "none.json") == Evidence()
+    assert load_evidence(tmp_path) == Evidence()
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(StoreError):
-        load_evidence(tmp_path / "other.json")
+    for path in (tmp_path / "other.json", tmp_path):
+        with pytest.raises(StoreError):
+            load_evidence(path)

@@ -7,10 +7,10 @@ import pytest
 
 from checks import Evidence, load_evidence
 from empirical import StoreError
-from figures import FIGURES, phase_diagram, render
+from figures import FIGURES, drawable, phase_diagram, render
 from figures.style import style
 
-RESULTS = Path(__file__).parents[2] / "results" / "digits.json"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(autouse=True)
@@ -39,5 +39,8 @@ def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_measured_figures_need_results() -> None:
-    with pytest.raises(StoreError, match="make reproduce"):
-        FIGURES["tradeoff_measured"](Evidence())
+    for name in ("tradeoff_measured", "tradeoff_cifar10_jpeg"):
+        assert name not in drawable(Evidence())
+        with pytest.raises(StoreError, match="sharpdiv reproduce"):
+            FIGURES[name](Evidence())
+    assert set(drawable(load_evidence(RESULTS))) == set(FIGURES)
