@@ -194,8 +194,18 @@ def _as_json(how: MeasureConfig) -> dict[str, Any]:
     return {**asdict(how), "sharpness": list(how.sharpness)}
 
 
-# A process measures many members on the same images.
-_data_of = lru_cache(maxsize=1)(load_run_data)
+# A process measures many members of many runs on the same images: they are kept by what they depend on.
+_load = lru_cache(maxsize=1)(load_run_data)
+
+
+def _source(config: RunConfig) -> RunConfig:
+    """The same for all runs on the same data."""
+    names = ("data", "train_samples", "validation_samples", "split_seed")
+    return RunConfig("sgd", **{name: getattr(config, name) for name in names})
+
+
+def _data_of(config: RunConfig) -> ImageData:
+    return _load(_source(config))
 
 
 def _images(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor]:
@@ -209,14 +219,14 @@ def _images(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=1)
 def _corrupted(
-    config: RunConfig, how: MeasureConfig
+    source: RunConfig, how: MeasureConfig
 ) -> tuple[
     tuple[str, ...], UInt8[Tensor, "corruptions severities samples channels height width"], Int[Tensor, " samples"]
 ]:
     """Names, images and labels: the first images under every corruption and severity, alike for every run and device."""
     if how.corrupted == "published":
-        return _published(config, how)
-    images, labels = (values[: how.corrupted_samples] for values in _images(_data_of(config), how))
+        return _published(source, how)
+    images, labels = (values[: how.corrupted_samples] for values in _images(_load(source), how))
     corrupted = [
         torch.stack([corrupt(images, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
         for kind, name in enumerate(CORRUPTIONS)
@@ -224,12 +234,12 @@ def _corrupted(
     return CORRUPTIONS, torch.stack(corrupted), labels
 
 
-def _published(config: RunConfig, how: MeasureConfig) -> tuple[tuple[str, ...], Tensor, Tensor]:
-    if config.data not in _PUBLISHED or how.split != "test":
+def _published(source: RunConfig, how: MeasureConfig) -> tuple[tuple[str, ...], Tensor, Tensor]:
+    if source.data not in _PUBLISHED or how.split != "test":
         raise InputError(
             f"corrupted images are published of the test images of {', '.join(_PUBLISHED)}; use generated ones"
         )
-    kind, folder = _PUBLISHED[config.data]
+    kind, folder = _PUBLISHED[source.data]
     names = PUBLISHED_CORRUPTIONS[:15]
     read = [[load_published(data_folder() / folder, name, severity, kind) for severity in SEVERITIES] for name in names]
     if kind == "tiny-imagenet-c" and how.corrupted_samples < len(read[0][0][1]):
@@ -253,7 +263,7 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
     data = _data_of(config)
     member = load_member(trained_path, config, data, seed, device)
     images, _ = _images(data, how)
-    corrupted = _corrupted(config, how)[1].flatten(0, 1)
+    corrupted = _corrupted(_source(config), how)[1].flatten(0, 1)
     tensors = {
         "logits": _logits(member.model, data, images),
         "corrupted_probs": torch.stack([_logits(member.model, data, x).softmax(dim=1) for x in corrupted]),
@@ -359,7 +369,7 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     logits = torch.stack([m["logits"] for m in measured]).double()
     probs = logits.softmax(dim=2)
     corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
-    names, _, few = _corrupted(config, how)
+    names, _, few = _corrupted(_source(config), how)
     corrupted = corrupted.unflatten(1, (len(names), len(SEVERITIES)))
     features = [name for name in measured[0] if name.startswith("features.")]
     intervals = bootstrap(probs, labels, how.replicates)

@@ -1,21 +1,28 @@
 """Squared gradient norm of every sample from one forward and one backward pass, without materialising the gradients.
 
-In evaluation mode samples do not interact, so the gradient of the summed loss at a layer's output holds every sample's
-own. A sample's weight gradient is a product of that with the layer's input, and its norm is computed by whichever of
-two ways is cheaper: form the product, or (the Gram form) ``|sum_l g_l a_l'|^2 = sum_{l,m} (g_l'g_m)(a_l'a_m)`` over
-positions l, m.
+In evaluation mode samples do not interact, so the gradient of the summed loss at a layer's output holds every sample's own, and
+the pass through the activations is all that autograd is asked for: weight gradients of the batch are never formed. While it
+runs, each layer combines that gradient ``g`` with its recorded input ``a`` into the norms of its weights' gradients,
+``|sum_l g_l a_l'|^2`` over positions l, by whichever of two ways needs fewer operations: the product itself, a few samples at a
+time, or the Gram form ``sum_{l,m} (g_l'g_m)(a_l'a_m)``, which late convolutions with few positions and many channels favour.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from empirical.errors import InputError
 
 __all__ = ["evaluation_mode", "per_sample_sharpness"]
+
+# Bytes that one thread's patches and products may take: half of a usual second-level cache. Elsewhere only memory counts.
+_WORKSPACE = 2**20
+_WORKSPACE_OF_A_DEVICE = 2**28
 
 
 def per_sample_sharpness(
@@ -24,11 +31,16 @@ def per_sample_sharpness(
     """Squared norm of the cross-entropy's gradient for each sample: the trace of its empirical Fisher matrix.
 
     Evaluation mode is set for the measurement and restored after it; gradients stored on the parameters are left alone.
-    Frozen parameters (``requires_grad`` False) do not count.
+    Frozen parameters (``requires_grad`` False) do not count, nor do the weights that a fixed ``mask`` removes.
+
+    The layout and precision of the pass are the caller's. Channels-last images are fastest on a CPU. Under
+    ``torch.autocast`` to bfloat16 each entry of a gradient carries that format's rounding, 2^-9, at every layer it has passed;
+    squares are summed in float32.
 
     Args:
-        model: whose trainable parameters all sit in ``Linear``, ``Conv2d`` or batch-norm layers, each used once per
-            pass.
+        model: whose trainable parameters all sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d``, ``GroupNorm`` or ``LayerNorm``
+            layers, each used once per pass. A subclass of ``Linear`` or ``Conv2d`` with its own ``forward`` must compute
+            with ``weight * mask``, where its attribute ``mask`` has the shape of the weight.
         inputs: a batch, first axis samples; split large sets into batches.
         targets: class labels.
 
@@ -36,36 +48,45 @@ def per_sample_sharpness(
         One non-negative number for each sample.
 
     Raises:
-        InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice,
-            or its input is changed in place afterwards.
+        InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice or
+            in float16, or its input is changed in place afterwards.
     """
     layers = _supported_layers(model)
-    total = torch.zeros(len(inputs), dtype=inputs.dtype, device=inputs.device)
-    recorded: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-    versions: dict[nn.Module, int] = {}
+    total = torch.zeros(len(inputs), dtype=_wide(next(model.parameters()).dtype), device=inputs.device)
+    recorded: dict[nn.Module, tuple[Tensor, int]] = {}
+    roots: list[GradientEdge] = []
 
-    def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
         if layer in recorded:
             raise InputError(f"{type(layer).__name__} runs twice in one pass: per-sample norms need unshared layers")
-        recorded[layer] = (arguments[0].detach(), output)
-        versions[layer] = arguments[0]._version
-        # What follows may work in place (ReLU(inplace=True) does): let it do so on a copy.
-        return output.clone()
+        if output.dtype == torch.float16:
+            raise InputError(
+                f"{type(layer).__name__} runs in float16, where gradients underflow; use bfloat16 or float32"
+            )
+        recorded[layer] = (arguments[0].detach(), arguments[0]._version)
+        # Edges rather than tensors: what follows may work in place on the output (ReLU(inplace=True) does).
+        if not arguments[0].requires_grad:
+            roots.append(get_gradient_edge(output))
+        output.register_hook(partial(add, layer))
+
+    def add(layer: nn.Module, gradient: Tensor) -> None:
+        # Popped, so that a layer's input is freed as soon as the backward pass has left it.
+        with torch.autocast(gradient.device.type, enabled=False):
+            total.add_(layers[layer](layer, recorded.pop(layer)[0], gradient))
 
     handles = [layer.register_forward_hook(record) for layer in layers]
     try:
         with evaluation_mode(model), torch.enable_grad():
-            loss = nn.functional.cross_entropy(model(inputs), targets, reduction="sum")
+            logits = model(inputs.detach())
+            loss = nn.functional.cross_entropy(logits.to(total.dtype), targets, reduction="sum")
     finally:
         for handle in handles:
             handle.remove()
-    used = [layer for layer in layers if layer in recorded]
-    for layer in used:
-        if recorded[layer][0]._version != versions[layer]:
+    for layer, (layer_inputs, version) in recorded.items():
+        if layer_inputs._version != version:
             raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
-    gradients = torch.autograd.grad(loss, [recorded[layer][1] for layer in used])
-    for layer, gradient in zip(used, gradients, strict=True):
-        total += layers[layer](layer, recorded[layer][0], gradient)
+    if roots:
+        torch.autograd.grad(loss, roots, allow_unused=True)
     return total
 
 
@@ -85,26 +106,30 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-Norm = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Norms = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
-def _supported_layers(model: nn.Module) -> dict[nn.Module, Norm]:
-    layers: dict[nn.Module, Norm] = {}
+def _supported_layers(model: nn.Module) -> dict[nn.Module, Norms]:
+    layers: dict[nn.Module, Norms] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
-        if not any(p.requires_grad for p in module.parameters(recurse=False)):
+        own = dict(module.named_parameters(recurse=False))
+        if not any(p.requires_grad for p in own.values()):
             continue
-        norm = next((norm for kind, norm in _NORMS.items() if isinstance(module, kind)), None)
-        if norm is None:
+        kind = next((kind for kind in _NORMS if isinstance(module, kind)), None)
+        if kind is None or own.keys() - {"weight", "bias"}:
             raise InputError(
                 f"layer {name or 'model'} ({type(module).__name__}) has parameters of a kind that is not supported; "
-                "expected Linear, Conv2d or BatchNorm1d/2d"
+                "expected Linear, Conv2d, BatchNorm1d/2d, GroupNorm or LayerNorm"
             )
-        parameters = {id(p) for p in module.parameters(recurse=False)}
-        if parameters & seen:
+        if type(module).forward is not kind.forward and _mask(module) is None:
+            raise InputError(
+                f"layer {name or 'model'} ({type(module).__name__}) has its own forward, but no mask of the weight's shape"
+            )
+        if {id(p) for p in own.values()} & seen:
             raise InputError(f"layer {name} shares a parameter with another: per-sample norms need unshared layers")
-        seen |= parameters
-        layers[module] = norm
+        seen |= {id(p) for p in own.values()}
+        layers[module] = _NORMS[kind]
     if not layers:
         raise InputError("the model has no trainable parameters")
     return layers
@@ -113,7 +138,8 @@ def _supported_layers(model: nn.Module) -> dict[nn.Module, Norm]:
 def _linear(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
     """Norms for a linear layer; axes between the first and the last are positions that share the weights."""
     samples, features, outputs = len(inputs), inputs.shape[-1], gradient.shape[-1]
-    return _product_norm(layer, inputs.reshape(samples, -1, features).mT, gradient.reshape(samples, -1, outputs).mT)
+    rows = gradient.reshape(samples, -1, outputs)
+    return _weight_and_bias(layer, lambda a: [a], inputs.reshape(samples, -1, features), rows)
 
 
 def _conv2d(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
@@ -121,51 +147,130 @@ def _conv2d(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
         raise InputError(f"only ungrouped convolutions with numeric padding are supported, got {layer}")
     if layer.padding_mode != "zeros":
         raise InputError(f"only zero padding is supported, got {layer}")
-    patches = nn.functional.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    return _product_norm(layer, patches, gradient.flatten(2))
+    height, width = gradient.shape[2:]
+    rows = gradient.permute(0, 2, 3, 1).flatten(1, 2)
+    return _weight_and_bias(layer, partial(_kernel_rows, layer, height, width), inputs.permute(0, 2, 3, 1), rows)
 
 
-def _batch_norm(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
-    if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) or layer.running_mean is None:
-        raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")
-    shape = (1, -1, *[1] * (inputs.ndim - 2))
-    variance = layer.running_var if layer.running_var is not None else torch.ones_like(layer.running_mean)
-    normalized = (inputs - layer.running_mean.view(shape)) * torch.rsqrt(variance + layer.eps).view(shape)
-    scale = (gradient * normalized).flatten(2).sum(2) if inputs.ndim > 2 else gradient * normalized
-    shift = gradient.flatten(2).sum(2) if inputs.ndim > 2 else gradient
-    return _trainable(layer.weight) * scale.square().sum(1) + _trainable(layer.bias) * shift.square().sum(1)
+def _kernel_rows(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> list[Tensor]:
+    """What each row of the kernel sees at each position of the output.
 
-
-_NORMS: dict[type[nn.Module], Norm] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _conv2d,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-}
-
-
-def _trainable(parameter: Tensor | None) -> float:
-    return float(parameter is not None and parameter.requires_grad)
-
-
-def _product_norm(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
-    """Squared norm of ``sum_l g_l a_l'`` and of the bias gradient ``sum_l g_l``, for each sample.
+    Patches are copied along the width only, three times an image's memory for a 3x3 kernel instead of nine; along the height
+    they are slices.
 
     Args:
-        layer: with ``weight`` and perhaps ``bias``.
-        inputs: a, ``(samples, features, positions)``.
-        gradient: g, ``(samples, outputs, positions)``.
+        layer: the convolution.
+        height: of the output.
+        width: of the output.
+        inputs: ``(samples, height, width, channels)``.
+
+    Returns:
+        For each row ``(samples, positions, kernel width * channels)``.
+    """
+    (pad_y, pad_x), (step_y, step_x), (gap_y, gap_x) = layer.padding, layer.stride, layer.dilation  # type: ignore[misc]
+    padded = nn.functional.pad(inputs, (0, 0, pad_x, pad_x, pad_y, pad_y)).contiguous()
+    samples, padded_height, _, channels = padded.shape
+    sample, row, column, channel = padded.stride()
+    shape = (samples, padded_height, width, layer.kernel_size[1], channels)
+    patches = padded.as_strided(shape, (sample, row, step_x * column, gap_x * column, channel)).flatten(3)
+    starts = (gap_y * i for i in range(layer.kernel_size[0]))
+    return [patches[:, start : start + step_y * (height - 1) + 1 : step_y].flatten(1, 2) for start in starts]
+
+
+def _weight_and_bias(
+    layer: nn.Module, split: Callable[[Tensor], list[Tensor]], inputs: Tensor, gradient: Tensor
+) -> Tensor:
+    """Squared norms of the weight's and the bias's gradients, chunk by chunk of samples.
+
+    Args:
+        layer: with a ``weight`` and perhaps a ``bias``.
+        split: from inputs to ``(samples, positions, features)``, in blocks of features.
+        inputs: first axis samples.
+        gradient: at the output, ``(samples, positions, outputs)``.
 
     Returns:
         ``(samples,)``.
     """
-    features, outputs, positions = inputs.shape[1], gradient.shape[1], inputs.shape[2]
-    total = torch.zeros(len(inputs), dtype=inputs.dtype, device=inputs.device)
-    if _trainable(getattr(layer, "weight", None)):
-        if positions * (features + outputs) < features * outputs:
-            total += ((inputs.mT @ inputs) * (gradient.mT @ gradient)).sum((1, 2))
-        else:
-            total += (gradient @ inputs.mT).square().sum((1, 2))
-    if _trainable(getattr(layer, "bias", None)):
-        total += gradient.sum(2).square().sum(1)
+    wide = _wide(gradient.dtype)
+    total = torch.zeros(len(inputs), dtype=wide, device=inputs.device)
+    if _trainable(layer.weight):
+        for some, norms, g in zip(*(t.split(_chunk(layer, inputs)) for t in (inputs, total, gradient)), strict=True):
+            norms += _product_norms(split(some.to(g.dtype)), g, _mask(layer))
+    if _trainable(layer.bias):
+        total += gradient.sum(1).to(wide).square().sum(1)
     return total
+
+
+def _chunk(layer: nn.Module, inputs: Tensor) -> int:
+    """Number of samples whose patches and products fit in the workspace."""
+    patches = inputs[:1].numel() * getattr(layer, "kernel_size", (1, 1))[1]
+    size = (patches + layer.weight.numel()) * inputs.element_size()
+    space = _WORKSPACE * torch.get_num_threads() if inputs.device.type == "cpu" else _WORKSPACE_OF_A_DEVICE
+    return max(1, space // size)
+
+
+def _product_norms(blocks: list[Tensor], gradient: Tensor, mask: Tensor | None) -> Tensor:
+    """``|mask * sum_l g_l a_l'|^2`` for each sample."""
+    wide = _wide(gradient.dtype)
+    positions, outputs = gradient.shape[1:]
+    features = sum(block.shape[2] for block in blocks)
+    if mask is None and positions * (features + outputs) < features * outputs:
+        # Terms of both signs: they are not rounded to bfloat16, and a sum that should be 0 may come out below it.
+        gradient, blocks = gradient.to(wide), [block.to(wide) for block in blocks]
+        gram = sum(block @ block.mT for block in blocks)
+        return (gram * (gradient @ gradient.mT)).sum((1, 2)).clamp_min(0)
+    products = [gradient.mT @ block for block in blocks]
+    if mask is not None:
+        rows = mask[:, :, None, None] if mask.ndim == 2 else mask
+        products = [product * rows[:, :, i].mT.flatten(1) for i, product in enumerate(products)]
+    norms = [torch.linalg.vector_norm(product, dim=2, dtype=wide).square().sum(1) for product in products]
+    return torch.stack(norms).sum(0)
+
+
+def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
+    """Norms for the scale and shift of a layer that normalises, one pair for each channel or (layer norm) feature."""
+    samples = len(inputs)
+    shape, positions = (samples, inputs.shape[1], -1), 2
+    if isinstance(layer, nn.LayerNorm):
+        normalized = nn.functional.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
+        shape, positions = (samples, -1, layer.weight.numel()), 1
+    elif isinstance(layer, nn.GroupNorm):
+        normalized = nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
+    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
+        normalized = nn.functional.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
+    else:
+        raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")
+    wide = _wide(gradient.dtype)
+    total = torch.zeros(samples, dtype=wide, device=inputs.device)
+    if _trainable(layer.weight):
+        total += (gradient * normalized).reshape(shape).sum(positions).to(wide).square().sum(1)
+    if _trainable(layer.bias):
+        total += gradient.reshape(shape).sum(positions).to(wide).square().sum(1)
+    return total
+
+
+_NORMS: dict[type[nn.Module], Norms] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv2d,
+    nn.BatchNorm1d: _normalization,
+    nn.BatchNorm2d: _normalization,
+    nn.GroupNorm: _normalization,
+    nn.LayerNorm: _normalization,
+}
+
+
+def _mask(layer: nn.Module) -> Tensor | None:
+    """Factor of the weight in a layer with its own ``forward``; the standard ones know no mask."""
+    mask = getattr(layer, "mask", None)
+    if type(layer).forward in {kind.forward for kind in _NORMS} or getattr(mask, "shape", None) != layer.weight.shape:
+        return None
+    return mask
+
+
+def _trainable(parameter: Tensor | None) -> bool:
+    return parameter is not None and parameter.requires_grad
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Type in which squares are summed: float32, or float64 where the gradient has it."""
+    return torch.promote_types(dtype, torch.float32)

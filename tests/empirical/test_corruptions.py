@@ -623,9 +623,11 @@ def test_pixelate_is_pillows_box_filter(seed: int, height: int, width: int, chan
     images = noise_images(seed, 1, channels, height, width)
     scale = constant("pixelate", "scale", severity)
     for found, plane in zip(corrupt(images, "pixelate", severity)[0], images[0], strict=True):
-        small = Image.fromarray(plane.numpy()).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
-        exact = np.asarray(small.resize((width, height), Image.Resampling.BOX))
-        assert np.array_equal(found.numpy(), exact)
+        small = Image.fromarray(plane.numpy())
+        # One axis at a time: newer versions of Pillow begin with columns in some images that are not square.
+        for size in ((int(width * scale), height), (int(width * scale), int(height * scale)), (width, height)):
+            small = small.resize(size, Image.Resampling.BOX)
+        assert np.array_equal(found.numpy(), np.asarray(small))
 
 
 @law(

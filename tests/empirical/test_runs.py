@@ -355,7 +355,7 @@ for wrong in ({"method": "SAM", "rho": 0.1}, {"method": "sgd", "rule": "bogus"},
 
 
 def test_compiled_training_takes_the_same_steps() -> None:
-    """With a backend that compiles nothing, where there is no compiler; in a process without shape checks (they cannot be traced)."""
+    """With a backend that compiles nothing, where no compiler is; in a process without shape checks (they cannot be traced)."""
     code = """
 import torch
 from empirical import RunConfig, digits, training
