@@ -588,7 +588,7 @@ def _data_list() -> Callable[..., int]:
 
 
 def _data_fetch() -> Callable[..., int]:
-    from empirical import fetch
+    from empirical import fetch, load_images
 
     def data_fetch(name: Annotated[str, tyro.conf.Positional], *, source: Path | None = None) -> int:
         """Download a data set and verify its checksums, or copy it from a local file or folder.
@@ -598,7 +598,9 @@ def _data_fetch() -> Callable[..., int]:
             source: file or folder to copy from instead; cifar10-jpeg can only be had so.
         """
         with _progress() as progress:
-            print(fetch(name, source, progress=progress))
+            place = fetch(name, source, progress=progress)
+            load_images(name, progress=progress)  # decodes it now, so that no training has to wait for that
+        print(place)
         return 0
 
     return data_fetch

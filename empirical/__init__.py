@@ -6,7 +6,7 @@ The modules in the order of an experiment:
 * images: ``datasets`` (on disk; ``parsers``), ``data`` (in memory), ``corruptions``, ``corruption_files`` (published ones);
 * methods: ``models``, ``sam``, ``per_sample`` (scores), ``sharpbalance`` (sets and the combined step);
 * runs: ``config``, ``profiles``, ``training`` (one member), ``runs`` (an ensemble), ``plan``, ``store`` (files), ``workers``;
-* one network: ``loss_surface``, ``sharpness``, ``average_sharpness``, ``hessian``, ``representation``;
+* one network: ``loss_surface``, ``sharpness``, ``average_sharpness``, ``hessian`` (``estimates``), ``representation``;
 * an ensemble: ``metrics``, ``bootstrap``; ``measuring`` takes all of them of a run;
 * ``random_features``: the referee of that theory.
 """
@@ -14,9 +14,10 @@ The modules in the order of an experiment:
 from empirical.average_sharpness import average_case_sharpness
 from empirical.bootstrap import Interval, bootstrap
 from empirical.config import RunConfig, read_fields, write_config
-from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from empirical.corruption_files import load_published, verify_published
+from empirical.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, SEVERITIES, corrupt
 from empirical.data import ImageData, digits, load_data
-from empirical.datasets import DATASETS, fetch, installed, verify
+from empirical.datasets import DATASETS, fetch, installed, load_images, verify
 from empirical.errors import DivergenceError, InputError, StoreError, WorkerError
 from empirical.hessian import ConvergenceError, hessian_eigenvalues, hessian_trace
 from empirical.loss_surface import NormalizedLogits
@@ -34,6 +35,7 @@ from empirical.sharpness import one_step_sharpness, worst_case_sharpness
 __all__ = [
     "CORRUPTIONS",
     "DATASETS",
+    "EXTRA_CORRUPTIONS",
     "SAM",
     "SEVERITIES",
     "ConvergenceError",
@@ -63,7 +65,9 @@ __all__ = [
     "layer_features",
     "linear_cka",
     "load_data",
+    "load_images",
     "load_predictions",
+    "load_published",
     "load_result",
     "logit_variance",
     "measure",
@@ -78,6 +82,7 @@ __all__ = [
     "sharpness_aware_sets",
     "train_runs",
     "verify",
+    "verify_published",
     "vote",
     "worst_case_sharpness",
     "write_config",

@@ -49,7 +49,7 @@ def per_sample_sharpness(
 
     Raises:
         InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice or
-            in float16, or its input is changed in place afterwards.
+            in float16, its input is changed in place afterwards, or its parameters are used without it.
     """
     layers = _supported_layers(model)
     total = torch.zeros(len(inputs), dtype=_wide(next(model.parameters()).dtype), device=inputs.device)
@@ -82,11 +82,12 @@ def per_sample_sharpness(
     finally:
         for handle in handles:
             handle.remove()
-    for layer, (layer_inputs, version) in recorded.items():
-        if layer_inputs._version != version:
-            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
-    if roots:
-        torch.autograd.grad(loss, roots, allow_unused=True)
+    _refuse_changed_inputs(recorded)
+    idle = [p for layer in layers if layer not in recorded for p in layer.parameters() if p.requires_grad]
+    if loss.requires_grad:
+        gradients = torch.autograd.grad(loss, roots + [get_gradient_edge(p) for p in idle], allow_unused=True)
+        if any(gradient is not None for gradient in gradients[len(roots) :]):
+            raise InputError("a parameter is used without its layer's forward: call the layer instead")
     return total
 
 
@@ -135,6 +136,12 @@ def _supported_layers(model: nn.Module) -> dict[nn.Module, Norms]:
     return layers
 
 
+def _refuse_changed_inputs(recorded: dict[nn.Module, tuple[Tensor, int]]) -> None:
+    for layer, (inputs, version) in recorded.items():
+        if inputs._version != version:
+            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
+
+
 def _linear(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
     """Norms for a linear layer; axes between the first and the last are positions that share the weights."""
     samples, features, outputs = len(inputs), inputs.shape[-1], gradient.shape[-1]
@@ -167,8 +174,9 @@ def _kernel_rows(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> l
     Returns:
         For each row ``(samples, positions, kernel width * channels)``.
     """
-    (pad_y, pad_x), (step_y, step_x), (gap_y, gap_x) = layer.padding, layer.stride, layer.dilation  # type: ignore[misc]
-    padded = nn.functional.pad(inputs, (0, 0, pad_x, pad_x, pad_y, pad_y)).contiguous()
+    assert not isinstance(layer.padding, str)
+    (pad_y, pad_x), (step_y, step_x), (gap_y, gap_x) = layer.padding, layer.stride, layer.dilation
+    padded = nn.functional.pad(inputs, (0, 0, pad_x, pad_x, pad_y, pad_y))
     samples, padded_height, _, channels = padded.shape
     sample, row, column, channel = padded.stride()
     shape = (samples, padded_height, width, layer.kernel_size[1], channels)
@@ -193,10 +201,10 @@ def _weight_and_bias(
     """
     wide = _wide(gradient.dtype)
     total = torch.zeros(len(inputs), dtype=wide, device=inputs.device)
-    if _trainable(layer.weight):
+    if _trainable(layer, "weight"):
         for some, norms, g in zip(*(t.split(_chunk(layer, inputs)) for t in (inputs, total, gradient)), strict=True):
             norms += _product_norms(split(some.to(g.dtype)), g, _mask(layer))
-    if _trainable(layer.bias):
+    if _trainable(layer, "bias"):
         total += gradient.sum(1).to(wide).square().sum(1)
     return total
 
@@ -204,9 +212,10 @@ def _weight_and_bias(
 def _chunk(layer: nn.Module, inputs: Tensor) -> int:
     """Number of samples whose patches and products fit in the workspace."""
     patches = inputs[:1].numel() * getattr(layer, "kernel_size", (1, 1))[1]
-    size = (patches + layer.weight.numel()) * inputs.element_size()
-    space = _WORKSPACE * torch.get_num_threads() if inputs.device.type == "cpu" else _WORKSPACE_OF_A_DEVICE
-    return max(1, space // size)
+    products = sum(p.numel() for p in layer.parameters())
+    on_cpu = inputs.device.type == "cpu"
+    space = _WORKSPACE * torch.get_num_threads() if on_cpu else _WORKSPACE_OF_A_DEVICE
+    return max(1, space // ((patches + products) * inputs.element_size()))
 
 
 def _product_norms(blocks: list[Tensor], gradient: Tensor, mask: Tensor | None) -> Tensor:
@@ -242,9 +251,9 @@ def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor
         raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")
     wide = _wide(gradient.dtype)
     total = torch.zeros(samples, dtype=wide, device=inputs.device)
-    if _trainable(layer.weight):
+    if _trainable(layer, "weight"):
         total += (gradient * normalized).reshape(shape).sum(positions).to(wide).square().sum(1)
-    if _trainable(layer.bias):
+    if _trainable(layer, "bias"):
         total += gradient.reshape(shape).sum(positions).to(wide).square().sum(1)
     return total
 
@@ -260,14 +269,16 @@ _NORMS: dict[type[nn.Module], Norms] = {
 
 
 def _mask(layer: nn.Module) -> Tensor | None:
-    """Factor of the weight in a layer with its own ``forward``; the standard ones know no mask."""
+    """Factor of the weight in a layer with its own ``forward``; the standard layers know no mask."""
+    own_forward = type(layer).forward not in {nn.Linear.forward, nn.Conv2d.forward}
     mask = getattr(layer, "mask", None)
-    if type(layer).forward in {kind.forward for kind in _NORMS} or getattr(mask, "shape", None) != layer.weight.shape:
-        return None
-    return mask
+    if own_forward and isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(mask, Tensor):
+        return mask if mask.shape == layer.weight.shape else None
+    return None
 
 
-def _trainable(parameter: Tensor | None) -> bool:
+def _trainable(layer: nn.Module, name: str) -> bool:
+    parameter = getattr(layer, name)
     return parameter is not None and parameter.requires_grad
 
 

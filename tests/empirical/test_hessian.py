@@ -76,7 +76,7 @@ def dense_hessian(model: nn.Module, batches: list[Batch]) -> np.ndarray:
     ALIKE,
     DOUBLE,
     Mutation("smallest", "empirical.hessian.eigsh", lambda f: lambda *a, **k: f(*a, **(k | {"which": "SA"}))),
-    examples=15,
+    examples=10,
     seed=seeds,
     count=st.integers(1, 5),
 )
@@ -87,21 +87,45 @@ def test_eigenvalues_of_logistic_regression(seed: int, count: int) -> None:
 
 
 @law(
-    ALIKE,
     DOUBLE,
     Mutation(
-        "signs not independent",
-        "empirical.hessian._signs",
-        lambda f: lambda w, g: f(w[:1], g) * torch.ones_like(w),
+        "signs not independent", "empirical.hessian._signs", lambda f: lambda w, g: f(w[:1], g) * torch.ones_like(w)
     ),
-    examples=15,
+    examples=10,
     seed=seeds,
 )
 def test_trace_of_logistic_regression(seed: int) -> None:
     model, batches, exact = logistic_regression(seed)
-    found = hessian.hessian_trace(model, iter(batches), 100, logistic_loss, seed)
-    # 5 standard errors: of normal means, 15 examples exceed it once in 10^5 runs.
+    found = hessian.hessian_trace(model, iter(batches), 30, logistic_loss, seed)
+    # 5 standard errors: of normal means, 10 examples exceed it once in 10^5 runs.
     assert abs(found.mean - np.trace(exact)) < 5 * found.stderr
+
+
+@law(
+    Mutation("signs of variance 2", "empirical.hessian._signs", lambda f: lambda w, g: 2**0.5 * f(w, g)),
+    Mutation(
+        "batches share their draws",
+        "empirical.hessian.stratified_mean",
+        lambda f: lambda x, s: Estimate(f(x, s).mean, len(x) ** 0.5 * f(x, s).stderr),
+    ),
+    Mutation(
+        "error of one batch's draws",
+        "empirical.hessian.stratified_mean",
+        lambda f: lambda x, s: Estimate(f(x, s).mean, f(x, s).stderr / len(x) ** 0.5),
+    ),
+)
+def test_the_standard_error_of_the_trace_is_honest() -> None:
+    """Deviations from the textbook trace over their standard errors: 60 squares scatter by ``sqrt(2 / 60) = 0.18`` about one.
+
+    With 6 draws from each of three unequal batches (between 5 and 15 degrees of freedom) Student's distribution has a mean square
+    between 1.15 and 1.67. The wrong errors are wrong by a factor of 3 in the square.
+    """
+    model, batches, exact = logistic_regression(0)
+    scores = []
+    for seed in range(60):
+        found = hessian.hessian_trace(model, batches, 6, logistic_loss, seed)
+        scores.append((found.mean - np.trace(exact)) / found.stderr)
+    assert np.mean(np.square(scores)) == pytest.approx(1.3, abs=0.8)
 
 
 @law(
@@ -111,7 +135,7 @@ def test_trace_of_logistic_regression(seed: int) -> None:
         "empirical.hessian._product",
         lambda f: lambda s, b: lambda v: f(s, b)(v) * (torch.arange(len(v)) < 24),
     ),
-    examples=4,
+    examples=2,
     seed=seeds,
 )
 def test_eigenvalues_of_a_network(seed: int) -> None:
@@ -122,34 +146,6 @@ def test_eigenvalues_of_a_network(seed: int) -> None:
     assert np.abs(dense - dense.T).max() < 1e-8
     found = hessian.hessian_eigenvalues(model, batches, 6, tolerance=1e-10)
     assert found == pytest.approx(np.linalg.eigvalsh((dense + dense.T) / 2)[::-1][:6], abs=1e-7)
-
-
-@law(
-    Mutation(
-        "error of one draw",
-        "empirical.hessian.stratified_mean",
-        lambda f: lambda x, s: Estimate(f(x, s).mean, float(x.std(ddof=1))),
-    ),
-    Mutation(
-        "batches share their draws",
-        "empirical.hessian.stratified_mean",
-        lambda f: lambda x, s: Estimate(f(x, s).mean, 2**0.5 * f(x, s).stderr),
-    ),
-    Mutation("normal entries", "empirical.hessian._signs", lambda f: lambda w, g: f(w, g) * 2),
-)
-def test_the_standard_error_of_the_trace_is_honest() -> None:
-    """Scores against the trace by finite differences have mean square one; 150 squares scatter by ``sqrt(2 / 150) = 0.12``.
-
-    With 12 draws from each of two batches Student's distribution widens them by 10 to 22 percent.
-    """
-    model, batches = smooth_network(0), [batch(0, size) for size in (3, 12)]
-    batches = [(inputs.double(), targets) for inputs, targets in batches]
-    exact = np.trace(dense_hessian(model, batches))
-    scores = []
-    for seed in range(150):
-        found = hessian.hessian_trace(model, batches, 12, seed=seed)
-        scores.append((found.mean - exact) / found.stderr)
-    assert np.mean(np.square(scores)) == pytest.approx(1.15, abs=0.4)
 
 
 @law(

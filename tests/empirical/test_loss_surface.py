@@ -105,7 +105,7 @@ MEASURES: list[Callable[[nn.Module, list[tuple[Tensor, Tensor]]], object]] = [
 def test_nothing_waits_for_the_device_or_needs_double_precision() -> None:
     model, data = mlp(0), [batch(1), batch(2)]
     for measure in MEASURES:
-        with Questions() as questions:
+        with Questions() as questions:  # type: ignore[no-untyped-call]
             measure(model, data)
         assert (questions.waits, questions.doubles) == (0, 0)
 

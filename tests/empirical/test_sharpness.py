@@ -73,7 +73,7 @@ def test_quadratic_loss_has_the_exact_maximum(seed: int, radius: float, adaptive
 
 @law(
     Mutation("further ascents from 0", "empirical.sharpness._random_point", lambda _: lambda origin, *_: origin),
-    examples=20,
+    examples=8,
     seed=seeds,
     beyond=st.floats(1.5, 10.0),
     adaptive=st.booleans(),
@@ -172,7 +172,7 @@ class TwoParameters(nn.Module):
         lambda f: lambda u, r, norm: f(u, r, "l2" if norm == "linf" else "linf"),
     ),
     Mutation("no ascent", "empirical.sharpness._ascend", lambda f: lambda *a: f(*a)[:1] * 2),
-    examples=12,
+    examples=8,
     seed=seeds,
     radius=st.floats(0.1, 1.0),
     norm=st.sampled_from(["l2", "linf"]),
@@ -205,7 +205,7 @@ def test_two_parameters_by_brute_force(seed: int, radius: float, norm: Any, adap
         adaptive,
         norm,
         nn.functional.mse_loss,
-        iterations=60,
+        iterations=40,
         restarts=6,
         generator=torch.Generator().manual_seed(seed),
     )
