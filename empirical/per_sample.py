@@ -188,7 +188,7 @@ def _kernel_rows(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> l
 def _weight_and_bias(
     layer: nn.Module, split: Callable[[Tensor], list[Tensor]], inputs: Tensor, gradient: Tensor
 ) -> Tensor:
-    """Squared norms of the weight's and the bias's gradients, chunk by chunk of samples.
+    """Squared norms of the weight's and the bias's gradients, as many samples at a time as fit in the workspace.
 
     Args:
         layer: with a ``weight`` and perhaps a ``bias``.
@@ -199,41 +199,48 @@ def _weight_and_bias(
     Returns:
         ``(samples,)``.
     """
-    wide = _wide(gradient.dtype)
-    total = torch.zeros(len(inputs), dtype=wide, device=inputs.device)
+    total = torch.zeros(len(inputs), dtype=_wide(gradient.dtype), device=inputs.device)
     if _trainable(layer, "weight"):
-        for some, norms, g in zip(*(t.split(_chunk(layer, inputs)) for t in (inputs, total, gradient)), strict=True):
-            norms += _product_norms(split(some.to(g.dtype)), g, _mask(layer))
+        positions, outputs = gradient.shape[1:]
+        weights, mask = layer.get_parameter("weight").numel(), _mask(layer)
+        # Multiplications for each pair of a position with a feature and output, or with another position.
+        by_gram = mask is None and positions * (weights // outputs + outputs) < weights
+        norms = _gram_norms if by_gram else partial(_product_norms, mask)
+        patches = inputs[:1].numel() * getattr(layer, "kernel_size", (1, 1))[1]
+        size = _chunk(patches + (2 * positions**2 if by_gram else weights), gradient)
+        for part, a, g in zip(total.split(size), inputs.split(size), gradient.split(size), strict=True):
+            part += norms(split(a.to(g.dtype)), g)
     if _trainable(layer, "bias"):
-        total += gradient.sum(1).to(wide).square().sum(1)
+        total += gradient.sum(1).to(total.dtype).square().sum(1)
     return total
 
 
-def _chunk(layer: nn.Module, inputs: Tensor) -> int:
-    """Number of samples whose patches and products fit in the workspace."""
-    patches = inputs[:1].numel() * getattr(layer, "kernel_size", (1, 1))[1]
-    products = sum(p.numel() for p in layer.parameters())
-    on_cpu = inputs.device.type == "cpu"
+def _chunk(elements: int, like: Tensor) -> int:
+    """Number of samples whose intermediate results fit in the workspace."""
+    on_cpu = like.device.type == "cpu"
     space = _WORKSPACE * torch.get_num_threads() if on_cpu else _WORKSPACE_OF_A_DEVICE
-    return max(1, space // ((patches + products) * inputs.element_size()))
+    return max(1, space // (elements * like.element_size()))
 
 
-def _product_norms(blocks: list[Tensor], gradient: Tensor, mask: Tensor | None) -> Tensor:
-    """``|mask * sum_l g_l a_l'|^2`` for each sample."""
-    wide = _wide(gradient.dtype)
-    positions, outputs = gradient.shape[1:]
-    features = sum(block.shape[2] for block in blocks)
-    if mask is None and positions * (features + outputs) < features * outputs:
-        # Terms of both signs: they are not rounded to bfloat16, and a sum that should be 0 may come out below it.
-        gradient, blocks = gradient.to(wide), [block.to(wide) for block in blocks]
-        gram = sum(block @ block.mT for block in blocks)
-        return (gram * (gradient @ gradient.mT)).sum((1, 2)).clamp_min(0)
+def _product_norms(mask: Tensor | None, blocks: list[Tensor], gradient: Tensor) -> Tensor:
+    """``|mask * sum_l g_l a_l'|^2`` for each sample, from the product."""
     products = [gradient.mT @ block for block in blocks]
     if mask is not None:
         rows = mask[:, :, None, None] if mask.ndim == 2 else mask
         products = [product * rows[:, :, i].mT.flatten(1) for i, product in enumerate(products)]
-    norms = [torch.linalg.vector_norm(product, dim=2, dtype=wide).square().sum(1) for product in products]
+    norms = [torch.linalg.vector_norm(p, dim=2, dtype=_wide(p.dtype)).square().sum(1) for p in products]
     return torch.stack(norms).sum(0)
+
+
+def _gram_norms(blocks: list[Tensor], gradient: Tensor) -> Tensor:
+    """``sum_{l,m} (g_l'g_m)(a_l'a_m)`` for each sample.
+
+    The terms have both signs: they are not rounded to bfloat16, and a sum that should be 0 may come out below it.
+    """
+    wide = _wide(gradient.dtype)
+    gram = torch.stack([block @ block.mT for block in (b.to(wide) for b in blocks)]).sum(0)
+    gradient = gradient.to(wide)
+    return (gram * (gradient @ gradient.mT)).sum((1, 2)).clamp_min(0)
 
 
 def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:

@@ -23,7 +23,9 @@ def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|figures", c)])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|figures", c)]
+)
 def test_the_commands_of_the_readme_run(command: str) -> None:
     assert sharpdiv._run(shlex.split(command)[1:]) == 0
 

@@ -124,6 +124,10 @@ def test_any_convolution(
 
 
 class MaskedConv2d(nn.Conv2d):
+    """With half of its weights fixed at 0."""
+
+    mask: torch.Tensor
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.register_buffer("mask", (torch.rand_like(self.weight) < 0.5).to(self.weight.dtype))
@@ -133,6 +137,10 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class MaskedLinear(nn.Linear):
+    """With half of its weights fixed at 0."""
+
+    mask: torch.Tensor
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.register_buffer("mask", (torch.rand_like(self.weight) < 0.5).to(self.weight.dtype))
@@ -283,6 +291,8 @@ def test_a_layer_that_does_not_run_adds_nothing() -> None:
 
 
 class OwnForward(nn.Linear):
+    """Uses its weight in another way than a linear layer."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(x, self.weight / self.weight.norm(), self.bias)
 
@@ -299,6 +309,8 @@ class Bypass(nn.Module):
 
 
 class Overwrite(nn.Module):
+    """Changes its input in place."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.zero_()
 
@@ -365,7 +377,7 @@ def test_the_batch_has_no_weight_gradients() -> None:
             return func(*args, **kwargs or {})
 
     model, (inputs, targets) = resnet(0), batch(0, 4, (1, 8, 8), 4)
-    with Watch():
+    with Watch():  # type: ignore[no-untyped-call]
         per_sample_sharpness(model, inputs, targets)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
     assert asked == [(True, False, False)] * (convolutions - 1)
