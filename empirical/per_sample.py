@@ -7,6 +7,7 @@ runs, each layer combines that gradient ``g`` with its recorded input ``a`` into
 time, or the Gram form ``sum_{l,m} (g_l'g_m)(a_l'a_m)``, which late convolutions with few positions and many channels favour.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,8 +21,8 @@ from empirical.errors import InputError
 
 __all__ = ["evaluation_mode", "per_sample_sharpness"]
 
-# Bytes that one thread's patches and products may take: half of a usual second-level cache. Elsewhere only memory counts.
-_WORKSPACE = 2**20
+# Bytes that one thread's patches and products may take, about a second-level cache. On other devices only memory counts.
+_WORKSPACE = 2**21
 _WORKSPACE_OF_A_DEVICE = 2**28
 
 
@@ -146,7 +147,7 @@ def _linear(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
     """Norms for a linear layer; axes between the first and the last are positions that share the weights."""
     samples, features, outputs = len(inputs), inputs.shape[-1], gradient.shape[-1]
     rows = gradient.reshape(samples, -1, outputs)
-    return _weight_and_bias(layer, lambda a: [a], inputs.reshape(samples, -1, features), rows)
+    return _weight_and_bias(layer, lambda a: a, inputs.reshape(samples, -1, features), rows)
 
 
 def _conv2d(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
@@ -156,14 +157,11 @@ def _conv2d(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
         raise InputError(f"only zero padding is supported, got {layer}")
     height, width = gradient.shape[2:]
     rows = gradient.permute(0, 2, 3, 1).flatten(1, 2)
-    return _weight_and_bias(layer, partial(_kernel_rows, layer, height, width), inputs.permute(0, 2, 3, 1), rows)
+    return _weight_and_bias(layer, partial(_patches, layer, height, width), inputs.permute(0, 2, 3, 1), rows)
 
 
-def _kernel_rows(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> list[Tensor]:
-    """What each row of the kernel sees at each position of the output.
-
-    Patches are copied along the width only, three times an image's memory for a 3x3 kernel instead of nine; along the height
-    they are slices.
+def _patches(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> Tensor:
+    """What the kernel sees at each position of the output; several times faster than ``unfold``, which is for channels first.
 
     Args:
         layer: the convolution.
@@ -172,27 +170,25 @@ def _kernel_rows(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> l
         inputs: ``(samples, height, width, channels)``.
 
     Returns:
-        For each row ``(samples, positions, kernel width * channels)``.
+        ``(samples, positions, kernel height * kernel width * channels)``.
     """
     assert not isinstance(layer.padding, str)
     (pad_y, pad_x), (step_y, step_x), (gap_y, gap_x) = layer.padding, layer.stride, layer.dilation
     padded = nn.functional.pad(inputs, (0, 0, pad_x, pad_x, pad_y, pad_y))
-    samples, padded_height, _, channels = padded.shape
     sample, row, column, channel = padded.stride()
-    shape = (samples, padded_height, width, layer.kernel_size[1], channels)
-    patches = padded.as_strided(shape, (sample, row, step_x * column, gap_x * column, channel)).flatten(3)
-    starts = (gap_y * i for i in range(layer.kernel_size[0]))
-    return [patches[:, start : start + step_y * (height - 1) + 1 : step_y].flatten(1, 2) for start in starts]
+    windows = padded.as_strided(
+        (len(inputs), height, width, *layer.kernel_size, inputs.shape[3]),
+        (sample, step_y * row, step_x * column, gap_y * row, gap_x * column, channel),
+    )
+    return windows.reshape(len(inputs), height * width, -1)
 
 
-def _weight_and_bias(
-    layer: nn.Module, split: Callable[[Tensor], list[Tensor]], inputs: Tensor, gradient: Tensor
-) -> Tensor:
+def _weight_and_bias(layer: nn.Module, patches: Callable[[Tensor], Tensor], inputs: Tensor, gradient: Tensor) -> Tensor:
     """Squared norms of the weight's and the bias's gradients, as many samples at a time as fit in the workspace.
 
     Args:
         layer: with a ``weight`` and perhaps a ``bias``.
-        split: from inputs to ``(samples, positions, features)``, in blocks of features.
+        patches: from inputs to ``(samples, positions, features)``.
         inputs: first axis samples.
         gradient: at the output, ``(samples, positions, outputs)``.
 
@@ -203,13 +199,13 @@ def _weight_and_bias(
     if _trainable(layer, "weight"):
         positions, outputs = gradient.shape[1:]
         weights, mask = layer.get_parameter("weight").numel(), _mask(layer)
-        # Multiplications for each pair of a position with a feature and output, or with another position.
-        by_gram = mask is None and positions * (weights // outputs + outputs) < weights
+        features = weights // outputs
+        # Multiplications for each position: one with every feature and output, or with every other position's.
+        by_gram = mask is None and positions * (features + outputs) < features * outputs
         norms = _gram_norms if by_gram else partial(_product_norms, mask)
-        patches = inputs[:1].numel() * getattr(layer, "kernel_size", (1, 1))[1]
-        size = _chunk(patches + (2 * positions**2 if by_gram else weights), gradient)
+        size = _chunk(positions * features + (2 * positions**2 if by_gram else weights), gradient)
         for part, a, g in zip(total.split(size), inputs.split(size), gradient.split(size), strict=True):
-            part += norms(split(a.to(g.dtype)), g)
+            part += norms(patches(a.to(g.dtype)), g)
     if _trainable(layer, "bias"):
         total += gradient.sum(1).to(total.dtype).square().sum(1)
     return total
@@ -222,47 +218,45 @@ def _chunk(elements: int, like: Tensor) -> int:
     return max(1, space // (elements * like.element_size()))
 
 
-def _product_norms(mask: Tensor | None, blocks: list[Tensor], gradient: Tensor) -> Tensor:
-    """``|mask * sum_l g_l a_l'|^2`` for each sample, from the product."""
-    products = [gradient.mT @ block for block in blocks]
+def _product_norms(mask: Tensor | None, patches: Tensor, gradient: Tensor) -> Tensor:
+    """``|mask * sum_l g_l a_l'|^2`` for each sample."""
+    product = gradient.mT @ patches
     if mask is not None:
-        rows = mask[:, :, None, None] if mask.ndim == 2 else mask
-        products = [product * rows[:, :, i].mT.flatten(1) for i, product in enumerate(products)]
-    norms = [torch.linalg.vector_norm(p, dim=2, dtype=_wide(p.dtype)).square().sum(1) for p in products]
-    return torch.stack(norms).sum(0)
+        # A convolution's patches have their channels last.
+        product = product * (mask if mask.ndim == 2 else mask.permute(0, 2, 3, 1).flatten(1))
+    return torch.linalg.vector_norm(product, dim=2, dtype=_wide(product.dtype)).square().sum(1)
 
 
-def _gram_norms(blocks: list[Tensor], gradient: Tensor) -> Tensor:
-    """``sum_{l,m} (g_l'g_m)(a_l'a_m)`` for each sample.
-
-    The terms have both signs: they are not rounded to bfloat16, and a sum that should be 0 may come out below it.
-    """
-    wide = _wide(gradient.dtype)
-    gram = torch.stack([block @ block.mT for block in (b.to(wide) for b in blocks)]).sum(0)
-    gradient = gradient.to(wide)
-    return (gram * (gradient @ gradient.mT)).sum((1, 2)).clamp_min(0)
+def _gram_norms(patches: Tensor, gradient: Tensor) -> Tensor:
+    """``sum_{l,m} (g_l'g_m)(a_l'a_m)`` for each sample, which is ``|sum_l g_l a_l'|^2``."""
+    # The terms have both signs: they are not rounded to bfloat16, and a sum that should be 0 may come out below it.
+    patches, gradient = (t.to(_wide(t.dtype)) for t in (patches, gradient))
+    return ((patches @ patches.mT) * (gradient @ gradient.mT)).sum((1, 2)).clamp_min(0)
 
 
 def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
-    """Norms for the scale and shift of a layer that normalises, one pair for each channel or (layer norm) feature."""
-    samples = len(inputs)
-    shape, positions = (samples, inputs.shape[1], -1), 2
+    """Norms for the scale and shift of a layer that normalises: a pair for each channel or, in layer norm, feature."""
     if isinstance(layer, nn.LayerNorm):
         normalized = nn.functional.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
-        shape, positions = (samples, -1, layer.weight.numel()), 1
-    elif isinstance(layer, nn.GroupNorm):
-        normalized = nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
-    elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
-        normalized = nn.functional.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
+        shape, positions = (len(inputs), -1, math.prod(layer.normalized_shape)), 1
     else:
-        raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")
+        normalized = _normalized_channels(layer, inputs)
+        shape, positions = (*inputs.shape[:2], -1), 2
     wide = _wide(gradient.dtype)
-    total = torch.zeros(samples, dtype=wide, device=inputs.device)
+    total = torch.zeros(len(inputs), dtype=wide, device=inputs.device)
     if _trainable(layer, "weight"):
-        total += (gradient * normalized).reshape(shape).sum(positions).to(wide).square().sum(1)
+        total += normalized.mul_(gradient).reshape(shape).sum(positions).to(wide).square().sum(1)
     if _trainable(layer, "bias"):
         total += gradient.reshape(shape).sum(positions).to(wide).square().sum(1)
     return total
+
+
+def _normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
+    if isinstance(layer, nn.GroupNorm):
+        return nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
+        return nn.functional.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
+    raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")
 
 
 _NORMS: dict[type[nn.Module], Norms] = {

@@ -58,7 +58,7 @@ PROFILES = {
             **_CIFAR,
         ),
         MeasureConfig(
-            sharpness=get_args(Sharpness), sharpness_samples=512, corrupted_samples=1000, draws=10, trace_draws=4
+            sharpness=get_args(Sharpness), sharpness_samples=256, corrupted_samples=500, draws=10, trace_draws=4
         ),
     ),
     "paper": Profile(
