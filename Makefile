@@ -26,7 +26,7 @@ figures: $(STAMP)
 results: reproduce
 	$(BIN)/sharpdiv reproduce --profile cpu
 	cp runs/reproduce/digits.json runs/reproduce/cifar10-jpeg.json results/
-	cp runs/reproduce/figures/tradeoff_measured.png results/tradeoff_measured.png
+	cp runs/reproduce/figures/tradeoff_measured.png runs/reproduce/figures/tradeoff_cifar10_jpeg.png results/
 	$(BIN)/sharpdiv check --write
 
 $(STAMP): constraints.txt pyproject.toml
