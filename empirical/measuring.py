@@ -65,7 +65,7 @@ class MeasureConfig:
     """How a trained ensemble is measured; defaults as in Andriushchenko et al. (2023) and the authors' code.
 
     Raises:
-        InputError: if a number is outside its domain.
+        InputError: if a number is outside its domain, or a measure does not exist or not of normalised logits.
     """
 
     split: Literal["test", "validation"] = "test"
@@ -114,6 +114,8 @@ class MeasureConfig:
     def __post_init__(self) -> None:
         if unknown := set(self.sharpness) - set(get_args(Sharpness)):
             raise InputError(f"sharpness must be of {', '.join(get_args(Sharpness))}; got {', '.join(sorted(unknown))}")
+        if self.normalize_logits and "fisher_trace" in self.sharpness:
+            raise InputError("per-sample scores have no normalised logits; leave out fisher_trace or normalize_logits")
         for name, value in asdict(self).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and not (0 < value < float("inf") or (name == "seed" and value == 0)):
@@ -341,8 +343,6 @@ def _measures(
         return float(hessian_eigenvalues(model, batches, tolerance=how.eigenvalue_tolerance, seed=how.seed)[0])
 
     def fisher() -> tuple[float, float]:
-        if isinstance(model, NormalizedLogits):
-            raise InputError("per-sample scores have no normalised logits; leave out fisher_trace or normalize_logits")
         scores = torch.cat([per_sample_sharpness(model, x, y) for x, y in batches]).double()
         return float(scores.mean()), float(scores.std() / len(scores) ** 0.5)
 

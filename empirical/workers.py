@@ -17,8 +17,8 @@ from empirical.errors import InputError, WorkerError
 __all__ = ["Piece", "choose_device", "default_workers", "single_thread", "work"]
 
 _KERNELS = "8192"
-"""Compiled convolutions that oneDNN keeps, a few hundred kB each at most. SharpBalance's parts have some sixty sizes, each with
-its own kernels: the default of 1,024 would throw them away before they come again."""
+"""Compiled convolutions that oneDNN keeps. SharpBalance's parts come in many sizes, each with its own kernels: of the default,
+1,024, most would be thrown away before their size comes again."""
 
 Piece = tuple[int, Callable[[], None]]
 """Units of work, for the progress bar, and what to do."""

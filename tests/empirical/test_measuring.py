@@ -79,6 +79,7 @@ def test_predictions_are_the_networks_own(root: Path, result: dict[str, Any]) ->
         assert (file["labels"] == data.test_labels.numpy()).all()
     expected = diversity(stacked, data.test_labels)
     for name in ("disagreement", "variance", "kl", "nll_ensemble", "brier_mean"):
+        # The same rounding, relative to numbers of some 1e-2; and a prediction on the boundary may tip, as below.
         assert result["metrics"][name] == pytest.approx(expected[name], rel=1e-3)
     assert (unpack(result["predicted"]) != stacked.argmax(dim=2).numpy()).mean() < 1e-3
     assert unpack(result["labels"]).tolist() == data.test_labels.tolist()
@@ -135,6 +136,7 @@ def test_held_out_images_can_be_measured(root: Path, result: dict[str, Any]) -> 
         ({"iterations": 0}, "iterations must be finite and positive"),
         ({"adaptive_l2_radius": float("nan")}, "adaptive_l2_radius must be finite"),
         ({"seed": -1}, "seed must be"),
+        ({"normalize_logits": True}, "normalised logits"),
     ],
 )
 def test_bad_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
@@ -149,8 +151,6 @@ def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
     train_runs([config], tmp_path, workers=1)
     with pytest.raises(InputError, match="no images out for validation"):
         measure(run_folder(tmp_path, config), how=replace(ALL, split="validation"))
-    with pytest.raises(InputError, match="normalised logits"):
-        measure(run_folder(tmp_path, config), how=replace(ALL, normalize_logits=True))
 
 
 def test_normalised_logits_change_the_sharpness(root: Path, result: dict[str, Any]) -> None:
