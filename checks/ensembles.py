@@ -57,6 +57,15 @@ def _by_rho(label: str, curve: Measured, values: np.ndarray) -> tuple[str, str]:
     return (f"{label} by rho", ", ".join(points))
 
 
+def _training_accuracy(evidence: Evidence) -> str:
+    """Of SGD and SAM, mean over members and ensembles: an effect of underfitting would show here."""
+    accuracy: dict[float, list[float]] = {}
+    for run in evidence.runs:
+        if run["config"]["method"] != "sharpbalance":
+            accuracy.setdefault(run["config"]["rho"], []).extend(run["members"]["train_accuracy"])
+    return ", ".join(f"{rho:g}: {np.mean(values):.4g}" for rho, values in sorted(accuracy.items()))
+
+
 def _tradeoff(data: str, evidence: Evidence) -> Finding:
     evidence = evidence.of(data)
     if not evidence.runs:
@@ -74,6 +83,7 @@ def _tradeoff(data: str, evidence: Evidence) -> Finding:
             *(_by_rho(name, curve, values) for name, values in quantities.items()),
             _by_rho("sharpness without adaptive scaling", curve, curve.sharpness_plain),
             *((f"{name}: mean change from one rho to the next", str(s)) for name, s in slopes.items()),
+            ("training accuracy by rho, un-augmented, in evaluation mode", _training_accuracy(evidence)),
         ),
         _SETTINGS[data][3],
     )

@@ -187,7 +187,8 @@ def fake_run(
             "sharpness": {
                 "worst_l2_adaptive": (sharpness + rng.normal(0, 0.01, 3)).tolist(),
                 "worst_l2": [sharpness] * 3,
-            }
+            },
+            "train_accuracy": [0.9, 0.95, 1.0],
         },
         "predicted": packed(predicted),
         "predicted_ensemble": packed(predicted[0]),
@@ -254,7 +255,9 @@ def test_one_ensemble_is_resampled_over_its_members() -> None:
     spread = evidence.interval(curve.sharpness[:, 0])
     members = evidence_.runs[0]["members"]["sharpness"]["worst_l2_adaptive"]
     assert (spread.low, spread.high) == pytest.approx((min(members), max(members)), abs=0.01)
-    assert BY_ID["c1-cifar10-jpeg"].check(evidence_).verdict == Verdict.HOLDS
+    finding = BY_ID["c1-cifar10-jpeg"].check(evidence_)
+    assert finding.verdict == Verdict.HOLDS
+    assert finding.numbers[-1][1] == "0: 0.95, 0.1: 0.95, 0.2: 0.95, 0.4: 0.95"
     assert BY_ID["c1-digits"].check(evidence_).verdict == Verdict.NOT_RUN
 
 
