@@ -102,7 +102,7 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
         raise InputError(f"corruption must be one of {', '.join(PUBLISHED_CORRUPTIONS)}; got {name!r}")
     if severity not in SEVERITIES:
         raise InputError(f"severity must be 1 to 5, got {severity}")
-    if not folder.is_dir():
+    if not Path(folder).is_dir():
         raise InputError(f"{folder} is not a folder; give the one that {kind} was unpacked to")
     if kind == "tiny-imagenet-c":
         return _load_folders(folder / name / str(severity))

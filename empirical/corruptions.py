@@ -55,7 +55,7 @@ Images = Float[Tensor, "samples channels height width"]
 Layers = Float[Tensor, "samples height width"]
 Constants = dict[str, tuple[float, ...] | tuple[int, ...]]
 
-_CHUNK = 250  # images at a time: what a corruption holds in between stays below 50 MB for CIFAR
+_CHUNK = 250  # images at a time, which bounds the memory
 _LEAST_SIDE = 8  # of an image, so that no kernel, crop or triangle degenerates
 _TINY_SIDE = 64  # from here on the constants of Tiny-ImageNet-C
 
@@ -71,20 +71,18 @@ def corrupt(
     severity: int,
     seed: int = 0,
     *,
-    first: int = 0,
     frost_images: Sequence[Tensor] | None = None,
 ) -> UInt8[Tensor, "samples channels height width"]:
     """Corrupt images.
 
-    The random numbers of an image depend on the seed and on its position in the data set only, neither on the images beside
-    it nor on the device. With one seed, the severities of a corruption share their random numbers where they draw alike.
+    The random numbers of an image depend on the seed and on its position only, neither on the images beside it nor on the
+    device. With one seed, the severities of a corruption share their random numbers where they draw alike.
 
     Args:
         images: uint8 ``(samples, channels, height, width)`` with 1 or 3 channels and sides of at least 8.
         name: one of ``CORRUPTIONS`` or ``EXTRA_CORRUPTIONS``, or ``frost`` if ``frost_images`` are given.
         severity: 1 to 5.
         seed: of the random numbers, not negative.
-        first: position of ``images[0]`` in its data set, for a caller that corrupts one part after the other.
         frost_images: uint8 photographs ``(3, height, width)`` at their original size, for ``frost``. The originals use the
             first five of the six in Hendrycks' repository.
 
@@ -100,21 +98,21 @@ def corrupt(
         raise InputError(f"corruption must be one of {', '.join(known)}; got {name!r}")
     if severity not in SEVERITIES:
         raise InputError(f"severity must be 1 to 5, got {severity}")
-    if seed < 0 or first < 0:
-        raise InputError(f"seed and first must not be negative, got {seed} and {first}")
+    if seed < 0:
+        raise InputError(f"seed must not be negative, got {seed}")
     _check_images(images)
     entry = _TABLE[name]
     table = entry.tiny if min(images.shape[2:]) >= _TINY_SIDE else entry.cifar
     constants: dict[str, Any] = {key: values[severity - 1] for key, values in table.items()}
     if name == "frost":
-        if not frost_images:
+        if frost_images is None or not len(frost_images):
             raise InputError("frost is made from photographs that are not shipped; give them as frost_images")
         shrink = constants.pop("shrink")
         constants["textures"] = [_frost_texture(photograph, shrink, images) for photograph in frost_images]
     chunks = []
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK]
-        draws = _Draws(seed, range(first + start, first + start + len(chunk)), images.device)
+        draws = _Draws(seed, range(start, start + len(chunk)), images.device)
         chunks.append(_levels(entry.function(chunk.float() / 255, draws, **constants)).to(torch.uint8))
     return torch.cat(chunks)
 
@@ -495,7 +493,7 @@ def _spatter(
         opaque = _blur((liquid > threshold).to(images), strength)
         opaque = torch.where(opaque < 0.8, torch.zeros_like(opaque), opaque)
         return images * (1 - opaque) + opaque * _colour((63, 42, 20), images)
-    # What is brighter than white wraps round, as in the originals' cast to 8 bits: in one image of six at severity 3.
+    # What is brighter than white wraps round, as in the originals' cast to 8 bits.
     water = _water((liquid[:, 0] * 255 + _GUARD).floor() % 256)[:, None]
     return images + strength * water * _colour((175, 238, 238), images)
 
@@ -654,7 +652,7 @@ def _correlate(
 ) -> Images:
     """Each channel with a small kernel; by default edges are mirrored without repetition, as is OpenCV's default.
 
-    A sum of shifted images: for one plane at a time ``conv2d`` is several times slower on a CPU.
+    A sum of shifted images, as the kernels are small.
 
     Args:
         images: of any number of channels.

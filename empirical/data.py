@@ -58,8 +58,8 @@ class ImageData:
         Returns:
             float32 images of the same shape and memory format, on the images' device.
         """
-        mean, std = (value.to(images.device)[:, None, None] for value in (self.mean, self.std))
-        return (images.float() / 255 - mean) / std
+        mean, std = self.mean.to(images.device), self.std.to(images.device)
+        return _standardized(images.permute(0, 2, 3, 1), mean, std)
 
 
 class TrainingImages:
@@ -119,7 +119,14 @@ class TrainingImages:
             columns = torch.arange(width, device=self.device)
             columns = right + torch.where(flip == 1, width - 1 - columns, columns)
             images = self._images[index[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return ((images.float() / 255 - self._mean) / self._std).permute(0, 3, 1, 2)
+        return _standardized(images, self._mean, self._std)
+
+
+def _standardized(
+    images: UInt8[Tensor, "samples height width channels"], mean: Tensor, std: Tensor
+) -> Float[Tensor, "samples channels height width"]:
+    """Channels, which are last in the images, scaled to mean 0 and deviation 1."""
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
 def load_data(

@@ -249,9 +249,15 @@ def data_folder() -> Path:
 
     Returns:
         Its path; it may not exist yet.
+
+    Raises:
+        InputError: if the variable names the home folder of nobody.
     """
     stated = os.environ.get("SHARPDIV_DATA")
-    return Path(stated).expanduser() if stated else Path(pooch.os_cache("sharpdiv"))
+    try:
+        return Path(stated).expanduser() if stated else Path(pooch.os_cache("sharpdiv"))
+    except RuntimeError as error:
+        raise InputError(f"SHARPDIV_DATA is {stated}, whose home folder does not exist") from error
 
 
 def load_images(name: str, folder: Path | None = None, progress: Progress = lambda *_: None) -> RawImages:
@@ -279,7 +285,7 @@ def load_images(name: str, folder: Path | None = None, progress: Progress = lamb
     try:
         return _read_decoded(dataset, place)
     except StoreError as error:
-        defect = f"{error}; " if (place / _DECODED).exists() else ""
+        defect = f"{error}; " if Path(place / _DECODED).exists() else ""
     try:
         contents = {file.name: _read_verified(file, place / file.name) for file in dataset.files}
     except StoreError as error:
@@ -299,7 +305,8 @@ def fetch(
 ) -> Path:
     """Download a data set's raw files, or copy them from a local source, and verify their checksums.
 
-    A file takes its name only when it is whole and verified. What is here already is verified and left alone.
+    A file takes its name only when it is whole and verified. A download leaves alone what is here already and verified; a source
+    replaces it.
 
     Args:
         name: one of ``DATASETS``.
@@ -350,7 +357,7 @@ def verify(name: str, folder: Path | None = None) -> list[Check]:
         _read_decoded(dataset, place)
         decoded = Check(place / _DECODED, True, "matches its checksum")
     except StoreError as error:
-        there = (place / _DECODED).exists()
+        there = Path(place / _DECODED).exists()
         decoded = Check(place / _DECODED, not there, str(error) if there else "not made yet; the first load makes it")
     return [*checks, decoded]
 
@@ -367,7 +374,8 @@ def installed(folder: Path | None = None) -> list[Installed]:
     rows = []
     for name, dataset in DATASETS.items():
         place, extent = _place(name, folder), dataset.extent
-        here = (place / _DECODED).is_file() or all((place / file.name).is_file() for file in dataset.files)
+        wanted = ([_DECODED], [file.name for file in dataset.files])
+        here = any(all(Path(place / name).is_file() for name in names) for names in wanted)
         images = f"{extent.train} + {extent.test} of {extent.channels}x{extent.size}x{extent.size}"
         rows.append(Installed(name, images, extent.classes, dataset.size, dataset.licence, here, place))
     return rows

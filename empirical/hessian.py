@@ -146,8 +146,7 @@ def _operator(surface: LossSurface, batches: list[Batch]) -> LinearOperator:
 
 def _product(surface: LossSurface, batch: Batch) -> Callable[[Float[Tensor, " weights"]], Float[Tensor, " weights"]]:
     """Product of a batch's Hessian with vectors: the gradient's graph is built once, differentiated for each vector."""
-    # Two backward passes, in units of a gradient on a narrow ResNet: 3.3 for the first vector, 2.4 for the next ones. Forward over
-    # reverse takes 3.6 and reverse over forward 2.9 for each, vmap over vectors 2.8; all need forward derivatives or memory.
+    # Two backward passes. Forward over reverse, reverse over forward and vmap over vectors need forward derivatives or memory.
     point = surface.weights.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(surface(point, batch), point, create_graph=True)
 

@@ -161,7 +161,7 @@ def _conv2d(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _patches(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> Tensor:
-    """What the kernel sees at each position of the output; several times faster than ``unfold``, which is for channels first.
+    """What the kernel sees at each position of the output; ``unfold`` is for channels first.
 
     Args:
         layer: the convolution.

@@ -29,7 +29,7 @@ def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
         The alignment, from 0 to 1.
 
     Raises:
-        InputError: if the numbers of samples differ, or features are constant over samples or not finite.
+        InputError: if the numbers of samples differ, or features are constant over samples, not finite or no matrix.
 
     References:
         Kornblith, Norouzi, Lee and Hinton (2019), "Similarity of neural network representations revisited", arXiv:1905.00414,
@@ -59,8 +59,8 @@ def member_cka(features: Sequence[Float[Tensor, "_ _"]]) -> float:
 def _normalised(x: Float[Tensor, "samples features"]) -> Float[Tensor, "samples features"]:
     """Centred over samples and scaled to ``|X'X| = 1``, in float64."""
     x = float64(x)
-    if not x.numel() or not torch.isfinite(x).all():
-        raise InputError(f"features must be finite and at least one, got shape {tuple(x.shape)}")
+    if x.ndim != 2 or not x.numel() or not torch.isfinite(x).all():
+        raise InputError(f"features must be finite, of shape (samples, features >= 1), got shape {tuple(x.shape)}")
     centred = x - x.mean(dim=0)
     largest = centred.abs().max()
     # What rounding the mean leaves of a constant.
@@ -122,7 +122,8 @@ def _recorder(name: str, samples: int, features: dict[str, Tensor]) -> Callable[
     def record(_module: nn.Module, _arguments: object, output: object) -> None:
         if not isinstance(output, Tensor) or output.ndim < 2 or len(output) != samples:
             raise InputError(
-                f"layer {name!r} must return a tensor (samples, features, ...), got {type(output).__name__}"
+                f"layer {name!r} must return a tensor (samples, features, ...), got {type(output).__name__} "
+                f"{tuple(getattr(output, 'shape', ()))}"
             )
         if name in features:
             raise InputError(f"layer {name!r} runs twice in one pass: which output is meant?")

@@ -70,6 +70,8 @@ def worst_case_sharpness(
     require_norm(norm)
     if iterations < 1 or restarts < 1:
         raise InputError(f"iterations and restarts must be at least 1, got {iterations} and {restarts}")
+    if restarts > 1 and generator is None:
+        raise InputError("restarts draw starting points and need a generator")
     surface = LossSurface(model, loss)
     scale, origin = surface.magnitudes(adaptive), torch.zeros_like(surface.weights)
 
@@ -77,6 +79,7 @@ def worst_case_sharpness(
         objective = partial(_value_and_gradient, surface, scale, batch)
         value, best = _ascend(objective, origin, radius, norm, iterations)
         for _ in range(restarts - 1):
+            assert generator is not None
             start = _random_point(origin, scale, radius, norm, generator)
             best = torch.maximum(best, _ascend(objective, start, radius, norm, iterations)[1])
         return best - value
@@ -204,11 +207,9 @@ def _random_point(
     scale: Float[Tensor, "*weights"],
     radius: float,
     norm: Norm,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
 ) -> Float[Tensor, " weights"]:
     """Random point of the ball, 0 where the scale is: a coordinate that moves nothing must not use up the radius."""
-    if generator is None:
-        raise InputError("restarts draw starting points and need a generator")
     noise = torch.empty_like(origin, device=generator.device)
     if norm == "linf":
         return noise.uniform_(-radius, radius, generator=generator).to(origin.device) * (scale > 0)

@@ -22,6 +22,7 @@ from tests.laws import Mutation, law
 ALL = (*CORRUPTIONS, *EXTRA_CORRUPTIONS)
 MODULE = "empirical.corruptions"
 levels = st.sampled_from(SEVERITIES)
+BLUR = corruptions._blur
 seeds = st.integers(0, 1000)
 sides = st.integers(8, 24)
 
@@ -305,7 +306,7 @@ def test_glass_blurs_before_and_after(seed: int, severity: int) -> None:
     exact = ndimage.gaussian_filter(pixels, (0, 0, sigma, sigma), mode="nearest")
     found = corrupt(images, "glass_blur", severity, seed)
     excess = 255 * exact - found.numpy()
-    # In one of 10,000 pixels rounding decides the first truncation; the second blur spreads that level.
+    # Where rounding decides the first truncation, the second blur spreads that level.
     assert np.abs(excess).max() < 2
     assert np.mean((excess > -1e-3) & (excess < 1 + 1e-3)) > 0.99
 
@@ -369,7 +370,7 @@ def test_zoom_is_a_mean_of_scipys_zooms(seed: int, side: int, severity: int) -> 
     images = noise_images(seed, 1, 1, side, side)
     image = units(images)[0, 0]
     zooms = [image]
-    for factor in np.arange(1, (1.06, 1.11, 1.16, 1.21, 1.26)[severity - 1], 0.01):
+    for factor in np.arange(1, constant("zoom_blur", "stop", severity), 0.01):
         crop = math.ceil(side / factor)
         top = (side - crop) // 2
         zoomed = ndimage.zoom(image[top : top + crop, top : top + crop], factor, order=1)
@@ -713,7 +714,7 @@ def test_distance_is_the_nearest_edges(seed: int, height: int, width: int, edges
     assert np.abs(found - exact).max() < 1e-4
     if edges:
         euclidean = np.minimum(ndimage.distance_transform_edt(~mask[0].numpy()), 20).flatten()
-        assert np.abs(found - euclidean).max() < 0.025 * 20
+        assert (np.abs(found - euclidean) <= 0.02 * euclidean + 1e-4).all()
 
 
 @law(
@@ -761,11 +762,63 @@ def test_spatter_is_turquoise_water_then_brown_mud(seed: int, severity: int) -> 
     share = added / full
     assert float((share[:, 0] - share[:, 1]).abs().max()) < 1 / float(full.min())
     assert float(share.min()) >= 0
-    # Smoothed noise above the threshold, whose deviation shrinks by sqrt(sum of the squared kernel); its outline is lost to blurs.
-    kernel = ndimage.gaussian_filter(np.eye(1, 961, 480).reshape(31, 31), constant("spatter", "smoothing", severity))
-    deviation = constant("spatter", "scale", severity) * np.sqrt((kernel**2).sum())
-    bar = (constant("spatter", "threshold", severity) - constant("spatter", "location", severity)) / deviation
-    assert 0 < float(covered.double().mean()) < 1.2 * stats.norm.sf(bar) + 0.05
+    assert bool(covered.any())
+
+
+def water_by_hand(liquid: np.ndarray) -> np.ndarray:
+    """The originals' chain on 8-bit levels: edges, distance, mean, equalised histogram, emboss, mean."""
+    edges = np.argwhere(canny_loop(liquid))
+    places = np.ndindex(liquid.shape)
+    distance = np.array([min([20, *(chamfer(y - down, x - right) for down, right in edges)]) for y, x in places])
+    mean = np.full((3, 3), 1 / 9)
+    depth = np.floor(ndimage.correlate(distance.reshape(liquid.shape), mean, mode="mirror") + 1e-4).astype(int)
+    cumulative = np.cumsum(np.bincount(depth.ravel()))
+    least = cumulative[depth.min()]
+    flat = least == depth.size
+    equal = depth if flat else np.rint(255 * (cumulative[depth] - least) / (depth.size - least))
+    emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
+    relief = ndimage.correlate(equal.astype(float), emboss, mode="mirror").clip(0, 255)
+    drops = liquid * np.rint(ndimage.correlate(relief, mean, mode="mirror"))
+    return drops / max(drops.max(), 1)
+
+
+@law(
+    Mutation(
+        "lit from the lower right",
+        f"{MODULE}._correlate",
+        lambda f: lambda i, k, **options: f(i, k.flip(0, 1), **options),
+    ),
+    Mutation("histogram not equalised", f"{MODULE}._equalize", lambda _: lambda values, levels: values),
+    Mutation("bright drops do not wrap", "torch.Tensor.__mod__", lambda _: lambda values, _: values),
+    Mutation(
+        "mud with a sharp outline",
+        f"{MODULE}._blur",
+        lambda f: lambda i, sigma: i if len(i.unique()) <= 2 else f(i, sigma),
+    ),
+    # A handful of fixed pictures: levels that lie on a boundary could round either way in others.
+    seed=st.sampled_from(range(4)),
+    severity=levels,
+    examples=20,
+)
+def test_spatter_is_the_originals_chain(seed: int, severity: int) -> None:
+    constants: dict[str, Any] = {key: float(value) for key, value in facts("spatter", severity).items()}
+    constants["mud"] = int(constants["mud"])
+    noise = constants["location"] + constants["scale"] * draws(seed, 2).normal(1, 24, 24)
+    # The blur has a law of its own; what follows it here is independent.
+    liquid = BLUR(noise, constants["smoothing"])[:, 0].double().numpy()
+    liquid[liquid < constants["threshold"]] = 0
+    picture = torch.full((2, 3, 24, 24), 0.1)
+    found = corruptions._spatter(picture, draws(seed, 2), **constants).double().numpy()
+    for drops, ours in zip(liquid, found, strict=True):
+        if constants["mud"]:
+            mask = (drops > constants["threshold"]).astype(float)
+            opaque = ndimage.gaussian_filter(mask, constants["strength"], mode="nearest")
+            opaque[opaque < 0.8] = 0
+            exact = 0.1 * (1 - opaque) + opaque * np.array([63, 42, 20])[:, None, None] / 255
+        else:
+            water = water_by_hand(np.floor(255 * drops + 1e-4) % 256)
+            exact = 0.1 + constants["strength"] * water * np.array([175, 238, 238])[:, None, None] / 255
+        assert np.abs(ours - exact).max() < 1e-4  # float32, through sums of nine levels up to 255
 
 
 @law(
@@ -774,7 +827,7 @@ def test_spatter_is_turquoise_water_then_brown_mud(seed: int, severity: int) -> 
     ),
     Mutation("grey stays grey", f"{MODULE}.torch.where", lambda f: lambda c, a, b: f(c, a, 0 * b)),
     seed=seeds,
-    severity=st.sampled_from([1, 2, 4, 5]),
+    severity=levels,
 )
 def test_saturate_scales_the_saturation_of_hsv(seed: int, severity: int) -> None:
     images = noise_images(seed, height=8, width=8)
@@ -824,11 +877,6 @@ def test_an_image_does_not_depend_on_its_company(name: str, monkeypatch: pytest.
     images = smooth_images(7, 3, 16)
     photographs = frost_images() if name == "frost" else None
     whole = corrupt(images, name, 4, seed=5, frost_images=photographs)
-    parts = [
-        corrupt(images[start : start + 3], name, 4, seed=5, first=start, frost_images=photographs)
-        for start in (0, 3, 6)
-    ]
-    assert torch.equal(torch.cat(parts), whole)
     monkeypatch.setattr(corruptions, "_CHUNK", 2)
     assert torch.equal(corrupt(images, name, 4, seed=5, frost_images=photographs), whole)
     random = name not in {
@@ -917,8 +965,7 @@ GOOD = noise_images(0)
         (GOOD, {"name": "rain"}, r"gaussian_noise, .*, frost; got 'rain'"),
         (GOOD, {"severity": 0}, "1 to 5, got 0"),
         (GOOD, {"severity": 6}, "1 to 5, got 6"),
-        (GOOD, {"seed": -1}, "not be negative, got -1 and 0"),
-        (GOOD, {"first": -1}, "not be negative, got 0 and -1"),
+        (GOOD, {"seed": -1}, "not be negative, got -1"),
         (GOOD.float() / 255, {}, "uint8, got torch.float32"),
         (GOOD[0], {}, r"got \(3, 16, 16\)"),
         (GOOD[:0], {}, r"got \(0, 3, 16, 16\)"),

@@ -258,7 +258,7 @@ def test_bound_of_competent_ensembles_cannot_be_violated(members: int, classes: 
         b_eq=[1.0],
     )
     assert worst.status == 0
-    # The solver's feasibility tolerance is 1e-7; the smallest violation by the wrong formulas is 0.03.
+    # The solver's feasibility tolerance is 1e-7.
     assert worst.fun == pytest.approx(0, abs=1e-6)
 
 

@@ -310,8 +310,6 @@ def test_a_layer_that_does_not_run_adds_nothing() -> None:
 class OwnForward(nn.Linear):
     """Weight-normalised, which only its forward knows."""
 
-    """Uses its weight in another way than a linear layer."""
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(x, self.weight / self.weight.norm(), self.bias)
 
@@ -329,8 +327,6 @@ class Bypass(nn.Module):
 
 class Overwrite(nn.Module):
     """Works in place on its input."""
-
-    """Changes its input in place."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.zero_()

@@ -145,7 +145,7 @@ def test_constant_features_are_refused(value: float) -> None:
     [
         (torch.eye(3), torch.eye(4), "got 3 and 4 samples"),
         (torch.eye(3) * float("nan"), torch.eye(3), "finite"),
-        (torch.eye(3), torch.zeros(3, 0), "at least one"),
+        (torch.eye(3), torch.zeros(3, 0), "features >= 1"),
         (torch.ones(1, 2), torch.ones(1, 2), "constant over the 1 samples"),
     ],
 )
