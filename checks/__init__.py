@@ -1,6 +1,6 @@
 """The claims of the paper as data: what is stated, how it is checked, and the verdict."""
 
-from checks import bounds, bridge, data_models, ensembles, finite_size, random_features, sharpness, theorems
+from checks import bounds, bridge, data_models, ensembles, finite_size, lazy_limit, random_features, sharpness, theorems
 from checks.claim import Claim, Finding, Verdict
 from checks.evidence import Evidence, load_evidence
 from checks.report import render
@@ -15,6 +15,7 @@ CLAIMS: tuple[Claim, ...] = (
     *data_models.CLAIMS,
     *random_features.CLAIMS,
     *bridge.CLAIMS,
+    *lazy_limit.CLAIMS,
     *ensembles.CLAIMS,
 )
 """All claims, in the order of the report."""

@@ -1,7 +1,8 @@
 """Measured ensembles as arrays, and bootstrap intervals over ensembles and test points."""
 
+import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,21 @@ from jaxtyping import Float
 from empirical import StoreError
 from empirical.store import load_json, unpack
 
-__all__ = ["Evidence", "Interval", "Measured", "interval", "load_evidence", "slope"]
+__all__ = [
+    "Evidence",
+    "Interval",
+    "Measured",
+    "detectable",
+    "draws",
+    "interval",
+    "load_evidence",
+    "point_weights",
+    "slope",
+]
 
 REPLICATES = 2000
 SEED = 2024
+_MAIN_WIDTH = {"digits": 8, "fashion-mnist": 8, "cifar10-jpeg": 16}
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,10 @@ class Evidence:
 
     runs: tuple[dict[str, Any], ...] = ()
     """one result for each ensemble"""
+    networks: tuple[dict[str, Any], ...] = ()
+    """networks of the lazy-to-rich dial, each with the ``dial`` it belongs to"""
+    comparisons: tuple[dict[str, Any], ...] = ()
+    """runs beside their lazy predictions, as ``sharpdiv compare`` writes them"""
 
     def of(self, data: str) -> "Evidence":
         """The ensembles trained on one data set.
@@ -83,6 +99,49 @@ class Evidence:
             Empty evidence if there are none.
         """
         return Evidence(tuple(run for run in self.runs if run["config"]["data"] == data))
+
+    def where(self, **fields: Any) -> "Evidence":
+        """The ensembles whose configuration has these values.
+
+        Args:
+            **fields: of ``RunConfig``.
+
+        Returns:
+            Empty evidence if there are none.
+        """
+        wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+        return Evidence(
+            tuple(run for run in self.runs if all(run["config"][name] == value for name, value in wanted.items()))
+        )
+
+    def main(self, data: str) -> "Evidence":
+        """The main design of a data set: dense networks of one width in ensembles of three, and the paper's SharpBalance.
+
+        Returns:
+            Those ensembles that were trained by every method at every rho; empty evidence if there are none.
+        """
+        design = {"width": _MAIN_WIDTH[data], "sparsity": 0.0, "rule": "paper", "top_fraction": 0.5}
+        return self.of(data).where(**design).of_size(3).complete()
+
+    def of_size(self, members: int) -> "Evidence":
+        """The ensembles of that many members.
+
+        Returns:
+            Empty evidence if there are none.
+        """
+        return Evidence(tuple(run for run in self.runs if len(run["config"]["seeds"]) == members))
+
+    def complete(self) -> "Evidence":
+        """The ensembles that were trained in every way in which any was: a grid that is still growing has others.
+
+        Returns:
+            Runs whose differences can be paired by ensemble.
+        """
+        ways: dict[str, set[tuple[int, ...]]] = {}
+        for run in self.runs:
+            ways.setdefault(_way(run), set()).add(_seeds(run))
+        everywhere = set.intersection(*ways.values()) if ways else set()
+        return Evidence(tuple(run for run in self.runs if _seeds(run) in everywhere))
 
     def measured(self, *methods: str) -> Measured:
         """Resampled means of the runs of some methods, by rho.
@@ -94,17 +153,17 @@ class Evidence:
             Arrays over replicates and rho.
 
         Raises:
-            StoreError: if a method has not been measured on the same ensembles as the others.
+            StoreError: if the runs are not one for each ensemble and rho, for the same ensembles as all runs here.
         """
         chosen = [run for run in self.runs if run["config"]["method"] in methods]
         rhos = sorted({run["config"]["rho"] for run in chosen})
-        groups = [[run for run in chosen if run["config"]["rho"] == rho] for rho in rhos]
         # Differences are paired by ensemble, so every group must hold the same ones in the same order.
-        seeds = [run["config"]["seeds"] for run in self.runs if run["config"]["method"] == "sgd"]
-        if not groups or any([run["config"]["seeds"] for run in group] != seeds for group in groups):
+        groups = [sorted((run for run in chosen if run["config"]["rho"] == rho), key=_seeds) for rho in rhos]
+        seeds = sorted({_seeds(run) for run in self.runs})
+        if not groups or any([_seeds(run) for run in group] != seeds for group in groups):
             raise StoreError(f"the results lack runs of {' or '.join(methods)} for every ensemble; run make reproduce")
-        means = np.stack([np.stack([self._resampled(run) for run in group], axis=2) for group in groups])
-        draw = _draws(SEED + 1, means.shape[3])
+        means = np.stack([np.stack([_resampled(run) for run in group], axis=2) for group in groups])
+        draw = draws(SEED + 1, means.shape[3])
         # (rho, quantity, replicates, ensembles) at the drawn ensembles, averaged.
         picked = np.take_along_axis(means, draw[None, None], axis=3).mean(axis=3)
         sharpness = [
@@ -116,37 +175,64 @@ class Evidence:
     @property
     def ensembles(self) -> int:
         """Number of ensembles for each method and rho."""
-        return len({tuple(run["config"]["seeds"]) for run in self.runs})
-
-    @cached_property
-    def _point_weights(self) -> Float[np.ndarray, "replicates points"]:
-        """How often each test point is drawn, divided by their number; once each in the first replicate."""
-        points = self.runs[0]["labels"]["shape"][0]
-        counts = np.random.default_rng(SEED).multinomial(points, np.full(points, 1 / points), size=REPLICATES)
-        return np.vstack([np.ones(points), counts]) / points
-
-    def _resampled(self, run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"]:
-        """Means over test points of one run, in the order of ``Measured``, resampled over test points."""
-        predicted, labels = unpack(run["predicted"]), unpack(run["labels"])
-        wrong = (predicted != labels).mean(axis=0)
-        ensemble_wrong = (unpack(run["predicted_ensemble"]) != labels).astype(float)
-        pairs = np.triu_indices(len(predicted), 1)
-        differ = (predicted[pairs[0]] != predicted[pairs[1]]).mean(axis=0)
-        points = np.stack([differ, wrong, ensemble_wrong]) @ self._point_weights.T
-        # Corrupted versions exist of the first test points only: those, with the weights they were drawn with.
-        variants = sum(len(levels) for levels in run["corrupted"].values())
-        right = 1 - np.stack(
-            [
-                unpack(run["corrupted_errors"]["members"]) / (variants * len(predicted)),
-                unpack(run["corrupted_errors"]["ensemble"]) / variants,
-            ]
-        )
-        weights = self._point_weights[:, : right.shape[1]]
-        return np.vstack([points, right @ weights.T / weights.sum(axis=1)])
+        return len({_seeds(run) for run in self.runs})
 
 
-def _draws(seed: int, count: int) -> np.ndarray:
-    """Indices of resampled units ``(replicates, count)``, the units themselves in the first replicate."""
+def _seeds(run: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(run["config"]["seeds"])
+
+
+def _way(run: dict[str, Any]) -> str:
+    """How a run was trained, whatever its seeds."""
+    return json.dumps(run["config"] | {"seeds": []}, sort_keys=True)
+
+
+@lru_cache(maxsize=1)
+def point_weights(points: int, seed: int) -> Float[np.ndarray, "replicates points"]:
+    """How often each replicate draws each test point, divided by their number.
+
+    Args:
+        points: how many there are.
+        seed: of the draws.
+
+    Returns:
+        Weights that sum to 1; all alike in the first replicate, which is the data itself.
+    """
+    counts = np.random.default_rng(seed).multinomial(points, np.full(points, 1 / points), size=REPLICATES)
+    return np.vstack([np.ones(points), counts]) / points
+
+
+def _resampled(run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"]:
+    """Means over test points of one run, in the order of ``Measured``, resampled over test points."""
+    predicted, labels = unpack(run["predicted"]), unpack(run["labels"])
+    drawn = point_weights(len(labels), SEED)
+    wrong = (predicted != labels).mean(axis=0)
+    ensemble_wrong = (unpack(run["predicted_ensemble"]) != labels).astype(float)
+    pairs = np.triu_indices(len(predicted), 1)
+    differ = (predicted[pairs[0]] != predicted[pairs[1]]).mean(axis=0)
+    points = np.stack([differ, wrong, ensemble_wrong]) @ drawn.T
+    # Corrupted versions exist of the first test points only: those, with the weights they were drawn with.
+    variants = sum(len(metrics["accuracy_ensemble"]) for metrics in run["corrupted"].values())
+    right = 1 - np.stack(
+        [
+            unpack(run["corrupted_errors"]["members"]) / (variants * len(predicted)),
+            unpack(run["corrupted_errors"]["ensemble"]) / variants,
+        ]
+    )
+    weights = drawn[:, : right.shape[1]]
+    return np.vstack([points, right @ weights.T / weights.sum(axis=1)])
+
+
+def draws(seed: int, count: int) -> np.ndarray:
+    """Resampled units.
+
+    Args:
+        seed: of the draws.
+        count: of units.
+
+    Returns:
+        Indices ``(replicates, count)``, the units themselves in the first replicate.
+    """
     draw = np.random.default_rng(seed).integers(count, size=(REPLICATES + 1, count))
     draw[0] = np.arange(count)
     return draw
@@ -159,7 +245,7 @@ def _resampled_sharpness(
     values = np.array([[run["members"]["sharpness"][name] for run in group] for group in groups])
     if draw is not None:
         return values.mean(axis=2)[:, draw].mean(axis=2).T
-    return values[:, 0][:, _draws(SEED + 2, values.shape[2])].mean(axis=2).T
+    return values[:, 0][:, draws(SEED + 2, values.shape[2])].mean(axis=2).T
 
 
 def interval(replicates: Float[np.ndarray, " replicates"]) -> Interval:
@@ -170,6 +256,15 @@ def interval(replicates: Float[np.ndarray, " replicates"]) -> Interval:
     """
     low, high = np.quantile(replicates[1:], [0.025, 0.975])
     return Interval(float(replicates[0]), float(low), float(high))
+
+
+def detectable(replicates: Float[np.ndarray, " replicates"]) -> float:
+    """Smallest true value that a two-sided test at 5% would have seen with 80% power, for normal errors.
+
+    Returns:
+        ``1.96 + 0.84`` standard errors, the standard deviation of the replicates.
+    """
+    return float((1.96 + 0.84) * replicates[1:].std(ddof=1))
 
 
 def slope(values: Float[np.ndarray, "replicates rho"]) -> Float[np.ndarray, " replicates"]:
@@ -192,9 +287,17 @@ def load_evidence(path: Path) -> Evidence:
         StoreError: if a file is damaged or holds something else.
     """
     runs: list[dict[str, Any]] = []
+    networks: dict[str, dict[str, Any]] = {}
+    comparisons: list[dict[str, Any]] = []
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path] * path.exists():
-        found = load_json(file).get("runs")
-        if not isinstance(found, list):
+        found = load_json(file)
+        if isinstance(found.get("runs"), list):
+            runs += found["runs"]
+        elif isinstance(found.get("networks"), list):
+            # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
+            networks |= {n["network"]["name"]: n | {"dial": found["dial"]} for n in found["networks"]}
+        elif isinstance(found.get("points"), list):
+            comparisons.append(found)
+        else:
             raise StoreError(f"{file} holds no measured runs; make reproduce writes such a file")
-        runs += found
-    return Evidence(tuple(runs))
+    return Evidence(tuple(runs), tuple(networks.values()), tuple(comparisons))

@@ -8,6 +8,7 @@ The modules in the order of an experiment:
 * runs: ``config``, ``profiles``, ``training`` (one member), ``runs`` (an ensemble), ``plan``, ``store`` (files), ``workers``;
 * one network: ``loss_surface``, ``sharpness``, ``average_sharpness``, ``hessian`` (``estimates``), ``representation``;
 * an ensemble: ``metrics``, ``bootstrap``; ``measuring`` takes all of them of a run;
+* lazy networks: ``tangent`` (kernels at initialisation), ``lazy`` (training with scaled outputs);
 * ``random_features``: the referee of that theory.
 """
 
@@ -20,6 +21,7 @@ from empirical.data import ImageData, digits, load_data
 from empirical.datasets import DATASETS, fetch, installed, load_images, verify
 from empirical.errors import DivergenceError, InputError, StoreError, WorkerError
 from empirical.hessian import ConvergenceError, hessian_eigenvalues, hessian_trace
+from empirical.lazy import LazyProblem, LazyTraining, freeze_batch_norm, lazy_network, train_lazy
 from empirical.loss_surface import NormalizedLogits
 from empirical.measuring import MeasureConfig, load_result, measure, measure_runs
 from empirical.metrics import by_size, diversity, load_predictions, logit_variance, vote
@@ -31,6 +33,7 @@ from empirical.runs import open_run, train_runs
 from empirical.sam import SAM, frozen_running_statistics
 from empirical.sharpbalance import sharpbalance_step, sharpness_aware_sets
 from empirical.sharpness import one_step_sharpness, worst_case_sharpness
+from empirical.tangent import TangentKernel, tangent_kernel
 
 __all__ = [
     "CORRUPTIONS",
@@ -43,12 +46,15 @@ __all__ = [
     "ImageData",
     "InputError",
     "Interval",
+    "LazyProblem",
+    "LazyTraining",
     "MeasureConfig",
     "NormalizedLogits",
     "PlannedRun",
     "ResNet",
     "RunConfig",
     "StoreError",
+    "TangentKernel",
     "WorkerError",
     "average_case_sharpness",
     "bootstrap",
@@ -58,11 +64,13 @@ __all__ = [
     "diversity",
     "evaluation_mode",
     "fetch",
+    "freeze_batch_norm",
     "frozen_running_statistics",
     "hessian_eigenvalues",
     "hessian_trace",
     "installed",
     "layer_features",
+    "lazy_network",
     "linear_cka",
     "load_data",
     "load_images",
@@ -80,6 +88,8 @@ __all__ = [
     "read_fields",
     "sharpbalance_step",
     "sharpness_aware_sets",
+    "tangent_kernel",
+    "train_lazy",
     "train_runs",
     "verify",
     "verify_published",

@@ -1,12 +1,21 @@
 """Residual networks with the CIFAR stem, from toy sizes to ResNet-18 and -34 (He et al. 2016), dense or sparse."""
 
+from collections.abc import Callable
+from typing import Literal, get_args
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from empirical.errors import InputError
 
-__all__ = ["BasicBlock", "ResNet", "SparseConv2d"]
+__all__ = ["Activation", "BasicBlock", "Normalization", "ResNet", "SparseConv2d"]
+
+Activation = Literal["relu", "gelu"]
+Normalization = Literal["batch", "group", "none"]
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": nn.functional.gelu}
+_GROUPS = 4  # of channels in group norm, or as many as there are channels
 
 
 class SparseConv2d(nn.Conv2d):
@@ -52,26 +61,43 @@ def _convolution(channels_in: int, channels: int, kernel: int, stride: int, padd
     return nn.Conv2d(channels_in, channels, kernel, stride, padding, bias=False)
 
 
+def _normalization(kind: Normalization, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(min(_GROUPS, channels), channels) if kind == "group" else nn.Identity()
+
+
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm around an identity, or a strided 1x1 projection where the shape changes.
+    """Two 3x3 convolutions with a norm each around an identity, or a strided 1x1 projection where the shape changes.
 
     Args:
         channels_in: input channels.
         channels: output channels.
         stride: of the first convolution.
         sparsity: fraction of each convolution's weights that is removed.
+        norm: behind each convolution.
+        activation: between the convolutions and behind the sum.
     """
 
-    def __init__(self, channels_in: int, channels: int, stride: int, sparsity: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        stride: int,
+        sparsity: float = 0.0,
+        norm: Normalization = "batch",
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         self.conv1 = _convolution(channels_in, channels, 3, stride, 1, sparsity)
-        self.norm1 = nn.BatchNorm2d(channels)
+        self.norm1 = _normalization(norm, channels)
         self.conv2 = _convolution(channels, channels, 3, 1, 1, sparsity)
-        self.norm2 = nn.BatchNorm2d(channels)
+        self.norm2 = _normalization(norm, channels)
         self.shortcut: nn.Module = nn.Identity()
+        self.activation = _ACTIVATIONS[activation]
         if stride != 1 or channels_in != channels:
             self.shortcut = nn.Sequential(
-                _convolution(channels_in, channels, 1, stride, 0, sparsity), nn.BatchNorm2d(channels)
+                _convolution(channels_in, channels, 1, stride, 0, sparsity), _normalization(norm, channels)
             )
 
     def forward(self, x: Float[Tensor, "samples _ _ _"]) -> Float[Tensor, "samples _ _ _"]:
@@ -80,10 +106,10 @@ class BasicBlock(nn.Module):
         Returns:
             ``(samples, channels, height / stride, width / stride)``.
         """
-        out = torch.relu(self.norm1(self.conv1(x)))
+        out = self.activation(self.norm1(self.conv1(x)))
         out = self.norm2(self.conv2(out))
         # Out of place: per-sample hooks and torch.func need the summands intact.
-        return torch.relu(out + self.shortcut(x))
+        return self.activation(out + self.shortcut(x))
 
 
 class ResNet(nn.Module):
@@ -99,9 +125,11 @@ class ResNet(nn.Module):
         stem_stride: 1 for 32x32 images; 2 lets the stages see 64x64 images (Tiny-ImageNet) at 32x32.
         sparsity: fraction of each block convolution's weights that is removed by magnitude at initialisation; stem, norms
             and head stay dense.
+        norm: behind every convolution; group norm has 4 groups.
+        activation: of the network.
 
     Raises:
-        InputError: if a size is below 1, or the sparsity is outside [0, 1).
+        InputError: if a size is below 1, the sparsity is outside [0, 1), or norm or activation is unknown.
     """
 
     def __init__(
@@ -112,8 +140,13 @@ class ResNet(nn.Module):
         classes: int = 10,
         stem_stride: int = 1,
         sparsity: float = 0.0,
+        norm: Normalization = "batch",
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
+        for name, value, known in (("norm", norm, Normalization), ("activation", activation, Activation)):
+            if value not in get_args(known):
+                raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {value!r}")
         sizes = {"width": width, "channels": channels, "classes": classes, "stem_stride": stem_stride}
         for name, size in {**sizes, "stages": len(blocks), "blocks": min(blocks, default=0)}.items():
             if size < 1:
@@ -121,13 +154,15 @@ class ResNet(nn.Module):
         if not 0 <= sparsity < 1:
             raise InputError(f"sparsity must lie in [0, 1), got {sparsity}")
         self.stem = nn.Conv2d(channels, width, 3, stem_stride, 1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = _normalization(norm, width)
+        self.activation = _ACTIVATIONS[activation]
         layers: list[nn.Module] = []
         current = width
         for stage, count in enumerate(blocks):
             for block in range(count):
-                layers.append(BasicBlock(current, width * 2**stage, 2 if stage and not block else 1, sparsity))
-                current = width * 2**stage
+                channels, stride = width * 2**stage, 2 if stage and not block else 1
+                layers.append(BasicBlock(current, channels, stride, sparsity, norm, activation))
+                current = channels
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Linear(current, classes)
 
@@ -137,5 +172,5 @@ class ResNet(nn.Module):
         Returns:
             ``(samples, classes)``.
         """
-        out = self.blocks(torch.relu(self.norm(self.stem(x))))
+        out = self.blocks(self.activation(self.norm(self.stem(x))))
         return self.head(out.mean(dim=(2, 3)))

@@ -19,7 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from empirical.errors import InputError
 
-__all__ = ["evaluation_mode", "per_sample_sharpness"]
+__all__ = ["evaluation_mode", "layer_mask", "normalized_channels", "per_sample_sharpness", "supported_layers"]
 
 # Bytes that one thread's patches and products may take, about a second-level cache. On other devices only memory counts.
 _WORKSPACE = 2**21
@@ -52,7 +52,7 @@ def per_sample_sharpness(
         InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice or
             in float16, its input is changed in place afterwards, or its parameters are used without it.
     """
-    layers = _supported_layers(model)
+    layers = supported_layers(model)
     total = torch.zeros(len(inputs), dtype=_wide(next(model.parameters()).dtype), device=inputs.device)
     recorded: dict[nn.Module, tuple[Tensor, int]] = {}
     roots: list[GradientEdge] = []
@@ -111,7 +111,18 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 Norms = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
-def _supported_layers(model: nn.Module) -> dict[nn.Module, Norms]:
+def supported_layers(model: nn.Module) -> dict[nn.Module, Norms]:
+    """Layers that hold the trainable parameters of a model.
+
+    Args:
+        model: to look through.
+
+    Returns:
+        Every layer with what computes its norms.
+
+    Raises:
+        InputError: if there is none, or a parameter is in another kind of layer or shared by two.
+    """
     layers: dict[nn.Module, Norms] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
@@ -124,7 +135,7 @@ def _supported_layers(model: nn.Module) -> dict[nn.Module, Norms]:
                 f"layer {name or 'model'} ({type(module).__name__}) has parameters of a kind that is not supported; "
                 "expected Linear, Conv2d, BatchNorm1d/2d, GroupNorm or LayerNorm"
             )
-        if type(module).forward is not kind.forward and _mask(module) is None:
+        if type(module).forward is not kind.forward and layer_mask(module) is None:
             raise InputError(
                 f"layer {name or 'model'} ({type(module).__name__}) has its own forward, but no mask of the weight's shape"
             )
@@ -198,7 +209,7 @@ def _weight_and_bias(layer: nn.Module, patches: Callable[[Tensor], Tensor], inpu
     total = torch.zeros(len(inputs), dtype=_wide(gradient.dtype), device=inputs.device)
     if _trainable(layer, "weight"):
         positions, outputs = gradient.shape[1:]
-        weights, mask = layer.get_parameter("weight").numel(), _mask(layer)
+        weights, mask = layer.get_parameter("weight").numel(), layer_mask(layer)
         features = weights // outputs
         # Multiplications for each position: one with every feature and output, or with every other position's.
         by_gram = mask is None and positions * (features + outputs) < features * outputs
@@ -240,7 +251,7 @@ def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor
         normalized = nn.functional.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
         shape, positions = (len(inputs), -1, math.prod(layer.normalized_shape)), 1
     else:
-        normalized = _normalized_channels(layer, inputs)
+        normalized = normalized_channels(layer, inputs)
         shape, positions = (*inputs.shape[:2], -1), 2
     wide = _wide(gradient.dtype)
     total = torch.zeros(len(inputs), dtype=wide, device=inputs.device)
@@ -251,7 +262,19 @@ def _normalization(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> Tensor
     return total
 
 
-def _normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
+def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """What a norm of channels multiplies with its scale.
+
+    Args:
+        layer: group norm, or batch norm with running statistics.
+        inputs: of the layer.
+
+    Returns:
+        The normalised inputs.
+
+    Raises:
+        InputError: if the layer is another, or would mix samples.
+    """
     if isinstance(layer, nn.GroupNorm):
         return nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
@@ -269,7 +292,7 @@ _NORMS: dict[type[nn.Module], Norms] = {
 }
 
 
-def _mask(layer: nn.Module) -> Tensor | None:
+def layer_mask(layer: nn.Module) -> Tensor | None:
     """Factor of the weight in a layer with its own ``forward``; the standard layers know no mask."""
     own_forward = type(layer).forward not in {nn.Linear.forward, nn.Conv2d.forward}
     mask = getattr(layer, "mask", None)

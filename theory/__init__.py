@@ -7,6 +7,15 @@ and errors are integrals of powers of the filter.
 from theory.errors import ConvergenceError, DomainError, DomainWarning
 from theory.filters import Training, critical_rho, is_stable, phi, sam_filter
 from theory.generalised import GeneralisedMarchenkoPastur
+from theory.kernels import (
+    BinnedModes,
+    LinearizedNetwork,
+    TwoPointMeasure,
+    bin_modes,
+    ensemble_errors,
+    linearize,
+    two_point_measure,
+)
 from theory.laws import data_law
 from theory.normalised import gradient_floor, normalised_training
 from theory.sam import sam_tradeoff
@@ -19,6 +28,7 @@ from theory.tradeoff import Tradeoff
 from theory.wishart import FiniteWishart, joint_moment, wishart_moment
 
 __all__ = [
+    "BinnedModes",
     "ConvergenceError",
     "DataLaw",
     "DomainError",
@@ -27,18 +37,23 @@ __all__ = [
     "Estimate",
     "FiniteWishart",
     "GeneralisedMarchenkoPastur",
+    "LinearizedNetwork",
     "MarchenkoPastur",
     "Setting",
     "Simulation",
     "Spectrum",
     "Tradeoff",
     "Training",
+    "TwoPointMeasure",
+    "bin_modes",
     "critical_rho",
     "data_law",
     "dual_sharpness",
+    "ensemble_errors",
     "gradient_floor",
     "is_stable",
     "joint_moment",
+    "linearize",
     "normalised_training",
     "phi",
     "sam_filter",
@@ -46,5 +61,6 @@ __all__ = [
     "sharpbalance_tradeoff",
     "simulate",
     "trust_region_maximum",
+    "two_point_measure",
     "wishart_moment",
 ]

@@ -49,7 +49,7 @@ MASK_IGNORED = Mutation(
 )
 MASK_FOR_CHANNELS_FIRST = Mutation(
     "a mask in another order than the patches",
-    "empirical.per_sample._mask",
+    "empirical.per_sample.layer_mask",
     lambda f: lambda layer: f(layer) if f(layer) is None or f(layer).ndim == 2 else f(layer).flatten(1),
 )
 

@@ -1,0 +1,221 @@
+"""Networks between the lazy and the rich regime: centred outputs scaled by alpha, trained on squared loss by full-batch SAM.
+
+``h(w) = alpha [(f(w) - fbar(w)) - (f(w_0) - fbar(w_0))]`` with fbar the mean output over a member's own training samples, and the
+loss ``|h - y|^2 / (2 n alpha^2)`` with centred labels y (lazy training as in Chizat et al. 2019). The larger alpha, the less the
+weights have to move, and the closer training is to that of the tangent kernel at initialisation.
+"""
+
+import math
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from empirical.errors import DivergenceError, InputError
+from empirical.models import Activation, Normalization, ResNet
+from empirical.per_sample import evaluation_mode
+from empirical.sam import SAM
+from empirical.sharpness import worst_case_sharpness
+
+__all__ = ["LazyProblem", "LazyTraining", "freeze_batch_norm", "lazy_network", "train_lazy"]
+
+_DIVERGED = 1e6  # times the loss at the start
+
+
+@dataclass(frozen=True)
+class LazyProblem:
+    """What a member is trained and tested on."""
+
+    train: Float[Tensor, "train ..."]
+    """all training images"""
+    labels: Float[Tensor, "train classes"]
+    """theirs, one column for each class"""
+    test: Float[Tensor, "test ..."]
+    """test images"""
+    own: Bool[Tensor, " train"]
+    """which of the training images this member sees"""
+
+
+@dataclass(frozen=True)
+class LazyTraining:
+    """A member at some steps of its training."""
+
+    predictions: Float[Tensor, "snapshots test classes"]
+    """predicted labels of the test images: h plus the mean label of the member's own training samples"""
+    training_loss: Float[Tensor, " snapshots"]
+    """``|h - y|^2 / 2n`` on those"""
+    sharpness: Float[Tensor, " snapshots"]
+    """worst-case increase of that loss on all training images, in a ball of ``radius / alpha``"""
+
+
+def train_lazy(
+    model: nn.Module,
+    problem: LazyProblem,
+    snapshots: tuple[int, ...],
+    *,
+    alpha: float,
+    learning_rate: float,
+    rho: float,
+    radius: float,
+    normalize: bool = False,
+    iterations: int = 10,
+) -> LazyTraining:
+    """Train a copy of a network in evaluation mode (``freeze_batch_norm``) by full-batch SAM on its own training samples.
+
+    Args:
+        model: at its initialisation; only parameters with ``requires_grad`` are trained.
+        problem: the member's data.
+        snapshots: increasing numbers of steps at which it is looked at.
+        alpha: scale of the outputs.
+        learning_rate: eta.
+        rho: SAM's radius, 0 for gradient descent; with ``normalize`` the length of the ascent, times alpha.
+        radius: of the sharpness, times alpha.
+        normalize: whether the ascent has a fixed length.
+        iterations: ascent steps of the sharpness.
+
+    Returns:
+        The member at every snapshot.
+
+    Raises:
+        InputError: if a number is outside its domain, or the member sees no image.
+        DivergenceError: if the loss is not finite, or above a million times its start.
+    """
+    if not snapshots or list(snapshots) != sorted(set(snapshots)) or snapshots[0] < 0:
+        raise InputError(f"snapshots must be increasing numbers of steps, got {snapshots}")
+    for name, value in (("alpha", alpha), ("learning_rate", learning_rate), ("radius", radius)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be finite and positive, got {value}")
+    if not problem.own.any():
+        raise InputError("a member needs at least one training image of its own")
+    network = _ScaledNetwork(deepcopy(model), int(problem.own.sum()), alpha)
+    length = rho / alpha if normalize else rho
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = SAM(trained, torch.optim.SGD, length, normalize=normalize, lr=learning_rate)
+    with evaluation_mode(network):
+        views = _views(network, problem)
+        start = float(_half_mean_square(network(views.own[0]), views.own[1]).detach())
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = _half_mean_square(network(views.own[0]), views.own[1])
+            (loss / alpha**2).backward()
+            return loss
+
+        kept = []
+        for step in range(snapshots[-1] + 1):
+            if step:
+                optimizer.step(closure)
+            if step in snapshots:
+                kept.append(_look(network, views, radius / alpha, iterations))
+                if not kept[-1][1] < _DIVERGED * start:
+                    raise DivergenceError(
+                        f"full-batch SAM diverged within {step} steps at alpha {alpha:g} (loss {kept[-1][1]:g}, "
+                        f"{start:g} at the start); lower rho {rho:g} or the learning rate {learning_rate:g}"
+                    )
+    predictions, losses, sharpness = zip(*kept, strict=True)
+    read = (torch.tensor(values, dtype=torch.float64) for values in (losses, sharpness))
+    return LazyTraining(torch.stack(predictions) + views.intercept, *read)
+
+
+class _ScaledNetwork(nn.Module):
+    """Outputs less their mean over the first images of a batch, which are a member's own, times alpha."""
+
+    def __init__(self, model: nn.Module, own: int, alpha: float) -> None:
+        super().__init__()
+        self.model, self.own, self.alpha = model, own, alpha
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = self.model(images)
+        return self.alpha * (outputs - outputs[: self.own].mean(dim=0))
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Images, each set with a member's own first, and what the scaled network should give there: h - y is their difference."""
+
+    own: tuple[Tensor, Tensor]
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    intercept: Tensor
+
+
+@torch.no_grad()
+def _views(network: _ScaledNetwork, problem: LazyProblem) -> _Views:
+    """The three sets with their targets, the outputs at initialisation added to the labels instead of taken off h."""
+    own, intercept = problem.own, problem.labels[problem.own].mean(dim=0)
+    mine, rest = problem.train[own], problem.train[~own]
+    labels = torch.cat([problem.labels[own], problem.labels[~own]]) - intercept
+    train = torch.cat([mine, rest])
+    at_start = network(train)
+    tested = torch.cat([mine, problem.test])
+    targets = labels + at_start
+    return _Views((mine, targets[: len(mine)]), (train, targets), (tested, network(tested)), intercept)
+
+
+def _look(network: _ScaledNetwork, views: _Views, radius: float, iterations: int) -> tuple[Tensor, float, float]:
+    """Test predictions h, training loss and sharpness as the network is now."""
+    with torch.no_grad():
+        h = (network(views.test[0]) - views.test[1])[network.own :]
+        loss = float(_half_mean_square(network(views.own[0]), views.own[1]))
+    if not math.isfinite(loss):
+        return h, loss, math.nan
+    kappa = worst_case_sharpness(
+        network, [views.train], radius, adaptive=False, loss=_half_mean_square, iterations=iterations
+    )
+    return h, loss, kappa
+
+
+def _half_mean_square(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square().sum() / (2 * len(targets))
+
+
+def lazy_network(
+    width: int, activation: Activation, norm: Normalization, images: Float[Tensor, "samples _ _ _"], seed: int
+) -> ResNet:
+    """A residual network of three stages, one block each, with outputs of order one at its initialisation.
+
+    PyTorch's own initialisation shrinks signals from layer to layer without norms, so that alpha would mean something else at
+    every depth: convolutions are drawn from N(0, 2 / inputs) instead (He et al. 2015). Batch norm is frozen on the images.
+
+    Args:
+        width: channels of the first stage.
+        activation: of the network.
+        norm: behind every convolution.
+        images: all training images; the network has their precision and device.
+        seed: of the initialisation.
+
+    Returns:
+        The network in evaluation mode.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ResNet(width, (1, 1, 1), images.shape[1], norm=norm, activation=activation)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    model.to(images).eval()
+    freeze_batch_norm(model, images)
+    return model
+
+
+@torch.no_grad()
+def freeze_batch_norm(model: nn.Module, images: Float[Tensor, "samples ..."]) -> None:
+    """Set the running statistics of every batch norm to those of some images, which evaluation mode then uses.
+
+    Args:
+        model: at its initialisation.
+        images: all training images, as one batch.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches seen, of which there is one
+    training = model.training
+    model.train()
+    model(images)
+    model.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

@@ -1,0 +1,135 @@
+"""The empirical tangent kernel of a network by layer hooks: inner products of its outputs' gradients in the weights.
+
+``K[(i, c), (j, e)] = <df_c(x_i)/dw, df_e(x_j)/dw>``. In evaluation mode samples do not interact, so one backward pass for each
+class gives every sample's gradient at every layer's output; each layer combines it with its recorded input into its part of the
+Jacobian, and the kernel is the sum of the layers' products. Per-sample Jacobians of the whole network never exist at once.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from empirical.errors import InputError
+from empirical.per_sample import evaluation_mode, layer_mask, normalized_channels, supported_layers
+
+__all__ = ["TangentKernel", "tangent_kernel"]
+
+_WORKSPACE = 2**28  # bytes of a layer's Jacobian that exist at once
+
+
+class TangentKernel(NamedTuple):
+    """Blocks of a kernel whose columns are the training samples."""
+
+    train: Float[Tensor, "train classes train classes"]
+    """among the training samples"""
+    test: Float[Tensor, "test classes train classes"]
+    """of test samples with training samples"""
+
+    def trace(self) -> "TangentKernel":
+        """The trace form: the mean over classes of ``K[(i, c), (j, c)]``, times the identity between classes.
+
+        It is what remains at infinite width, where outputs do not share gradients, and needs a hundredth of the numbers.
+
+        Returns:
+            Blocks with one class.
+        """
+        train, test = (block.diagonal(dim1=1, dim2=3).mean(dim=2)[:, None, :, None] for block in self)
+        return TangentKernel(train, test)
+
+
+def tangent_kernel(
+    model: nn.Module, train: Float[Tensor, "train ..."], test: Float[Tensor, "test ..."]
+) -> TangentKernel:
+    """Tangent kernel at the model's weights, for all pairs of classes.
+
+    Frozen parameters (``requires_grad`` False) do not count, nor do the weights that a fixed ``mask`` removes. The kernel has the
+    precision of the model.
+
+    Args:
+        model: whose trainable parameters sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d`` or ``GroupNorm`` layers, each used
+            once; measured in evaluation mode, which is restored.
+        train: images of the columns.
+        test: further images of rows.
+
+    Returns:
+        Both blocks, on the device of the images.
+
+    Raises:
+        InputError: if there is no trainable parameter, one is in a layer of another kind or shared, or a layer runs twice.
+    """
+    inputs, gradients = _layers(model, torch.cat([train, test]))
+    columns = len(train)
+    kernel: Tensor | None = None
+    for layer, recorded in inputs.items():
+        for jacobian in _jacobians(layer, recorded, gradients[layer]):
+            rows = jacobian.flatten(0, 1).flatten(1)
+            product = rows @ rows[: columns * jacobian.shape[1]].T
+            kernel = product if kernel is None else kernel.add_(product)
+    assert kernel is not None
+    classes = kernel.shape[1] // columns
+    blocks = kernel.view(-1, classes, columns, classes)
+    return TangentKernel(blocks[:columns], blocks[columns:])
+
+
+def _layers(model: nn.Module, images: Tensor) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
+    """Inputs of every layer with parameters, and gradients ``(samples, classes, ...)`` of all outputs there."""
+    inputs: dict[nn.Module, Tensor] = {}
+    outputs: dict[nn.Module, Tensor] = {}
+
+    def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+        if layer in inputs:
+            raise InputError(f"{type(layer).__name__} runs twice in one pass: a tangent kernel needs unshared layers")
+        inputs[layer], outputs[layer] = arguments[0].detach(), output
+
+    handles = [layer.register_forward_hook(record) for layer in supported_layers(model)]
+    try:
+        with evaluation_mode(model), torch.enable_grad():
+            logits = model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not outputs or logits.ndim != 2:
+        raise InputError(f"expected outputs (samples, classes) of layers with weights, got shape {tuple(logits.shape)}")
+    per_class = [
+        torch.autograd.grad(logits[:, c].sum(), list(outputs.values()), retain_graph=True)
+        for c in range(logits.shape[1])
+    ]
+    return inputs, {
+        layer: torch.stack(g, dim=1) for layer, g in zip(outputs, zip(*per_class, strict=True), strict=True)
+    }
+
+
+def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[Float[Tensor, "samples classes ..."]]:
+    """Parts of the Jacobian of all outputs in the layer's parameters, together all of it."""
+    positions = gradients.flatten(3) if gradients.ndim > 3 else gradients[..., None]
+    if layer.bias is not None and layer.bias.requires_grad:
+        yield positions.sum(dim=3)
+    if layer.weight is None or not layer.weight.requires_grad:
+        return
+    if isinstance(layer, nn.LayerNorm):
+        raise InputError("the tangent kernel knows Linear, Conv2d, BatchNorm1d/2d and GroupNorm layers; got LayerNorm")
+    if not isinstance(layer, nn.Linear | nn.Conv2d):
+        yield (positions * normalized_channels(layer, inputs).flatten(2)[:, None]).sum(dim=3)
+        return
+    patches = inputs[:, None] if isinstance(layer, nn.Linear) else _patches(layer, inputs)
+    mask = layer_mask(layer)
+    row_bytes = math.prod(positions.shape[:2]) * patches.shape[2] * patches.element_size()
+    size = max(1, _WORKSPACE // row_bytes)
+    for start in range(0, positions.shape[2], size):
+        part = positions[:, :, start : start + size]
+        jacobian = (part.flatten(1, 2) @ patches).unflatten(1, part.shape[1:3])
+        yield jacobian if mask is None else jacobian * mask[start : start + size].flatten(1)
+
+
+def _patches(layer: nn.Conv2d, inputs: Tensor) -> Float[Tensor, "samples positions weights"]:
+    """Inputs of a convolution under its kernel at every position."""
+    if layer.groups != 1 or not isinstance(layer.padding, tuple) or layer.padding_mode != "zeros":
+        raise InputError(
+            f"the tangent kernel needs convolutions of one group with zero padding in numbers, got {layer}"
+        )
+    options = {"dilation": layer.dilation, "padding": layer.padding, "stride": layer.stride}
+    return nn.functional.unfold(inputs, layer.kernel_size, **options).mT

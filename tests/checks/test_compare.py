@@ -1,0 +1,105 @@
+"""A user's runs beside their lazy limit: what is predicted of them, and what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sharpdiv
+from checks import load_evidence
+from checks.compare import QUANTITIES, compare_runs
+from empirical import InputError, MeasureConfig, RunConfig, StoreError, load_result, measure_runs, train_runs
+from empirical.runs import run_folder
+
+SGD = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, blocks=(1, 1), epochs=2, batch_size=20, switch_epoch=1)
+RUNS = [
+    SGD,
+    replace(SGD, method="sam", rho=0.1),
+    replace(SGD, method="sam", rho=0.2),
+    replace(SGD, method="sharpbalance", rho=0.1),
+]
+QUICK = MeasureConfig(iterations=2, sharpness_samples=20, corrupted_samples=10, feature_samples=10, replicates=20)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    train_runs(RUNS, folder, workers=1)
+    measure_runs(RUNS, folder, how=QUICK, workers=1)
+    return folder
+
+
+def folders(root: Path, *runs: RunConfig) -> list[Path]:
+    return [run_folder(root, run) for run in runs]
+
+
+def test_measured_values_are_those_of_the_results_whatever_the_order(root: Path) -> None:
+    found = compare_runs(folders(root, *reversed(RUNS)), train_samples=20, test_samples=30)
+    assert [point["run"] for point in found["points"]] == [run.run_id for run in RUNS]
+    for run, point in zip(RUNS, found["points"], strict=True):
+        metrics = load_result(run_folder(root, run))["metrics"]
+        assert point["measured"]["disagreement"] == metrics["disagreement"]
+        assert point["measured"]["ensemble_error"] == 1 - metrics["accuracy_ensemble"]
+    assert found["points"][0]["measured"]["sharpness"] == found["points"][0]["predicted"]["sharpness"] == 1
+
+
+def test_sgd_and_sam_have_a_prediction_and_sharpbalance_a_reason(root: Path) -> None:
+    points = compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30)["points"]
+    assert [point["predicted"] is not None for point in points] == [True, True, True, False]
+    assert all(set(point["predicted"]) == set(QUANTITIES) for point in points[:3])
+    assert "no closed form" in points[3]["reason"]
+    # Full-batch SAM in the lazy limit lowers the sharpness, strictly while the filter stays in [0, 1].
+    assert points[1]["predicted"]["sharpness"] < 1
+
+
+def test_predictions_obey_the_identities_of_the_metrics(root: Path) -> None:
+    for point in compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)["points"]:
+        found = point["predicted"]
+        assert found["der"] == pytest.approx(found["disagreement"] / found["member_error"])
+        assert found["eir"] == pytest.approx(1 - found["ensemble_error"] / found["member_error"])
+        assert np.isfinite(list(found.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (RUNS[:1], "at least two runs"),
+        ([SGD, replace(SGD, method="sharpbalance", rho=0.1)], "two values of rho"),
+        ([SGD, replace(SGD, method="sam", rho=0.1, width=3)], "differs in width"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(root: Path, runs: list[RunConfig], message: str) -> None:
+    train_runs(runs, root, workers=1)
+    measure_runs(runs, root, how=QUICK, workers=1)
+    with pytest.raises(InputError, match=message):
+        compare_runs(folders(root, *runs))
+
+
+def test_a_run_that_is_not_measured_is_named(root: Path) -> None:
+    other = replace(SGD, method="sam", rho=0.3)
+    train_runs([other], root, workers=1)
+    with pytest.raises(StoreError, match=r"sam-rho0\.3"):
+        compare_runs(folders(root, SGD, other))
+
+
+def test_the_command_writes_numbers_and_figure_that_the_project_reads(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [str(folder) for folder in folders(root, *RUNS)]
+    options = ["--train-samples", "20", "--test-samples", "30", "--out", str(tmp_path)]
+    assert sharpdiv._run(["compare", *runs, *options, "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    (stored,) = load_evidence(tmp_path / "comparison.json").comparisons
+    assert stored == printed
+    assert (tmp_path / "lazy_comparison.png").stat().st_size > 10_000
+    assert sharpdiv._run(["compare", *runs, *options]) == 0
+    out = capsys.readouterr().out
+    assert "no closed form for SharpBalance" in out
+    assert str(tmp_path / "comparison.json") in out
+
+
+def test_the_command_refuses_a_single_run_in_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sharpdiv._run(["compare", str(run_folder(root, SGD))]) == 2
+    assert "at least two runs" in capsys.readouterr().err

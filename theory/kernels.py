@@ -1,0 +1,309 @@
+"""Networks in the lazy limit: predictions, errors and sharpness from tangent kernels and labels, by the filters of SAM.
+
+A linearised network ``h(w) = J (w - w_0)`` trained on ``|h - y|^2 / 2n`` is the quadratic problem with ``W = J'J / n``. Residuals
+on its training samples follow ``r_k = a(K/n) r_0`` with ``K = JJ'``, a mode v at the eigenvalue x of K/n adds
+``K_test v (1 - a(x)) / (n x) v'y`` to the predictions, and sharpness needs ``g = J'r / n``, whose length along v is
+``sqrt(x / n) v'r``.
+
+Outputs are centred over a member's own training samples, J by J - mean J: without that the top modes are near-constant and
+throttle the learning rate. A network whose centred outputs are scaled by alpha, with its loss divided by ``alpha^2``, has the
+same filters; its sharpness at ``radius / alpha``, times ``alpha^2``, is the one given here for ``radius``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from theory.errors import DomainError
+from theory.filters import Training
+from theory.normalised import normalised_training
+from theory.setting import Setting
+from theory.sharpness import trust_region_maximum
+from theory.spectrum import EmpiricalSpectrum
+
+__all__ = [
+    "BinnedModes",
+    "LinearizedNetwork",
+    "TwoPointMeasure",
+    "bin_modes",
+    "ensemble_errors",
+    "linearize",
+    "two_point_measure",
+]
+
+
+@dataclass(frozen=True)
+class LinearizedNetwork:
+    """One member in the eigenbasis of its centred kernel; samples are those of training, then those of the test."""
+
+    eigenvalues: Float[np.ndarray, " modes"]
+    """of K/n on the samples it trains on"""
+    targets: Float[np.ndarray, " modes"]
+    """their centred labels along the eigenvectors, ``v'y / sqrt(n)``"""
+    modes: Float[np.ndarray, "modes samples classes"]
+    """``K v v'y / n``: what a mode adds to the predictions, times ``x / (1 - a(x))``"""
+    labels: Float[np.ndarray, "samples classes"]
+    """one column for each class"""
+    intercept: Float[np.ndarray, " classes"]
+    """mean label of the samples it trains on, which centring takes out and predictions put back"""
+    surface: tuple[Float[np.ndarray, " entries"], Float[np.ndarray, "entries entries"]]
+    """eigenvalues and eigenvectors of K/n on all training samples, on which sharpness is taken"""
+
+    @property
+    def largest(self) -> float:
+        """Largest eigenvalue of K/n: SAM is stable while ``eta x (1 + rho x) < 2`` there."""
+        return float(self.eigenvalues.max())
+
+    @cached_property
+    def spectrum(self) -> EmpiricalSpectrum:
+        """The y-weighted spectral measure: training loss and gradient norm are integrals against it."""
+        return EmpiricalSpectrum(self.eigenvalues, self.targets**2)
+
+    def training(
+        self, learning_rate: float, rho: Float[np.ndarray, " rho"], steps: int, *, normalised: bool = False
+    ) -> Training:
+        """Some steps of SAM on this member.
+
+        Args:
+            learning_rate: eta.
+            rho: radii; of normalised SAM the length of the ascent, times alpha.
+            steps: k.
+            normalised: divide the radius by this member's own gradient norm, step by step.
+
+        Returns:
+            The residual filter; NaN radii where a step of normalised SAM does not contract.
+        """
+        if not normalised:
+            return Training(learning_rate, rho[None], steps)
+        # |grad|^2 = int x a^2 over the y-weighted measure, which is that setting's term of the label noise.
+        setting = Setting(1, 1, steps, learning_rate, init_variance=0.0, teacher_norm=0.0, label_noise=1.0)
+        return normalised_training(setting, rho, self.spectrum)
+
+    def predictions(self, training: Training) -> Float[np.ndarray, "rho samples classes"]:
+        """Predicted labels of all samples.
+
+        Returns:
+            One set for each rho.
+        """
+        return np.tensordot(_learnt(training, self.eigenvalues), self.modes, axes=1) + self.intercept
+
+    def training_loss(self, training: Training) -> Float[np.ndarray, " rho"]:
+        """``|h - y|^2 / 2n`` on the samples it trains on.
+
+        Returns:
+            Half the integral of ``a^2`` over the y-weighted measure, for each rho.
+        """
+        return np.asarray(self.spectrum.integrate(lambda x: training.residual(x) ** 2)) / 2
+
+    def sharpness(self, training: Training, radius: float) -> Float[np.ndarray, " rho"]:
+        """Largest increase of the loss on all training samples within an l2 ball of the weights, exact.
+
+        Args:
+            training: the steps.
+            radius: of the ball, times alpha.
+
+        Returns:
+            kappa, times ``alpha^2``, for each rho; NaN where the training is outside the domain of its formula.
+        """
+        values, vectors = self.surface
+        count = len(vectors) // self.labels.shape[1]
+        residual = (self.labels - self.predictions(training))[:, :count].reshape(-1, len(vectors))
+        gradient = np.sqrt(values / count) * (residual @ vectors)
+        valid = np.isfinite(gradient).all(axis=1)
+        kappa = np.full(valid.shape, np.nan)
+        kappa[valid] = trust_region_maximum(values[None], gradient[valid], radius)
+        return kappa
+
+
+def linearize(
+    train: Float[np.ndarray, "train classes train classes"],
+    test: Float[np.ndarray, "test classes train classes"],
+    labels: Float[np.ndarray, "samples classes"],
+    block: Int[np.ndarray, " own"] | None = None,
+) -> LinearizedNetwork:
+    """A member from the tangent kernel at its initialisation, centred over the samples it trains on.
+
+    Args:
+        train: kernel among the training samples, for all pairs of classes.
+        test: kernel of test with training samples.
+        labels: of training, then of test samples, one column for each class (ones and zeros for instance).
+        block: indices of the training samples this member trains on; all unless given.
+
+    Returns:
+        The member.
+
+    Raises:
+        DomainError: if shapes do not fit, a number is not finite, or the kernel is zero.
+    """
+    count, classes = len(train), labels.shape[1]
+    expected = {"train": (count, classes, count, classes), "test": (len(labels) - count, classes, count, classes)}
+    for name, kernel in (("train", train), ("test", test)):
+        if kernel.shape != expected[name]:
+            raise DomainError(f"the {name} kernel must have shape {expected[name]}, got {kernel.shape}")
+        if not np.isfinite(kernel).all():
+            raise DomainError(f"the {name} kernel is not finite")
+    own = np.arange(count) if block is None else block
+    rows = np.concatenate([train, test]).astype(np.float64)
+    rows -= rows[own].mean(axis=0)
+    rows -= rows[:, :, own].mean(axis=2, keepdims=True)
+    surface = values, vectors = _diagonalise(rows[:count])
+    if block is not None:
+        values, vectors = _diagonalise(rows[own][:, :, own])
+    intercept = labels[own].mean(axis=0)
+    targets = vectors.T @ (labels[own] - intercept).reshape(-1) / np.sqrt(own.size)
+    modes = (rows[:, :, own].reshape(-1, len(vectors)) @ vectors * (targets / np.sqrt(own.size))).T
+    return LinearizedNetwork(values, targets, modes.reshape(len(vectors), -1, classes), labels, intercept, surface)
+
+
+def _diagonalise(kernel: Float[np.ndarray, "n classes n classes"]) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of K/n, those below 0 by rounding set to it, and eigenvectors over (sample, class)."""
+    samples, classes = kernel.shape[:2]
+    values, vectors = np.linalg.eigh(kernel.reshape(samples * classes, -1) / samples)
+    if not values[-1] > 0:
+        raise DomainError("the centred tangent kernel is zero: no training can move these outputs apart")
+    return np.maximum(values, 0), vectors
+
+
+def _learnt(training: Training, x: Float[np.ndarray, " modes"]) -> Float[np.ndarray, "rho modes"]:
+    """``(1 - a(x)) / x``; where x is 0 the kernel adds nothing, whatever the factor."""
+    fitted = 1 - training.residual(x)
+    return np.divide(fitted, x, out=np.zeros_like(fitted), where=x > 0)
+
+
+def ensemble_errors(
+    products: Float[np.ndarray, "... members members"],
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Diversity and squared errors of an ensemble from the inner products of its members' errors.
+
+    Args:
+        products: ``P_ij``, mean over test samples of ``(h_i - y)'(h_j - y)``.
+
+    Returns:
+        ``diversity``, the unbiased variance over members summed over classes; ``member_error``; ``ensemble_error`` of the mean
+        prediction; ``eir = (member_error - ensemble_error) / member_error``.
+
+    Raises:
+        DomainError: if there are fewer than two members.
+    """
+    members = products.shape[-1]
+    if members < 2:
+        raise DomainError(f"an ensemble needs at least 2 members, got {members}")
+    member = products.trace(axis1=-2, axis2=-1) / members
+    ensemble = products.mean(axis=(-2, -1))
+    return {
+        "diversity": (member - ensemble) * members / (members - 1),
+        "member_error": member,
+        "ensemble_error": ensemble,
+        "eir": (member - ensemble) / member,
+    }
+
+
+@dataclass(frozen=True)
+class TwoPointMeasure:
+    """What predictions keep of an ensemble's kernels if only their spectra are known, in units of each largest eigenvalue."""
+
+    nodes: Float[np.ndarray, " bins"]
+    """eigenvalues x / x_max"""
+    weights: Float[np.ndarray, " bins"]
+    """y-weighted measure, mean over members"""
+    covariance: Float[np.ndarray, "bins bins"]
+    """Gamma: covariance over members of what the modes in a bin add to test predictions, summed over classes, mean over samples"""
+
+    def diversity(self, training: Training) -> Float[np.ndarray, " rho"]:
+        """``sum Gamma_bc l_b l_c`` with ``l = (1 - a(x)) / x``.
+
+        Args:
+            training: with rates and radii in the same units.
+
+        Returns:
+            D for each rho.
+        """
+        learnt = _learnt(training, self.nodes)
+        return np.einsum("rb,bc,rc->r", learnt, self.covariance, learnt)
+
+    def training_loss(self, training: Training) -> Float[np.ndarray, " rho"]:
+        """Half the integral of ``a^2`` over the y-weighted measure.
+
+        Returns:
+            One loss for each rho.
+        """
+        return np.asarray(training.residual(self.nodes) ** 2 @ self.weights) / 2
+
+    def sharpness(self, training: Training, radius: float) -> Float[np.ndarray, " rho"]:
+        """Exact kappa of a member with the mean measure.
+
+        Args:
+            training: the steps.
+            radius: of the ball, times the root of each member's largest eigenvalue.
+
+        Returns:
+            kappa for each rho.
+        """
+        gradient = np.sqrt(self.nodes * self.weights) * training.residual(self.nodes)
+        return trust_region_maximum(self.nodes[None], gradient, radius)
+
+
+@dataclass(frozen=True)
+class BinnedModes:
+    """One member's share of a ``TwoPointMeasure``."""
+
+    weights: Float[np.ndarray, " bins"]
+    """of the y-weighted measure"""
+    moments: Float[np.ndarray, " bins"]
+    """the same, times ``x / x_max``"""
+    added: Float[np.ndarray, "bins test classes"]
+    """what the modes in a bin add to test predictions, in units of ``1 / x_max``"""
+
+
+def bin_modes(member: LinearizedNetwork, train: int, bins: int = 32) -> BinnedModes:
+    """Gather a member's modes by ``x / x_max``, in equal steps of its logarithm down to 1e-6.
+
+    Args:
+        member: to gather.
+        train: number of training samples, the first of the member's samples.
+        bins: number of bins; the first also takes all that is below.
+
+    Returns:
+        Sums over the modes in each bin.
+
+    Raises:
+        DomainError: if there are fewer than two bins.
+    """
+    if bins < 2:
+        raise DomainError(f"expected at least 2 bins, got {bins}")
+    x = member.eigenvalues / member.largest
+    where = np.digitize(x, _edges(bins)[1:-1])
+    weights, moments = (np.bincount(where, values, bins) for values in (member.targets**2, member.targets**2 * x))
+    test = member.modes[:, train:] / member.largest
+    return BinnedModes(weights, moments, np.stack([test[where == b].sum(axis=0) for b in range(bins)]))
+
+
+def two_point_measure(members: list[BinnedModes]) -> TwoPointMeasure:
+    """The measure of an ensemble; its only error is that of the binning.
+
+    Args:
+        members: at least two, with the same bins.
+
+    Returns:
+        Means and covariances over members.
+
+    Raises:
+        DomainError: if there are fewer than two members.
+    """
+    if len(members) < 2:
+        raise DomainError(f"a covariance over members needs at least 2, got {len(members)}")
+    weights = np.sum([m.weights for m in members], axis=0)
+    moments = np.sum([m.moments for m in members], axis=0)
+    edges = _edges(len(weights))
+    # A bin without weight gets its middle; nothing depends on it.
+    nodes = np.divide(moments, weights, out=np.sqrt(edges[1:] * edges[:-1]), where=weights > 0)
+    added = np.stack([m.added for m in members])
+    centred = added - added.mean(axis=0)
+    covariance = np.einsum("mbtc,metc->be", centred, centred) / ((len(members) - 1) * added.shape[2])
+    return TwoPointMeasure(nodes, weights / len(members), covariance)
+
+
+def _edges(bins: int) -> Float[np.ndarray, " edges"]:
+    return np.logspace(-6, 0, bins + 1)
