@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 
 from benchmarks.plain_loop import simulate_plainly
 from empirical import (
@@ -21,6 +21,7 @@ from empirical import (
     evaluation_mode,
     per_sample_sharpness,
     sharpbalance_step,
+    tangent_kernel,
     worst_case_sharpness,
 )
 from empirical.data import TrainingImages
@@ -125,6 +126,23 @@ def per_sample_scores() -> None:
     report("per-sample sharpness / vmap", ours, best_of(2, by_vmap), "ResNet-18, width 16, batch 64")
 
 
+def kernels() -> None:
+    """The tangent kernel of a small network by layer hooks against Jacobians of all weights by torch.func."""
+    model = ResNet(width=8, blocks=(1, 1, 1), channels=1, norm="none")
+    train, test = torch.randn(60, 1, 16, 16), torch.randn(120, 1, 16, 16)
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+
+    def by_jacobians() -> None:
+        jacobian = vmap(jacrev(lambda w, x: functional_call(model, w, (x[None],))[0]), in_dims=(None, 0))
+        rows = torch.cat([j.flatten(2) for j in jacobian(weights, torch.cat([train, test])).values()], dim=2).flatten(
+            0, 1
+        )
+        rows @ rows[:600].T
+
+    ours = best_of(3, lambda: tangent_kernel(model, train, test))
+    report("tangent kernel / Jacobians", ours, best_of(3, by_jacobians), "width 8, 180 x 60 images, 10 classes")
+
+
 def training_steps() -> None:
     """Steps of SGD, SharpBalance and SAM as training takes them; two passes on the SAM share f make (1 + f) the least possible."""
     torch.manual_seed(0)
@@ -213,6 +231,7 @@ if __name__ == "__main__":
     closed_forms()
     random_features()
     per_sample_scores()
+    kernels()
     training_steps()
     ascent()
     stacked_members()

@@ -11,6 +11,7 @@ The learning rate is ``0.5 / x_max`` and SAM's radius ``fraction / x_max``, x_ma
 kernel, so that every member is stable up to the fraction 3 in the lazy limit.
 """
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -421,8 +422,12 @@ def _spectrum_only(dial: Dial, kernels: list[dict[str, Tensor]]) -> dict[str, An
     return {name: _rounded(value) for name, value in values.items()}
 
 
-def _rounded(values: np.ndarray | np.floating) -> Any:
+def _rounded(values: np.ndarray) -> Any:
     """Nested lists of five significant digits; what is not finite is None."""
-    if values.ndim:
-        return [_rounded(value) for value in values]
-    return float(f"{values:.5g}") if np.isfinite(values) else None
+
+    def rounded(nested: Any) -> Any:
+        if isinstance(nested, list):
+            return [rounded(value) for value in nested]
+        return float(f"{nested:.5g}") if math.isfinite(nested) else None
+
+    return rounded(values.tolist())

@@ -109,7 +109,7 @@ def train_lazy(
                 optimizer.step(closure)
             if step in snapshots:
                 kept.append(_look(network, views, radius / alpha, iterations))
-                if not kept[-1][1] < _DIVERGED * start:
+                if not kept[-1][1] <= _DIVERGED * start:  # NaN is not
                     raise DivergenceError(
                         f"full-batch SAM diverged within {step} steps at alpha {alpha:g} (loss {kept[-1][1]:g}, "
                         f"{start:g} at the start); lower rho {rho:g} or the learning rate {learning_rate:g}"

@@ -192,12 +192,13 @@ def ensemble_errors(
         raise DomainError(f"an ensemble needs at least 2 members, got {members}")
     member = products.trace(axis1=-2, axis2=-1) / members
     ensemble = products.mean(axis=(-2, -1))
-    return {
+    values = {
         "diversity": (member - ensemble) * members / (members - 1),
         "member_error": member,
         "ensemble_error": ensemble,
         "eir": (member - ensemble) / member,
     }
+    return {name: np.asarray(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from checks import dial
 from checks.dial import LIMIT, Dial, Network, run_dial
 from checks.lazy_limit import curves
+from empirical.store import load_tensors
 from tests.laws import Mutation, law
 
 SMALL = Dial(
@@ -109,7 +110,7 @@ def test_the_stored_products_give_the_diversity_of_the_predictions(folder: Path)
     (found,) = run_dial(SMALL, folder, workers=1)["networks"]
     found["dial"] = {"fractions": SMALL.fractions, "snapshots": SMALL.snapshots, "members": 2}
     files = sorted(folder.rglob("trained-*.safetensors"))
-    predictions = np.stack([dial.load_tensors(file)[0]["sam.1.predictions"].numpy() for file in files])
+    predictions = np.stack([load_tensors(file)[0]["sam.1.predictions"].numpy() for file in files])
     expected = predictions.var(axis=0, ddof=1).sum(axis=2).mean(axis=1)
     measured = curves(found, "sam", "10").values["diversity"][0, 1]
     assert measured == pytest.approx(

@@ -1,12 +1,13 @@
-"""Residual networks: their sizes, and weights that are fixed at 0."""
+"""Residual networks: their sizes, norms and activations, and weights that are fixed at 0."""
 
 import pytest
 import torch
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 from torch import nn
 
 from empirical import SAM, InputError, ResNet, frozen_running_statistics, per_sample_sharpness
-from empirical.models import SparseConv2d
+from empirical.models import Normalization, SparseConv2d
 from tests.laws import Mutation, law
 
 
@@ -78,3 +79,33 @@ def test_removed_weights_have_no_share_in_the_scores() -> None:
 def test_sizes_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         ResNet(**{"width": 2, "blocks": (1,), **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm), ("none", type(None))])
+def test_the_norm_is_behind_every_convolution(norm: Normalization, kind: type) -> None:
+    model = ResNet(width=4, blocks=(1, 2), channels=1, norm=norm)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d | nn.GroupNorm)]
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert [type(m) for m in norms] == [kind] * (len(convolutions) if norm != "none" else 0)
+    # Without batch statistics samples do not interact, in training mode either.
+    images = torch.randn(6, 1, 8, 8)
+    together, alone = model(images)[:2], model(images[:2])
+    assert torch.allclose(together, alone, atol=1e-5) == (norm != "batch")
+
+
+def test_the_activation_is_used_everywhere() -> None:
+    torch.manual_seed(0)
+    relu, gelu = (ResNet(4, (1, 1), 1, norm="none", activation=kind) for kind in ("relu", "gelu"))
+    gelu.load_state_dict(relu.state_dict())
+    images = torch.randn(3, 1, 8, 8)
+    # ReLU networks without biases in the body are homogeneous of degree 1 in their input, GELU ones are not.
+    for model, homogeneous in ((relu, True), (gelu, False)):
+        twice, once = (model(factor * images) - model.head.bias for factor in (2, 1))
+        assert torch.allclose(twice, 2 * once, atol=1e-5) == homogeneous
+
+
+@pytest.mark.parametrize("option", [{"norm": "layer"}, {"activation": "tanh"}])
+def test_unknown_norms_and_activations_are_refused(option: dict[str, str]) -> None:
+    # Tests check types first; without that it is our own error.
+    with pytest.raises((InputError, TypeCheckError)):
+        ResNet(4, (1,), **option)  # type: ignore[arg-type]

@@ -1,0 +1,55 @@
+"""Predicted against measured: every network, optimizer, radius and step of the lazy-to-rich dial."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from checks import Evidence
+from checks.lazy_limit import curves
+from empirical import StoreError
+from figures.style import new_figure
+
+__all__ = ["draw"]
+
+_PANELS = {"diversity": "D", "sharpness": "kappa", "ensemble_error": "squared error of the ensemble"}
+_SHADES = {"100": "#0072B2", "30": "#56B4E9", "10": "#009E73", "3": "#E69F00", "1": "#D55E00"}
+
+
+def draw(evidence: Evidence) -> Figure:
+    """One point for each ensemble, radius and number of steps, coloured by alpha.
+
+    Args:
+        evidence: with the lazy-to-rich dial.
+
+    Returns:
+        A panel each for D, sharpness and ensemble error.
+
+    Raises:
+        StoreError: if there is no dial.
+    """
+    networks = [network for network in evidence.networks if not network["network"]["head_only"]]
+    if not networks:
+        raise StoreError("this figure shows the lazy-to-rich dial, which is not in the results; run sharpdiv reproduce")
+    figure, panels = new_figure(1, len(_PANELS))
+    for axes, (name, label) in zip(panels, _PANELS.items(), strict=True):
+        everything = []
+        for alpha in sorted({a for network in networks for a in network["measured"]}, key=float):
+            points = [_points(network, alpha, name) for network in networks if alpha in network["measured"]]
+            x, y = np.concatenate(points, axis=1)
+            everything += [x, y]
+            axes.plot(x, y, ".", ms=4, alpha=0.7, color=_SHADES.get(alpha), label=f"alpha = {alpha}")
+        values = np.concatenate(everything)
+        ends = np.array([np.nanmin(values), np.nanmax(values)])
+        axes.plot(ends, ends, color="0.4", lw=1, ls="--")
+        axes.set(xscale="log", yscale="log", xlabel=f"{label}, predicted from the kernels", ylabel=f"{label}, trained")
+    panels[0].legend()
+    return figure
+
+
+def _points(network: dict[str, object], alpha: str, name: str) -> np.ndarray:
+    """Predicted and measured values ``(2, points)`` of all optimizers."""
+    pairs = []
+    for optimizer, found in network["measured"][alpha].items():  # type: ignore[index]
+        members = len(found["loss"])
+        sides = (curves(network, optimizer, members=members), curves(network, optimizer, alpha))
+        pairs.append(np.stack([side.values[name][0].ravel() for side in sides]))
+    return np.concatenate(pairs, axis=1)
