@@ -22,11 +22,13 @@ bench: $(STAMP)
 figures: $(STAMP)
 	$(BIN)/sharpdiv figures --out runs/figures
 
-# Renews what is committed: the measured ensembles of both profiles, the README's picture and paper_checks.md. Takes hours.
+# Renews what is committed: the results of both profiles, the README's pictures and paper_checks.md. Takes hours.
+RESULTS := digits.json cifar10-jpeg.json fashion-mnist.json fashion-mnist-variants.json dial.json
+PICTURES := tradeoff_measured.png tradeoff_cifar10_jpeg.png bridge.png
 results: reproduce
 	$(BIN)/sharpdiv reproduce --profile cpu
-	cp runs/reproduce/digits.json runs/reproduce/cifar10-jpeg.json results/
-	cp runs/reproduce/figures/tradeoff_measured.png runs/reproduce/figures/tradeoff_cifar10_jpeg.png results/
+	cp $(addprefix runs/reproduce/,$(RESULTS)) results/
+	cp $(addprefix runs/reproduce/figures/,$(PICTURES)) results/
 	$(BIN)/sharpdiv check --write
 
 $(STAMP): constraints.txt pyproject.toml

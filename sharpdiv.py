@@ -34,7 +34,7 @@ from theory import (
 
 if TYPE_CHECKING:
     from checks import Claim, Evidence, Finding
-    from empirical import RunConfig
+    from empirical import PlannedRun
 
 # Commands that need PyTorch import it when they are called, so that the theory answers at once.
 
@@ -632,7 +632,7 @@ def _data() -> Callable[..., int]:
 
 
 def _train() -> Callable[..., int]:
-    from empirical import RunConfig, train_runs, write_config
+    from empirical import RunConfig, plan_runs, train_runs, write_config
 
     def train(
         config: Annotated[RunConfig, Flat],
@@ -658,7 +658,8 @@ def _train() -> Callable[..., int]:
         if save_config:
             write_config(save_config, config)
         if dry_run:
-            return _print_plan([config], runs, device, workers)
+            _print_plan(plan_runs([config], runs, device), device, workers)
+            return 0
         with _progress() as progress:
             train_runs([config], runs, device=device, workers=workers, progress=progress)
         print(runs / config.run_id)
@@ -686,12 +687,10 @@ def _from_file(arguments: list[str]) -> list[str]:
     return [*options, *arguments[:at], *arguments[at + 2 :]]
 
 
-def _print_plan(configs: "Sequence[RunConfig]", runs: Path, device: str, workers: int | None) -> int:
+def _print_plan(plans: "Sequence[PlannedRun]", device: str, workers: int | None) -> None:
     """Runs, what is there, and the time the rest takes here."""
-    from empirical import plan_runs
     from empirical.workers import choose_device, default_workers
 
-    plans = plan_runs(configs, runs, device)
     workers = workers or default_workers(choose_device(device))
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "trained", "passes left", "process hours"):
@@ -701,8 +700,7 @@ def _print_plan(configs: "Sequence[RunConfig]", runs: Path, device: str, workers
         table.add_row(plan.run_id, *row)
     _console().print(table)
     hours = sum(plan.seconds for plan in plans) / 3600 / workers
-    print(f"Training: about {hours:.2f} hours with {workers} at once on {device}; nothing was trained.")
-    return 0
+    print(f"Training: about {hours:.2f} hours with {workers} at once on {device}, measuring not counted.")
 
 
 def _measure() -> Callable[..., int]:
@@ -735,16 +733,74 @@ def _measure() -> Callable[..., int]:
 
 def _summary(result: dict[str, Any]) -> dict[str, Any]:
     """The measured numbers of a run that fit a table."""
-    corrupted = [level for levels in result["corrupted"].values() for level in levels]
+    corrupted = result["corrupted"].values()
     members = result["members"]
     return {
         **{name: value for name, value in result["metrics"].items() if not isinstance(value, list)},
         **{f"sharpness_{name}": float(np.mean(values)) for name, values in members["sharpness"].items()},
         **{f"cka_{name}": value for name, value in result["cka"].items()},
         "train_accuracy": float(np.mean(members["train_accuracy"])),
-        "corrupted_accuracy_mean": sum(level["accuracy_mean"] for level in corrupted) / len(corrupted),
-        "corrupted_accuracy_ensemble": sum(level["accuracy_ensemble"] for level in corrupted) / len(corrupted),
+        "corrupted_accuracy_mean": float(np.mean([kind["accuracy_mean"] for kind in corrupted])),
+        "corrupted_accuracy_ensemble": float(np.mean([kind["accuracy_ensemble"] for kind in corrupted])),
     }
+
+
+def _compare() -> Callable[..., int]:
+    from checks import Evidence
+    from checks.compare import compare_runs
+    from empirical.store import save_json
+    from figures import render
+
+    def compare(
+        run: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        *,
+        train_samples: int = 200,
+        test_samples: int = 400,
+        out: Path = RUNS / "compare",
+        device: Device = "cpu",
+        json: Json = None,
+    ) -> int:
+        """Put measured runs beside what the tangent kernels of their own networks predict.
+
+        The runs may differ in method, rho and seeds. The numbers and a figure are written to the folder --out.
+
+        Args:
+            run: folders of measured runs, at least two of SGD or SAM.
+            train_samples: first training images, which kernels are taken on; time grows with their cube.
+            test_samples: first test images, which predictions are made for.
+            out: folder for comparison.json and the figure.
+            device: where kernels are taken.
+            json: where else to write the numbers.
+        """
+        with _progress() as progress:
+            found = compare_runs(
+                run, train_samples=train_samples, test_samples=test_samples, device=device, progress=progress
+            )
+        save_json(out / "comparison.json", found)
+        paths = [out / "comparison.json", *render(["lazy_comparison"], Evidence(comparisons=(found,)), out)]
+        _show(found, json, lambda console: _comparison_table(console, found))
+        if json != "-":
+            print("\n".join(map(str, paths)))
+        return 0
+
+    return compare
+
+
+def _comparison_table(console: Console, found: dict[str, Any]) -> None:
+    """Predicted, measured for each run and quantity; below, their rank correlation over rho."""
+    names = list(found["rank_correlation"])
+    table = Table(box=None, pad_edge=False)
+    for heading in ("method", "rho", *names):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for point in found["points"]:
+        predicted = point["predicted"] or dict.fromkeys(names)
+        cells = (f"{_text(predicted[name])}, {_text(point['measured'][name])}" for name in names)
+        table.add_row(point["method"], _text(point["rho"]), *cells)
+    table.add_row("rank correlation", "", *(_text(found["rank_correlation"][name]) for name in names))
+    console.print("Predicted, measured; sharpness in units of that of the smallest rho.")
+    console.print(table)
+    for reason in dict.fromkeys(point["reason"] for point in found["points"] if "reason" in point):
+        console.print(f"- = no prediction: {reason}", markup=False)
 
 
 def _metrics() -> Callable[..., int]:
@@ -833,46 +889,61 @@ def _reproduce() -> Callable[..., int]:
         workers: int | None = None,
         dry_run: bool = False,
     ) -> int:
-        """The main job: train and measure ensembles, check every claim, render figures, write the report.
+        """The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
 
         Everything is written below the folder of runs; nothing that is committed changes. Interrupted, it goes on where it was.
 
         Args:
-            profile: quick is 21 ensembles on the digits, minutes on two cores; cpu 6 on 10,000 images of cifar10-jpeg, hours on
-                two cores; paper 63 ResNet-18 ensembles on CIFAR-10, CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
+            profile: quick is 21 ensembles on the digits and a small dial, minutes on two cores; cpu has ensembles on part of
+                cifar10-jpeg and fashion-mnist and the whole dial, hours on two cores; paper is ResNet-18 on CIFAR-10, CIFAR-100 and
+                Tiny-ImageNet as in the paper, for GPUs.
             runs: folder of all runs; finished work in it is skipped.
             device: where to train and measure.
             workers: members trained at once; default one per CPU core or GPU.
             dry_run: print what would be trained and how long it would take, and stop.
         """
-        from checks import CLAIMS, load_evidence, render
-        from empirical import measure_runs, train_runs
+        from checks.dial import DIALS, plan_dial, run_dial
+        from empirical import measure_runs, plan_runs, train_runs
         from empirical.profiles import PROFILES
-        from empirical.store import save_json, write_atomically
-        from figures import drawable
-        from figures import render as render_figures
+        from empirical.store import save_json
 
-        chosen = PROFILES[profile]
+        parts, dial = PROFILES[profile], DIALS.get(profile)
+        configs = [config for part in parts for config in part.runs]
+        if dry_run or profile != "quick":
+            plans = plan_runs(configs, runs, device) + (plan_dial(dial, runs, device) if dial else [])
+            _print_plan(plans, device, workers)
         if dry_run:
-            return _print_plan(chosen.runs, runs, device, workers)
+            return 0
         target = runs / "reproduce"
-        members = sum(len(config.seeds) for config in chosen.runs)
-        print(f"Training and measuring {len(chosen.runs)} ensembles, {members} networks, in {runs}")
+        members = sum(len(config.seeds) for config in configs)
+        print(f"Training and measuring {len(configs)} ensembles, {members} networks, in {runs}")
+        options: dict[str, Any] = {"device": device, "workers": workers}
         with _progress() as progress:
-            train_runs(chosen.runs, runs, device=device, workers=workers, progress=progress)
-            results = measure_runs(chosen.runs, runs, how=chosen.how, device=device, workers=workers, progress=progress)
-        save_json(target / chosen.results, {"profile": profile, "runs": results})
-        print(f"Checking {len(CLAIMS)} claims")
-        evidence = load_evidence(target)
-        findings = _findings(list(CLAIMS), evidence)
-        write_atomically(target / "paper_checks.md", render(findings).encode())
-        paths = render_figures(drawable(evidence), evidence, target / "figures")
-        print(
-            f"Report: {target / 'paper_checks.md'}\nFigures: {', '.join(str(p) for p in paths if p.suffix == '.png')}"
-        )
-        return _status(findings)
+            if dial:
+                save_json(target / dial.results, run_dial(dial, runs, **options, progress=progress))
+            train_runs(configs, runs, **options, progress=progress)
+            for part in parts:
+                results = measure_runs(part.runs, runs, how=part.how, **options, progress=progress)
+                save_json(target / part.results, {"profile": profile, "runs": results})
+        return _report(target)
 
     return reproduce
+
+
+def _report(target: Path) -> int:
+    """Verdicts, report and figures of the results in a folder."""
+    from checks import CLAIMS, load_evidence, render
+    from empirical.store import write_atomically
+    from figures import drawable
+    from figures import render as render_figures
+
+    print(f"Checking {len(CLAIMS)} claims")
+    evidence = load_evidence(target)
+    findings = _findings(list(CLAIMS), evidence)
+    write_atomically(target / "paper_checks.md", render(findings).encode())
+    paths = render_figures(drawable(evidence), evidence, target / "figures")
+    print(f"Report: {target / 'paper_checks.md'}\nFigures: {', '.join(str(p) for p in paths if p.suffix == '.png')}")
+    return _status(findings)
 
 
 COMMANDS: dict[str, Callable[[], Callable[..., int]]] = {
@@ -883,6 +954,7 @@ COMMANDS: dict[str, Callable[[], Callable[..., int]]] = {
     "train": _train,
     "measure": _measure,
     "metrics": _metrics,
+    "compare": _compare,
     "figures": _figures,
     "reproduce": _reproduce,
 }

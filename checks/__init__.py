@@ -1,6 +1,22 @@
 """The claims of the paper as data: what is stated, how it is checked, and the verdict."""
 
-from checks import bounds, bridge, data_models, ensembles, finite_size, lazy_limit, random_features, sharpness, theorems
+from checks import (
+    bounds,
+    bridge,
+    calibration,
+    cost,
+    data_models,
+    ensembles,
+    everywhere,
+    finite_size,
+    lazy_limit,
+    paper_size,
+    random_features,
+    shapes,
+    sharpness,
+    theorems,
+    variants,
+)
 from checks.claim import Claim, Finding, Verdict
 from checks.evidence import Evidence, load_evidence
 from checks.report import render
@@ -17,5 +33,11 @@ CLAIMS: tuple[Claim, ...] = (
     *bridge.CLAIMS,
     *lazy_limit.CLAIMS,
     *ensembles.CLAIMS,
+    *everywhere.CLAIMS,
+    *shapes.CLAIMS,
+    *variants.CLAIMS,
+    *calibration.CLAIMS,
+    *cost.CLAIMS,
+    *paper_size.CLAIMS,
 )
 """All claims, in the order of the report."""

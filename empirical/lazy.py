@@ -73,25 +73,23 @@ def train_lazy(
         rho: SAM's radius, 0 for gradient descent; with ``normalize`` the length of the ascent, times alpha.
         radius: of the sharpness, times alpha.
         normalize: whether the ascent has a fixed length.
-        iterations: ascent steps of the sharpness.
+        iterations: ascent steps of the sharpness; 10 suffice where the radius is so small that the gradient decides, larger
+            radii take 50 or more.
 
     Returns:
         The member at every snapshot.
 
     Raises:
-        InputError: if a number is outside its domain, or the member sees no image.
+        InputError: if a number is outside its domain, the problem's lengths differ, labels have not a column for each output,
+            the member sees no image, or the model has no trainable parameters.
         DivergenceError: if the loss is not finite, or above a million times its start.
     """
-    if not snapshots or list(snapshots) != sorted(set(snapshots)) or snapshots[0] < 0:
-        raise InputError(f"snapshots must be increasing numbers of steps, got {snapshots}")
-    for name, value in (("alpha", alpha), ("learning_rate", learning_rate), ("radius", radius)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} must be finite and positive, got {value}")
-    if not problem.own.any():
-        raise InputError("a member needs at least one training image of its own")
+    _require(problem, snapshots, alpha=alpha, learning_rate=learning_rate, radius=radius)
     network = _ScaledNetwork(deepcopy(model), int(problem.own.sum()), alpha)
     length = rho / alpha if normalize else rho
     trained = [p for p in network.parameters() if p.requires_grad]
+    if not trained:
+        raise InputError("the model has no trainable parameters")
     optimizer = SAM(trained, torch.optim.SGD, length, normalize=normalize, lr=learning_rate)
     with evaluation_mode(network):
         views = _views(network, problem)
@@ -117,6 +115,19 @@ def train_lazy(
     predictions, losses, sharpness = zip(*kept, strict=True)
     read = (torch.tensor(values, dtype=torch.float64) for values in (losses, sharpness))
     return LazyTraining(torch.stack(predictions) + views.intercept, *read)
+
+
+def _require(problem: LazyProblem, snapshots: tuple[int, ...], **positive: float) -> None:
+    if not snapshots or list(snapshots) != sorted(set(snapshots)) or snapshots[0] < 0:
+        raise InputError(f"snapshots must be increasing numbers of steps, got {snapshots}")
+    for name, value in positive.items():
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be finite and positive, got {value}")
+    lengths = {"images": len(problem.train), "labels": len(problem.labels), "own": len(problem.own)}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"a problem needs one label and one entry of own for each training image, got {lengths}")
+    if not problem.own.any():
+        raise InputError("a member needs at least one training image of its own")
 
 
 class _ScaledNetwork(nn.Module):
@@ -149,6 +160,8 @@ def _views(network: _ScaledNetwork, problem: LazyProblem) -> _Views:
     labels = torch.cat([problem.labels[own], problem.labels[~own]]) - intercept
     train = torch.cat([mine, rest])
     at_start = network(train)
+    if at_start.shape != labels.shape:
+        raise InputError(f"labels must have the outputs' shape {tuple(at_start.shape)}, got {tuple(labels.shape)}")
     tested = torch.cat([mine, problem.test])
     targets = labels + at_start
     return _Views((mine, targets[: len(mine)]), (train, targets), (tested, network(tested)), intercept)
@@ -210,12 +223,13 @@ def freeze_batch_norm(model: nn.Module, images: Float[Tensor, "samples ..."]) ->
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches seen, of which there is one
-    training = model.training
-    model.train()
-    model(images)
-    model.train(training)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    with evaluation_mode(model):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches seen, of which there is one
+            norm.train()
+        try:
+            model(images)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum

@@ -2,7 +2,8 @@
 
 runs/<run id>/measured-<seed>.safetensors      a member's logits, probabilities under corruption, features, sharpness
 runs/<run id>/predictions.npz                  probs, logits (members, samples, classes) and labels (samples,)
-runs/<run id>/result.json                      configuration, provenance and every measured number
+runs/<run id>/result.json                      configuration, provenance and every measured number; under corruption a list over
+                                               severities for each metric, to six digits
 """
 
 import io
@@ -27,7 +28,7 @@ from empirical.datasets import data_folder
 from empirical.errors import InputError, StoreError
 from empirical.hessian import hessian_eigenvalues, hessian_trace
 from empirical.loss_surface import NormalizedLogits
-from empirical.metrics import by_size, diversity, logit_variance
+from empirical.metrics import Metrics, by_size, diversity, logit_variance
 from empirical.per_sample import evaluation_mode, per_sample_sharpness
 from empirical.representation import layer_features, member_cka
 from empirical.runs import Progress, load_run_data, open_run, provenance, run_folder, training_record
@@ -392,7 +393,7 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
             **{name: [m[name].item() for m in measured] for name in ("train_accuracy", "train_loss", "sam_samples")},
         },
         "corrupted": {
-            name: [diversity(corrupted[:, kind, level], few) for level in range(len(SEVERITIES))]
+            name: _by_severity([diversity(probs, few) for probs in corrupted[:, kind].unbind(dim=1)])
             for kind, name in enumerate(names)
         },
         "corrupted_by_size": by_size(corrupted.flatten(1, 3), few.repeat(len(names) * len(SEVERITIES))),
@@ -410,6 +411,15 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     write_atomically(folder / "predictions.npz", buffer.getvalue())
     save_json(folder / "result.json", result)
     return result
+
+
+def _by_severity(levels: list[Metrics]) -> dict[str, list[Any]]:
+    """A list over severities for each metric but the list of members, to six digits: all else would swell the results."""
+    return {name: [_six_digits(level[name]) for level in levels] for name in levels[0] if name != "accuracy_members"}
+
+
+def _six_digits(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _errors(

@@ -1,20 +1,22 @@
-"""What training some runs will take: what is there already, the passes that remain, and the time on this machine."""
+"""What training some runs will take: what is there already, the passes that remain, the time here and on a GPU."""
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from empirical.config import RunConfig
+from empirical.config import Data, RunConfig
 from empirical.data import ImageData
 from empirical.datasets import DATASETS
 from empirical.runs import run_folder, trained_epochs
 from empirical.training import new_member, train
 from empirical.workers import choose_device, single_thread
 
-__all__ = ["PlannedRun", "plan_runs"]
+__all__ = ["PlannedRun", "forward_flops", "gpu_hours", "plan_runs"]
 
 _TIMED_STEPS = 4
 
@@ -47,11 +49,9 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
         A plan for each, and for each SGD ensemble that is trained in part because SharpBalance starts from it.
     """
     place = choose_device(device)
-    until = {c.first_phase: c.switch for c in configs if c.method == "sharpbalance"}
-    until |= {c: c.epochs for c in configs}
     second_of: dict[RunConfig, float] = {}
     plans = []
-    for config, last in until.items():
+    for config, last in _last_epochs(configs).items():
         passes = sum(_passes(root, config, seed, last) for seed in config.seeds)
         network = replace(config.first_phase, seeds=(0, 1), epochs=2, switch_epoch=0)
         if passes and network not in second_of:
@@ -62,27 +62,77 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
     return plans
 
 
+def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
+    """Hours that training some runs from the beginning takes one device, by arithmetic alone.
+
+    A backward pass has twice the operations of a forward pass. SharpBalance is counted as two passes for every image after
+    its first phase, as many as it can have; scoring, measuring and reading images are not counted.
+
+    Args:
+        configs: the ensembles; an SGD ensemble that SharpBalance starts from is counted once.
+        flops_per_second: rate that the device sustains.
+
+    Returns:
+        The hours.
+    """
+    flops = 0.0
+    for config, last in _last_epochs(configs).items():
+        done = config.switch if config.method == "sharpbalance" else 0
+        images = (last - done) * _training_images(config) * _passes_of_step(config)
+        flops += 3 * forward_flops(config) * images * len(config.seeds)
+    return flops / flops_per_second / 3600
+
+
+def forward_flops(config: RunConfig) -> int:
+    """Operations of the network on one image: additions and multiplications of its convolutions and its head.
+
+    Args:
+        config: whose width, blocks and data set matter. Weights that are fixed at 0 are multiplied all the same.
+
+    Returns:
+        The operations, counted on tensors without content.
+    """
+    return _forward_flops(config.data, config.width, config.blocks)
+
+
+@cache
+def _forward_flops(data: Data, width: int, blocks: tuple[int, ...]) -> int:
+    config = RunConfig("sgd", data=data, width=width, blocks=blocks)
+    images = _random_images(config, 1)
+    model = new_member(config, images, 0, torch.device("cpu")).model.eval().to("meta")
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        model(torch.empty(images.train_images.shape))
+    return int(counter.get_total_flops())
+
+
+def _last_epochs(configs: Iterable[RunConfig]) -> dict[RunConfig, int]:
+    """Runs with the epoch they are trained to; of the SGD ensembles that SharpBalance starts from, its first phase at least."""
+    configs = list(configs)
+    until = {c.first_phase: c.switch for c in configs if c.method == "sharpbalance"}
+    return until | {c: c.epochs for c in configs}
+
+
 def _passes(root: Path, config: RunConfig, seed: int, last: int) -> int:
     """Passes of a member up to an epoch; SharpBalance's first phase is its SGD ensemble's."""
     done = trained_epochs(root, config, seed)
     if config.method == "sharpbalance":
         done = max(done, config.switch)
-    images = config.train_samples or DATASETS[config.data].extent.train - config.validation_samples
-    steps = -(-images // config.batch_size)
-    return max(last - done, 0) * steps * (1 if config.method == "sgd" else 2)
+    steps = -(-_training_images(config) // config.batch_size)
+    return max(last - done, 0) * steps * _passes_of_step(config)
+
+
+def _training_images(config: RunConfig) -> int:
+    return config.train_samples or DATASETS[config.data].extent.train - config.validation_samples
+
+
+def _passes_of_step(config: RunConfig) -> int:
+    return 1 if config.method == "sgd" else 2
 
 
 def _seconds_of_step(config: RunConfig, device: torch.device) -> float:
     """Time of a step of SGD, after an epoch to warm up."""
-    channels, size, classes = 1, 16, 10
-    if config.data != "digits":
-        extent = DATASETS[config.data].extent
-        channels, size, classes = extent.channels, extent.size, extent.classes
     count = _TIMED_STEPS * config.batch_size
-    images = torch.randint(256, (count, channels, size, size), dtype=torch.uint8)
-    labels = torch.randint(classes, (count,))
-    mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
-    data = ImageData("random", images, labels, images[:0], labels[:0], images, labels, classes, mean, std)
+    data = _random_images(config, count)
     nothing = torch.zeros(count, dtype=torch.bool)
     with single_thread():
         member = new_member(config, data, 0, device)
@@ -90,3 +140,15 @@ def _seconds_of_step(config: RunConfig, device: torch.device) -> float:
         start = time.perf_counter()
         train(member, config, data, 2, nothing)
         return (time.perf_counter() - start) / _TIMED_STEPS
+
+
+def _random_images(config: RunConfig, count: int) -> ImageData:
+    """Images of the data set's size and number of classes."""
+    channels, size, classes = 1, 16, 10
+    if config.data != "digits":
+        extent = DATASETS[config.data].extent
+        channels, size, classes = extent.channels, extent.size, extent.classes
+    images = torch.randint(256, (count, channels, size, size), dtype=torch.uint8)
+    labels = torch.randint(classes, (count,))
+    mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+    return ImageData("random", images, labels, images[:0], labels[:0], images, labels, classes, mean, std)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from empirical.errors import InputError
 from empirical.per_sample import evaluation_mode, layer_mask, normalized_channels, supported_layers
@@ -28,17 +29,6 @@ class TangentKernel(NamedTuple):
     """among the training samples"""
     test: Float[Tensor, "test classes train classes"]
     """of test samples with training samples"""
-
-    def trace(self) -> "TangentKernel":
-        """The trace form: the mean over classes of ``K[(i, c), (j, c)]``, times the identity between classes.
-
-        It is what remains at infinite width, where outputs do not share gradients, and needs a hundredth of the numbers.
-
-        Returns:
-            Blocks with one class.
-        """
-        train, test = (block.diagonal(dim1=1, dim2=3).mean(dim=2)[:, None, :, None] for block in self)
-        return TangentKernel(train, test)
 
 
 def tangent_kernel(
@@ -59,7 +49,8 @@ def tangent_kernel(
         Both blocks, on the device of the images.
 
     Raises:
-        InputError: if there is no trainable parameter, one is in a layer of another kind or shared, or a layer runs twice.
+        InputError: if there is no trainable parameter, one is in a layer of another kind, shared or used without its layer, a
+            layer runs twice, or its input is changed in place afterwards.
     """
     inputs, gradients = _layers(model, torch.cat([train, test]))
     columns = len(train)
@@ -77,45 +68,64 @@ def tangent_kernel(
 
 def _layers(model: nn.Module, images: Tensor) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
     """Inputs of every layer with parameters, and gradients ``(samples, classes, ...)`` of all outputs there."""
-    inputs: dict[nn.Module, Tensor] = {}
-    outputs: dict[nn.Module, Tensor] = {}
+    recorded: dict[nn.Module, tuple[Tensor, int]] = {}
+    # Edges rather than tensors: what follows may work in place on the output (ReLU(inplace=True) does).
+    edges: dict[nn.Module, GradientEdge] = {}
 
     def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        if layer in inputs:
+        if layer in recorded:
             raise InputError(f"{type(layer).__name__} runs twice in one pass: a tangent kernel needs unshared layers")
-        inputs[layer], outputs[layer] = arguments[0].detach(), output
+        recorded[layer] = (arguments[0].detach(), arguments[0]._version)
+        edges[layer] = get_gradient_edge(output)
 
-    handles = [layer.register_forward_hook(record) for layer in supported_layers(model)]
+    layers = supported_layers(model)
+    handles = [layer.register_forward_hook(record) for layer in layers]
     try:
         with evaluation_mode(model), torch.enable_grad():
             logits = model(images)
     finally:
         for handle in handles:
             handle.remove()
-    if not outputs or logits.ndim != 2:
+    if not edges or logits.ndim != 2:
         raise InputError(f"expected outputs (samples, classes) of layers with weights, got shape {tuple(logits.shape)}")
+    idle = [p for layer in layers if layer not in recorded for p in layer.parameters() if p.requires_grad]
+    _refuse_what_hooks_miss(logits, idle, recorded)
     per_class = [
-        torch.autograd.grad(logits[:, c].sum(), list(outputs.values()), retain_graph=True)
-        for c in range(logits.shape[1])
+        torch.autograd.grad(logits[:, c].sum(), list(edges.values()), retain_graph=True) for c in range(logits.shape[1])
     ]
-    return inputs, {
-        layer: torch.stack(g, dim=1) for layer, g in zip(outputs, zip(*per_class, strict=True), strict=True)
-    }
+    gradients = (torch.stack(classes, dim=1) for classes in zip(*per_class, strict=True))
+    return {layer: inputs for layer, (inputs, _) in recorded.items()}, dict(zip(edges, gradients, strict=True))
+
+
+def _refuse_what_hooks_miss(
+    logits: Tensor, idle: list[nn.Parameter], recorded: dict[nn.Module, tuple[Tensor, int]]
+) -> None:
+    """Parameters of layers that did not run must have no part in the outputs, and inputs must be as they were."""
+    for layer, (inputs, version) in recorded.items():
+        if inputs._version != version:
+            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
+    if idle:
+        gradients = torch.autograd.grad(logits.sum(), idle, retain_graph=True, allow_unused=True)
+        if any(gradient is not None for gradient in gradients):
+            raise InputError("a parameter is used without its layer's forward: call the layer instead")
 
 
 def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[Float[Tensor, "samples classes ..."]]:
     """Parts of the Jacobian of all outputs in the layer's parameters, together all of it."""
-    positions = gradients.flatten(3) if gradients.ndim > 3 else gradients[..., None]
+    if isinstance(layer, nn.LayerNorm):
+        raise InputError("the tangent kernel knows Linear, Conv2d, BatchNorm1d/2d and GroupNorm layers; got LayerNorm")
+    if isinstance(layer, nn.Linear):  # channels last; axes between them and the samples share the weights
+        gradients = gradients.movedim(-1, 2)
+    positions = gradients.reshape(*gradients.shape[:3], -1)
     if layer.bias is not None and layer.bias.requires_grad:
         yield positions.sum(dim=3)
     if layer.weight is None or not layer.weight.requires_grad:
         return
-    if isinstance(layer, nn.LayerNorm):
-        raise InputError("the tangent kernel knows Linear, Conv2d, BatchNorm1d/2d and GroupNorm layers; got LayerNorm")
     if not isinstance(layer, nn.Linear | nn.Conv2d):
-        yield (positions * normalized_channels(layer, inputs).flatten(2)[:, None]).sum(dim=3)
+        normalized = normalized_channels(layer, inputs)
+        yield (positions * normalized.reshape(len(inputs), 1, *positions.shape[2:])).sum(dim=3)
         return
-    patches = inputs[:, None] if isinstance(layer, nn.Linear) else _patches(layer, inputs)
+    patches = _patches(layer, inputs)
     mask = layer_mask(layer)
     row_bytes = math.prod(positions.shape[:2]) * patches.shape[2] * patches.element_size()
     size = max(1, _WORKSPACE // row_bytes)
@@ -125,8 +135,10 @@ def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[
         yield jacobian if mask is None else jacobian * mask[start : start + size].flatten(1)
 
 
-def _patches(layer: nn.Conv2d, inputs: Tensor) -> Float[Tensor, "samples positions weights"]:
-    """Inputs of a convolution under its kernel at every position."""
+def _patches(layer: nn.Linear | nn.Conv2d, inputs: Tensor) -> Float[Tensor, "samples positions weights"]:
+    """What one output channel's weights see at every position."""
+    if isinstance(layer, nn.Linear):
+        return inputs.reshape(len(inputs), -1, inputs.shape[-1])
     if layer.groups != 1 or not isinstance(layer.padding, tuple) or layer.padding_mode != "zeros":
         raise InputError(
             f"the tangent kernel needs convolutions of one group with zero padding in numbers, got {layer}"

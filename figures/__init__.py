@@ -1,26 +1,39 @@
 """One module per figure: a function from results to a matplotlib figure. None of them trains."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from checks import Evidence
 from empirical.store import write_atomically
 from figures import (
+    bridge,
+    calibration_size,
+    diversity_metrics,
     exact_sharpness,
     finite_size,
+    headline_bars,
     improvement_rate,
+    lazy_comparison,
     normalised,
     phase_diagram,
+    predicted_measured,
     random_features,
     sam_simulation,
+    severity,
     sharpbalance_simulation,
+    sharpness_measures,
     theory_tradeoff,
+    tradeoff_datasets,
     tradeoff_measured,
+    tradeoff_shapes,
+    variants,
 )
+from figures.measured import compared, designs
 from figures.style import style
 
 __all__ = ["FIGURES", "drawable", "render"]
@@ -31,17 +44,53 @@ FIGURES: dict[str, Callable[[Evidence], Figure]] = {
     "sharpbalance_simulation": sharpbalance_simulation.draw,
     "tradeoff_measured": tradeoff_measured.draw,
     "tradeoff_cifar10_jpeg": partial(tradeoff_measured.draw, data="cifar10-jpeg"),
+    "tradeoff_fashion_mnist": partial(tradeoff_measured.draw, data="fashion-mnist"),
+    "tradeoff_datasets": tradeoff_datasets.draw,
+    "tradeoff_shapes": tradeoff_shapes.draw,
+    "headline_bars": headline_bars.draw,
+    "diversity_metrics": diversity_metrics.draw,
+    "severity": severity.draw,
+    "calibration_size": calibration_size.draw,
+    "sharpness_measures": sharpness_measures.draw,
+    "variants": variants.draw,
     "exact_sharpness": exact_sharpness.draw,
     "finite_size": finite_size.draw,
     "improvement_rate": improvement_rate.draw,
     "phase_diagram": phase_diagram.draw,
     "normalised": normalised.draw,
     "random_features": random_features.draw,
+    "bridge": bridge.draw,
+    "predicted_measured": predicted_measured.draw,
+    "lazy_comparison": lazy_comparison.draw,
 }
-"""Every figure by name: the paper's Fig. 1b, Fig. 2, the SharpBalance pair, Fig. 1c on two data sets, and six beyond the paper."""
+"""Every figure by name.
 
-_DATA = {"tradeoff_measured": "digits", "tradeoff_cifar10_jpeg": "cifar10-jpeg"}
-"""Data sets whose measured ensembles a figure shows."""
+Of the paper: 1b, 2, the SharpBalance pair, 1c on three data sets, 4, 5, 7 and four of the appendix. The others are beyond it.
+"""
+
+
+def _whole(evidence: Evidence) -> list[dict[str, Any]]:
+    """Networks of the dial that are trained in all layers."""
+    return [network for network in evidence.networks if not network["network"]["head_only"]]
+
+
+_NEEDS: dict[str, Callable[[Evidence], Sized]] = {
+    "tradeoff_measured": lambda evidence: designs(evidence).keys() & {"digits"},
+    "tradeoff_cifar10_jpeg": lambda evidence: designs(evidence).keys() & {"cifar10-jpeg"},
+    "tradeoff_fashion_mnist": lambda evidence: designs(evidence).keys() & {"fashion-mnist"},
+    "tradeoff_datasets": designs,
+    "tradeoff_shapes": tradeoff_shapes.shapes,
+    "headline_bars": compared,
+    "diversity_metrics": designs,
+    "severity": compared,
+    "calibration_size": calibration_size.largest,
+    "sharpness_measures": designs,
+    "variants": variants.variants,
+    "bridge": _whole,
+    "predicted_measured": _whole,
+    "lazy_comparison": lambda evidence: evidence.comparisons,
+}
+"""What a figure shows of some evidence, if it shows measured networks."""
 
 
 def drawable(evidence: Evidence) -> list[str]:
@@ -50,7 +99,7 @@ def drawable(evidence: Evidence) -> list[str]:
     Returns:
         Keys of ``FIGURES``.
     """
-    return [name for name in FIGURES if name not in _DATA or evidence.of(_DATA[name]).runs]
+    return [name for name in FIGURES if name not in _NEEDS or len(_NEEDS[name](evidence))]
 
 
 def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:

@@ -53,8 +53,7 @@ def _diversity(axes: Axes, network: dict[str, Any]) -> None:
         values = measured.values["diversity"][0, :, column]
         axes.plot(measured.fractions, values, "o:", lw=1, color=_SHADES.get(alpha), label=f"trained, alpha = {alpha}")
     axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
-    axes.set_yscale("log")
-    axes.legend()
+    axes.legend(loc="upper right")
 
 
 def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:

@@ -40,7 +40,8 @@ def draw(evidence: Evidence) -> Figure:
         values = np.concatenate(everything)
         ends = np.array([np.nanmin(values), np.nanmax(values)])
         axes.plot(ends, ends, color="0.4", lw=1, ls="--")
-        axes.set(xscale="log", yscale="log", xlabel=f"{label}, predicted from the kernels", ylabel=f"{label}, trained")
+        axes.set(title=label, xlabel="predicted from the kernels", ylabel="trained")
+    panels[0].set(xscale="log", yscale="log")
     panels[0].legend()
     return figure
 

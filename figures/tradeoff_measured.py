@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.evidence import interval
-from empirical import StoreError
+from figures.measured import DATA_SETS, bars, corrupted_mean, designs, member_sharpness, required
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
@@ -25,13 +24,12 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
         Two panels.
 
     Raises:
-        StoreError: if there are no ensembles measured on that data set.
+        StoreError: if nothing of that has been measured.
     """
-    evidence = evidence.of(data)
-    if not evidence.runs:
-        raise StoreError(f"this figure shows ensembles measured on {data}, and there are none; run sharpdiv reproduce")
+    evidence = designs(evidence).get(data, Evidence())
+    required(evidence.runs, f"ensembles of all methods measured on {data}")
     figure, (left, right) = new_figure(1, 2)
-    shade = [_corrupted_accuracy(run) for run in evidence.runs]
+    shade = [corrupted_mean(run, "accuracy_ensemble") for run in evidence.runs]
     shading: dict[str, Any] = {"vmin": min(shade), "vmax": max(shade), "cmap": "viridis"}
     points = None
     for methods, marker, color, label in (
@@ -39,12 +37,12 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
         (("sharpbalance",), "s", COLORS["sharpbalance"], "SharpBalance"),
     ):
         runs = [run for run in evidence.runs if run["config"]["method"] in methods]
-        x = np.array([np.mean(run["members"]["sharpness"]["worst_l2_adaptive"]) for run in runs])
+        x = np.array([member_sharpness(run) for run in runs])
         y = np.array([run["metrics"]["der"] for run in runs])
         points = left.scatter(
             x,
             y,
-            c=[_corrupted_accuracy(run) for run in runs],
+            c=[corrupted_mean(run, "accuracy_ensemble") for run in runs],
             marker=marker,
             edgecolors=color,
             linewidths=1.4,
@@ -57,14 +55,14 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
         left.plot(ends, slope * ends + offset, color=color, lw=1.4, ls="--")
     if points is not None:
         figure.colorbar(points, ax=left, label="corrupted ensemble accuracy")
-    left.set(xlabel="adaptive worst-case sharpness", ylabel="DER", title="One marker per ensemble of three")
+    left.set(
+        xlabel="adaptive worst-case sharpness",
+        ylabel="DER",
+        title=f"{DATA_SETS[data]}: one marker per ensemble of three",
+    )
     left.legend(loc="lower right")
     _against_rho(right, evidence)
     return figure
-
-
-def _corrupted_accuracy(run: dict[str, Any]) -> float:
-    return float(np.mean([level["accuracy_ensemble"] for levels in run["corrupted"].values() for level in levels]))
 
 
 def _against_rho(axes: Axes, evidence: Evidence) -> None:
@@ -77,10 +75,7 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
         (axes, curve.eir, COLORS["control"], "^", "EIR (left)"),
         (twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
     ):
-        spread = [interval(values[:, column]) for column in range(len(curve.rho))]
-        middle = np.array([s.value for s in spread])
-        errors = np.array([[max(s.value - s.low, 0) for s in spread], [max(s.high - s.value, 0) for s in spread]])
-        target.errorbar(curve.rho, middle, errors, color=color, marker=marker, capsize=3, label=label)
+        target.errorbar(curve.rho, *bars(values), color=color, marker=marker, capsize=3, label=label)
     axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means with 95% bootstrap intervals")
     axes.set_ylim(0, 1.7 * curve.der[0].max())  # room for the legend
     twin.set_ylim(bottom=0)

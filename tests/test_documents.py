@@ -24,7 +24,7 @@ def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|figures", c)]
+    "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|compare|figures", c)]
 )
 def test_the_commands_of_the_readme_run(command: str) -> None:
     assert sharpdiv._run(shlex.split(command)[1:]) == 0

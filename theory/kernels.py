@@ -135,7 +135,8 @@ def linearize(
         The member.
 
     Raises:
-        DomainError: if shapes do not fit, a number is not finite, or the kernel is zero.
+        DomainError: if shapes do not fit, a number is not finite, an index is not that of a training sample, or the kernel is
+            zero.
     """
     count, classes = len(train), labels.shape[1]
     expected = {"train": (count, classes, count, classes), "test": (len(labels) - count, classes, count, classes)}
@@ -144,7 +145,12 @@ def linearize(
             raise DomainError(f"the {name} kernel must have shape {expected[name]}, got {kernel.shape}")
         if not np.isfinite(kernel).all():
             raise DomainError(f"the {name} kernel is not finite")
+    if not np.isfinite(labels).all():
+        raise DomainError("the labels are not finite")
     own = np.arange(count) if block is None else block
+    # A mask would select the same samples, but its size is not their number.
+    if not (np.issubdtype(own.dtype, np.integer) and own.size and own.min() >= 0 and own.max() < count):
+        raise DomainError(f"block must hold indices of the {count} training samples (flatnonzero of a mask), got {own}")
     rows = np.concatenate([train, test]).astype(np.float64)
     rows -= rows[own].mean(axis=0)
     rows -= rows[:, :, own].mean(axis=2, keepdims=True)

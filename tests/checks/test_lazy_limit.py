@@ -83,10 +83,15 @@ def test_the_gates_open_within_their_limits_and_shut_beyond() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rich", "expected"), [(-0.3, Verdict.HOLDS), (0.3, Verdict.CONDITIONAL), (0.0, Verdict.CONDITIONAL)]
+    ("rich", "expected"), [(-0.3, Verdict.HOLDS), (0.3, Verdict.FAILS), (0.0, Verdict.INCONCLUSIVE)]
 )
 def test_the_sign_flips_if_theory_rises_and_networks_fall(rich: float, expected: Verdict) -> None:
     assert verdict("lazy-sign-flip", network({"1": (rich, 0.5), "100": (0.2, 0.0)})) is expected
+
+
+def test_a_sign_that_flips_in_some_networks_is_a_condition() -> None:
+    falling, rising = (network({"1": (slope, 0.5)}, name=f"relu-none-{slope}") for slope in (-0.3, 0.3))
+    assert verdict("lazy-sign-flip", falling, rising) is Verdict.CONDITIONAL
 
 
 def test_no_sign_flips_where_theory_falls_and_networks_rise() -> None:

@@ -120,6 +120,21 @@ def test_corrupted_images_are_those_of_the_split(root: Path, result: dict[str, A
     assert unpack(result["corrupted_errors"]["members"]).max() <= 3 * 5 * len(CORRUPTIONS)
 
 
+def test_corrupted_metrics_are_short_columns_over_severities(root: Path, result: dict[str, Any]) -> None:
+    folder = run_folder(root, TINY)
+    stored = [load_tensors(folder / f"measured-{seed}.safetensors")[0]["corrupted_probs"] for seed in TINY.seeds]
+    kind = CORRUPTIONS.index("fog")
+    probs = torch.stack(stored).double()[:, 5 * kind : 5 * (kind + 1)]
+    labels = load_data("digits", 60, 30).test_labels[:10]
+    columns = result["corrupted"]["fog"]
+    assert "accuracy_members" not in columns
+    assert all(len(values) == 5 for values in columns.values())
+    for name in ("accuracy_ensemble", "disagreement", "nll_mean", "competent"):
+        expected = [diversity(probs[:, level], labels)[name] for level in range(5)]
+        assert columns[name] == pytest.approx(expected, rel=5e-6)  # six digits: half of one in the sixth
+    assert all(float(f"{value:.6g}") == value for value in columns["nll_mean"])
+
+
 def test_held_out_images_can_be_measured(root: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, split="validation", sharpness=("one_step",))
     held = measure(run_folder(root, TINY), how=how)

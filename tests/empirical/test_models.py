@@ -93,6 +93,12 @@ def test_the_norm_is_behind_every_convolution(norm: Normalization, kind: type) -
     assert torch.allclose(together, alone, atol=1e-5) == (norm != "batch")
 
 
+def test_group_norm_has_four_groups_or_one_for_each_channel() -> None:
+    model = ResNet(width=2, blocks=(1, 1, 1), channels=1, norm="group")
+    groups = {m.num_channels: m.num_groups for m in model.modules() if isinstance(m, nn.GroupNorm)}
+    assert groups == {2: 2, 4: 4, 8: 4}
+
+
 def test_the_activation_is_used_everywhere() -> None:
     torch.manual_seed(0)
     relu, gelu = (ResNet(4, (1, 1), 1, norm="none", activation=kind) for kind in ("relu", "gelu"))

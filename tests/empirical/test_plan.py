@@ -1,4 +1,4 @@
-"""Plans: what remains is counted exactly, from an empty folder to a finished run."""
+"""Plans: what remains is counted exactly, from an empty folder to a finished run; profiles keep their runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from empirical import RunConfig, plan_runs, train_runs
+from empirical.plan import forward_flops, gpu_hours
+from empirical.profiles import PROFILES
 from empirical.runs import trained_epochs
+from empirical.store import digest
 from tests.laws import Mutation, law
 
 BALANCE = RunConfig(
@@ -54,3 +57,57 @@ def test_what_is_trained_is_not_planned_again(tmp_path: Path) -> None:
     assert (plans[sgd.run_id].passes, plans[sgd.run_id].trained) == (2 * 5 * 3, 0)
     assert not plan_runs([], tmp_path)
     assert trained_epochs(tmp_path, sgd, 1) == 1
+
+
+@law(
+    Mutation(
+        "multiplications alone",
+        "empirical.plan._forward_flops",
+        lambda f: lambda *a: f(*a) // 2,
+    ),
+)
+def test_operations_by_hand() -> None:
+    """Digits of 16 x 16 pixels: stem of 1 to 2 channels, two convolutions of 2 to 2, a head of 2 by 10; 2 for each product."""
+    stem, convolution, head = 256 * 9 * 1 * 2, 256 * 9 * 2 * 2, 2 * 10
+    assert forward_flops(BALANCE) == 2 * (stem + 2 * convolution + head)
+    # ResNet-18 on 32 x 32 pixels has 0.556 billion products (He et al. 2016 count those of 224 x 224, 1.8 billion).
+    network = RunConfig("sgd", data="cifar10", train_samples=None, width=64, blocks=(2, 2, 2, 2))
+    assert forward_flops(network) == pytest.approx(2 * 0.556e9, rel=0.002)
+
+
+@law(
+    Mutation("forward alone", "empirical.plan.forward_flops", lambda f: lambda c: f(c) / 3),
+    Mutation("one pass for SAM", "empirical.plan._passes_of_step", lambda _: lambda _: 1),
+)
+def test_hours_by_hand() -> None:
+    """41 images, two members: SAM 4 epochs of 2 passes; SharpBalance 3 of 2 after its SGD ensemble's first, of 1."""
+    pass_ = 3 * forward_flops(BALANCE) * 41 * 2
+    sam, sgd = replace(BALANCE, method="sam"), BALANCE.first_phase
+    hours = 1e6 * 3600
+    assert gpu_hours([sam], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
+    assert gpu_hours([BALANCE], 1e6) * hours == pytest.approx(7 * pass_, rel=1e-12)
+    assert gpu_hours([BALANCE, sgd], 1e6) * hours == pytest.approx(10 * pass_, rel=1e-12)
+    assert gpu_hours([], 1e6) == 0
+
+
+@pytest.mark.parametrize(
+    ("profile", "results", "runs", "identity"),
+    [
+        ("quick", ["digits.json"], [21], "27ae3d9d93ab"),
+        (
+            "cpu",
+            ["cifar10-jpeg.json", "fashion-mnist.json", "fashion-mnist-variants.json", "fashion-mnist-shapes.json"],
+            [6, 27, 18, 15],
+            "1c9eb25635c4",
+        ),
+        ("paper", ["paper.json", "paper-shapes.json"], [63, 16], "99e0d46f128d"),
+    ],
+)
+def test_profiles_keep_their_runs(profile: str, results: list[str], runs: list[int], identity: str) -> None:
+    """Finished runs are found by their names, so these must not change by accident."""
+    parts = PROFILES[profile]
+    names = [run.run_id for part in parts for run in part.runs]
+    assert [part.results for part in parts] == results
+    assert [len(part.runs) for part in parts] == runs
+    assert len(set(names)) == len(names)
+    assert digest({"runs": names})[:12] == identity

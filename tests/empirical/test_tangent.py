@@ -1,13 +1,18 @@
 """The tangent kernel by hooks against dense Jacobians, and what it refuses."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
+from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
 from empirical import InputError, ResNet, freeze_batch_norm, tangent_kernel
 from empirical.models import Activation, Normalization, SparseConv2d
+from tests.empirical.networks import batch, mlp
+from tests.empirical.test_per_sample import Branches, Bypass, MaskedConv2d, MaskedLinear, convolutional, shared, twice
 from tests.laws import Mutation, law
 
 
@@ -26,6 +31,15 @@ def network(seed: int, norm: Normalization, activation: Activation = "gelu", spa
 def images(seed: int, count: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 2, 6, 6, generator=generator, dtype=torch.float64)
+
+
+def agrees(model: nn.Module, train: Tensor, test: Tensor) -> None:
+    found = tangent_kernel(model, train, test)
+    jacobian = dense(model, torch.cat([train, test]))
+    expected = torch.einsum("icp,jep->icje", jacobian, jacobian[: len(train)])
+    # Rounding in float64 of sums of at most a few thousand terms, relative to the largest entry.
+    tolerance = 1e-12 * float(expected.abs().max())
+    torch.testing.assert_close(torch.cat([found.train, found.test]), expected, rtol=0, atol=tolerance)
 
 
 def dense(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -59,11 +73,7 @@ UNNORMALISED = Mutation(
     norm=st.sampled_from(["batch", "group", "none"]),
 )
 def test_the_kernel_is_that_of_the_dense_jacobian(seed: int, norm: Normalization) -> None:
-    model, train, test = network(seed, norm), images(seed, 4), images(seed + 1, 3)
-    found = tangent_kernel(model, train, test)
-    jacobian = dense(model, torch.cat([train, test]))
-    expected = torch.einsum("icp,jep->icje", jacobian, jacobian[:4])
-    torch.testing.assert_close(torch.cat([found.train, found.test]), expected, rtol=1e-10, atol=1e-10)
+    agrees(network(seed, norm), images(seed, 4), images(seed + 1, 3))
 
 
 MASK_IGNORED = Mutation("removed weights counted", "empirical.tangent.layer_mask", lambda _: lambda _: None)
@@ -72,37 +82,131 @@ MASK_IGNORED = Mutation("removed weights counted", "empirical.tangent.layer_mask
 @law(MASK_IGNORED, examples=5, seed=st.integers(0, 1000))
 def test_removed_weights_have_no_part(seed: int) -> None:
     """A sparse network's kernel is that of a dense one's Jacobian with the removed weights left out."""
-    model, train = network(seed, "none", sparsity=0.5), images(seed, 4)
-    jacobian = dense(model, train)  # the masked product's own gradient is 0 at removed weights
+    model = network(seed, "none", sparsity=0.5)
     assert any(isinstance(module, SparseConv2d) for module in model.modules())
-    expected = torch.einsum("icp,jep->icje", jacobian, jacobian)
-    torch.testing.assert_close(tangent_kernel(model, train, train).train, expected, rtol=1e-10, atol=1e-10)
+    agrees(model, images(seed, 4), images(seed + 1, 2))  # the masked product's own gradient is 0 at removed weights
+
+
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@law(
+    MASK_IGNORED,
+    Mutation(
+        "positions not summed",
+        "empirical.tangent._patches",
+        lambda f: lambda layer, a: f(layer, a) * (torch.arange(f(layer, a).shape[1]) == 0)[:, None],
+    ),
+    Mutation(
+        "a bias at its first position",
+        "empirical.tangent._jacobians",
+        lambda f: lambda layer, a, g: (g.flatten(3)[..., 0] if j.ndim == 3 < g.ndim else j for j in f(layer, a, g)),
+    ),
+    examples=30,
+    seed=st.integers(0, 1000),
+    kernel=pairs,
+    stride=pairs,
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    bias=st.booleans(),
+    masked=st.booleans(),
+    workspace=st.sampled_from([1, 2**10, 2**28]),
+)
+def test_any_convolution(
+    seed: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int],
+    bias: bool,
+    masked: bool,
+    workspace: int,
+) -> None:
+    """All at once, or as many output channels as fit: one, or some of the five."""
+    assume(all(d * (k - 1) < 6 + 2 * p for d, k, p in zip(dilation, kernel, padding, strict=True)))
+    torch.manual_seed(seed)
+    conv = (MaskedConv2d if masked else nn.Conv2d)(2, 5, kernel, stride, padding, dilation, bias=bias)
+    # The tanh makes the gradient at the convolution's output differ between positions.
+    model = nn.Sequential(conv, nn.Tanh(), nn.Flatten(), nn.LazyLinear(3)).double()
+    model(images(seed, 1))
+    with patch("empirical.tangent._WORKSPACE", workspace):
+        agrees(model, images(seed, 4), images(seed + 1, 2))
+
+
+@law(
+    MASK_IGNORED,
+    Mutation(
+        "inputs of another position", "empirical.tangent._patches", lambda f: lambda layer, a: f(layer, a).flip(1)
+    ),
+    examples=15,
+    seed=st.integers(0, 1000),
+    positions=st.integers(2, 5),
+    masked=st.booleans(),
+)
+def test_linear_layers_share_weights_over_positions(seed: int, positions: int, masked: bool) -> None:
+    torch.manual_seed(seed)
+    first = (MaskedLinear if masked else nn.Linear)(6, 4)
+    model = nn.Sequential(first, nn.Tanh(), nn.Flatten(), nn.Linear(4 * positions, 3)).double()
+    inputs = torch.randn(6, positions, 6, dtype=torch.float64)
+    agrees(model, inputs[:4], inputs[4:])
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Linear(5, 6), nn.ReLU(inplace=True)),
+        (nn.Linear(5, 6), nn.BatchNorm1d(6, eps=0.1), nn.Tanh()),
+        (nn.Linear(5, 6), nn.GroupNorm(2, 6), nn.Tanh()),
+        (nn.Linear(5, 6), nn.Unflatten(1, (3, 2)), nn.BatchNorm1d(3), nn.Flatten(), nn.Tanh()),
+    ],
+)
+def test_activations_in_place_and_norms_of_vectors(layers: tuple[nn.Module, ...]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(*layers, nn.Linear(6, 3)).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)  # scales that are not 1
+    inputs = batch(0)[0].double()
+    model(inputs)  # running statistics that are not the initial ones
+    agrees(model.eval(), inputs[:7], inputs[7:])
+
+
+def test_a_layer_that_does_not_run_adds_nothing() -> None:
+    model, (inputs, _) = mlp(1, torch.float64), batch(1)
+    expected = tangent_kernel(model, inputs.double(), inputs[:2].double())
+    model.spare = nn.Linear(5, 5).double()
+    assert torch.equal(tangent_kernel(model, inputs.double(), inputs[:2].double()).train, expected.train)
 
 
 def test_frozen_parameters_have_no_part() -> None:
-    model, train = network(0, "batch"), images(0, 4)
-    model.requires_grad_(requires_grad=False)
+    """The head alone, which is its features' kernel, and then one parameter after the other: they add up."""
+    model, train, test = network(0, "batch"), images(0, 4), images(1, 2)
+    together = tangent_kernel(model, train, test)
+    alone = [torch.zeros_like(block) for block in together]
+    parameters = list(model.parameters())
+    for kept in parameters:
+        for parameter in parameters:
+            parameter.requires_grad_(parameter is kept)
+        for block, part in zip(alone, tangent_kernel(model, train, test), strict=True):
+            block += part
+    torch.testing.assert_close(alone, list(together), rtol=1e-10, atol=1e-10)
     model.head.requires_grad_()
-    jacobian = dense(model, train)
-    assert jacobian.shape[2] == model.head.weight.numel() + 3
-    found = tangent_kernel(model, train, images(1, 2))
-    torch.testing.assert_close(found.train, torch.einsum("icp,jep->icje", jacobian, jacobian), rtol=1e-10, atol=1e-12)
+    assert dense(model, train).shape[2] == model.head.weight.numel() + 3
+    agrees(model, train, test)
 
 
-def test_the_kernel_does_not_depend_on_how_much_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_is_one_of_inner_products_in_any_order() -> None:
     model, train, test = network(1, "group"), images(1, 5), images(2, 2)
-    expected = tangent_kernel(model, train, test)
-    monkeypatch.setattr("empirical.tangent._WORKSPACE", 1)
-    for ours, theirs in zip(tangent_kernel(model, train, test), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-
-
-def test_the_trace_form_is_the_mean_over_classes() -> None:
-    found = tangent_kernel(network(2, "none"), images(3, 4), images(4, 3))
-    for block, traced in zip(found, found.trace(), strict=True):
-        assert traced.shape == (len(block), 1, 4, 1)
-        expected = sum(block[:, c, :, c] for c in range(3)) / 3
-        torch.testing.assert_close(traced[:, 0, :, 0], expected)
+    found = tangent_kernel(model, train, test)
+    square = found.train.reshape(15, 15)
+    scale = float(square.abs().max())
+    torch.testing.assert_close(square, square.T, rtol=0, atol=1e-12 * scale)
+    assert float(torch.linalg.eigvalsh(square).min()) > -1e-12 * scale
+    order = torch.tensor([3, 0, 4, 1, 2])
+    moved = tangent_kernel(model, train[order], test)
+    torch.testing.assert_close(moved.train, found.train[order][:, :, order], rtol=0, atol=1e-12 * scale)
+    torch.testing.assert_close(moved.test, found.test[:, :, order], rtol=0, atol=1e-12 * scale)
+    # A test sample's row does not depend on which set it is in.
+    torch.testing.assert_close(tangent_kernel(model, train, train).test, found.train, rtol=0, atol=1e-12 * scale)
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -112,28 +216,33 @@ def test_the_model_is_left_as_it_was() -> None:
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
 
 
-class Twice(nn.Module):
-    """A layer that two places share."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(self.layer(x))
+def biased_layer_norm() -> nn.Module:
+    model = nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 3))
+    model[0].get_parameter("weight").requires_grad_(False)
+    return model
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Twice(), "runs twice"),
-        (nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)), "LayerNorm"),
-        (nn.Linear(3, 2).requires_grad_(requires_grad=False), "no trainable parameters"),
-        (nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (2, 2))), r"\(samples, classes\)"),
+        (twice(), "runs twice"),
+        (shared(), "shares a parameter"),
+        (Bypass(), "without its layer"),
+        (Branches(), "in place"),
+        (nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3)), "LayerNorm"),
+        (biased_layer_norm(), "LayerNorm"),
+        (nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten()), "layer 1 .Conv1d"),
+        (convolutional(groups=5), "one group"),
+        (convolutional(padding="same"), "zero padding in numbers"),
+        (convolutional(padding_mode="circular"), "zero padding"),
+        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False)), "running statistics"),
+        (nn.Linear(5, 2).requires_grad_(requires_grad=False), "no trainable parameters"),
+        (nn.Sequential(nn.Linear(5, 4), nn.Unflatten(1, (2, 2))), r"\(samples, classes\)"),
     ],
 )
-def test_models_it_cannot_take_are_refused(model: nn.Module, message: str) -> None:
+def test_what_would_give_a_wrong_number_is_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        tangent_kernel(model, torch.randn(2, 3), torch.randn(2, 3))
+        tangent_kernel(model, torch.randn(3, 5), torch.randn(2, 5))

@@ -1,16 +1,94 @@
-"""Every figure draws, labelled, from the committed results."""
+"""Every figure draws, labelled: from the committed results, and of the grid of ensembles from made-up ones."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from checks import Evidence, load_evidence
 from empirical import StoreError
-from figures import FIGURES, drawable, phase_diagram, render
+from figures import FIGURES, calibration_size, drawable, phase_diagram, render, tradeoff_shapes, variants
+from figures.measured import bars, compared, designs, rho_of
 from figures.style import style
+from tests.checks.fakes import fake_run
 
 RESULTS = Path(__file__).parents[2] / "results"
+OF_ENSEMBLES = (
+    "tradeoff_measured",
+    "tradeoff_cifar10_jpeg",
+    "tradeoff_fashion_mnist",
+    "tradeoff_datasets",
+    "tradeoff_shapes",
+    "headline_bars",
+    "diversity_metrics",
+    "severity",
+    "calibration_size",
+    "sharpness_measures",
+    "variants",
+)
+OF_LAZY_NETWORKS = ("bridge", "predicted_measured", "lazy_comparison")
+
+
+def _run(method: Any, rho: float, ensemble: int = 0, data: Any = "fashion-mnist", **fields: Any) -> dict[str, Any]:
+    """All that figures read of a result, with sharpness and diversity that fall with rho."""
+    run = fake_run(0, method, rho, 1 - rho, 0.3 + rho / 2, ensemble, data, **fields)
+    value = 1 - rho + 0.01 * ensemble
+    sizes = list(range(1, 1 + len(run["config"]["seeds"])))
+    curve = {"size": sizes, "ece": [value / size for size in sizes], "nll": [value / size for size in sizes]}
+    names = ("worst_l2_adaptive", "worst_l2", *([] if data == "digits" else ["hessian_trace", "one_step"]))
+    return run | {
+        "metrics": dict.fromkeys(("disagreement", "der", "eir", "variance", "kl", "logit_variance"), value),
+        "cka": {"blocks.0": 0.9, "blocks.1": 1 - value / 2},
+        "by_size": curve,
+        "corrupted_by_size": curve,
+        "members": {"sharpness": {name: [value + 0.01 * size for size in sizes] for name in names}},
+        "corrupted": {
+            "noise": {name: [0.8, 0.7, 0.6, 0.5, value / 2] for name in ("accuracy_ensemble", "accuracy_mean")}
+        },
+    }
+
+
+def _main(data: Any, ensembles: int = 3) -> list[dict[str, Any]]:
+    ways = (("sgd", 0.0), ("sam", 0.1), ("sam", 0.3), ("sam", 0.4), ("sharpbalance", 0.1), ("sharpbalance", 0.3))
+    return [_run(method, rho, ensemble, data) for ensemble in range(ensembles) for method, rho in ways]
+
+
+def _shapes() -> list[dict[str, Any]]:
+    shapes: list[dict[str, Any]] = [{"width": 16}, {"width": 32}, {"sparsity": 0.5}, {"sparsity": 0.8}]
+    return [_run(m, rho, **shape) for shape in shapes for m, rho in (("sgd", 0.0), ("sam", 0.1), ("sam", 0.3))]
+
+
+def _variants() -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = [{"top_fraction": 0.25}, {"rule": "code"}, {"rule": "random"}, {"rule": "same"}]
+    return [_run("sharpbalance", 0.1, ensemble, **rule) for rule in rules for ensemble in range(3)]
+
+
+def _sixes() -> list[dict[str, Any]]:
+    return [_run(m, rho, members=6) for m, rho in (("sgd", 0.0), ("sam", 0.1), ("sharpbalance", 0.1))]
+
+
+def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
+    return Evidence(tuple(run for group in runs for run in group))
+
+
+def _grid() -> Evidence:
+    main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg", ensembles=1))
+    return _evidence(*main, _shapes(), _variants(), _sixes())
+
+
+def _check_labels(figure: Figure) -> None:
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    assert panels
+    for axes in panels:
+        place = axes.get_subplotspec()
+        assert place
+        assert axes.get_ylabel() or not place.is_first_col()
+        twins = axes.get_shared_x_axes().get_siblings(axes)
+        assert any(twin.get_xlabel() for twin in twins) or not place.is_last_row()
+    assert figure.legends or any(axes.get_legend() for axes in panels)
 
 
 @pytest.fixture(autouse=True)
@@ -19,28 +97,94 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phase_diagram, "_RATIOS", np.geomspace(0.5, 200, 8))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", drawable(load_evidence(RESULTS)))
 def test_every_panel_is_labelled(name: str) -> None:
     with style():
-        figure = FIGURES[name](load_evidence(RESULTS))
-    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    assert panels
-    for axes in panels:
-        assert axes.get_ylabel()
-        assert axes.get_xlabel() or axes.get_shared_x_axes().get_siblings(axes)
-    assert figure.legends or any(axes.get_legend() for axes in panels)
+        _check_labels(FIGURES[name](load_evidence(RESULTS)))
 
 
-def test_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
-    paths = render(["sam_simulation"], Evidence(), tmp_path)
-    assert [p.name for p in paths] == ["sam_simulation.png", "sam_simulation.pdf"]
+@pytest.mark.parametrize("name", OF_ENSEMBLES)
+def test_every_panel_of_the_grid_is_labelled(name: str) -> None:
+    assert name in drawable(_grid())
+    with style():
+        _check_labels(FIGURES[name](_grid()))
+
+
+@pytest.mark.parametrize("name", ["sam_simulation", "tradeoff_shapes"])
+def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> None:
+    paths = render([name], _grid(), tmp_path)
+    assert [p.name for p in paths] == [f"{name}.png", f"{name}.pdf"]
     first = [p.read_bytes() for p in paths]
-    assert first == [p.read_bytes() for p in render(["sam_simulation"], Evidence(), tmp_path)]
+    assert first == [p.read_bytes() for p in render([name], _grid(), tmp_path)]
 
 
-def test_measured_figures_need_results() -> None:
-    for name in ("tradeoff_measured", "tradeoff_cifar10_jpeg"):
-        assert name not in drawable(Evidence())
-        with pytest.raises(StoreError, match="sharpdiv reproduce"):
-            FIGURES[name](Evidence())
-    assert set(drawable(load_evidence(RESULTS))) == set(FIGURES)
+@pytest.mark.parametrize("name", [*OF_ENSEMBLES, *OF_LAZY_NETWORKS])
+def test_measured_figures_need_results(name: str) -> None:
+    assert name not in drawable(Evidence())
+    with pytest.raises(StoreError, match=r"run sharpdiv reproduce|sharpdiv compare"):
+        FIGURES[name](Evidence())
+
+
+def test_all_figures_but_those_of_measured_networks_need_none() -> None:
+    assert set(FIGURES) - set(drawable(Evidence())) == {*OF_ENSEMBLES, *OF_LAZY_NETWORKS}
+
+
+def test_a_data_set_without_one_of_the_methods_is_left_out() -> None:
+    plain = [run for run in _main("digits") if run["config"]["method"] != "sharpbalance"]
+    evidence = _evidence(plain, _main("cifar10-jpeg", ensembles=1))
+    assert list(designs(evidence)) == ["cifar10-jpeg"]
+    assert "tradeoff_measured" not in drawable(evidence)
+    assert "tradeoff_datasets" in drawable(evidence)
+
+
+def test_methods_are_compared_at_the_largest_rho_they_have_in_common() -> None:
+    shown = compared(_evidence(_main("digits")))["digits"]
+    assert rho_of(shown) == 0.3  # SAM has 0.4 too
+    assert {run["config"]["method"] for run in shown.runs} == {"sgd", "sam", "sharpbalance"}
+    apart = [run for run in _main("digits") if run["config"]["method"] != "sam" or run["config"]["rho"] == 0.4]
+    assert not compared(_evidence(apart))
+
+
+def test_shapes_are_compared_on_the_same_ensembles_and_radii() -> None:
+    panels = tradeoff_shapes.shapes(_grid())
+    assert {name: list(series) for name, series in panels.items()} == {
+        "width": [8, 16, 32],
+        "sparsity": [0.0, 0.5, 0.8],
+    }
+    for series in panels.values():
+        for evidence in series.values():
+            assert [run["config"]["rho"] for run in evidence.runs] == [0.0, 0.1, 0.3]
+            assert evidence.ensembles == 1
+
+
+def test_shapes_that_are_not_measured_are_left_out() -> None:
+    without = [run for run in _shapes() if run["config"]["width"] == 8 and run["config"]["sparsity"] < 0.8]
+    panels = tradeoff_shapes.shapes(_evidence(_main("fashion-mnist"), without))
+    assert {name: list(series) for name, series in panels.items()} == {"sparsity": [0.0, 0.5]}
+    assert "tradeoff_shapes" not in drawable(_evidence(_main("fashion-mnist")))
+
+
+def test_sizes_are_those_of_the_largest_ensembles_that_all_methods_have() -> None:
+    def members(evidence: Evidence) -> dict[str, int]:
+        found = calibration_size.largest(evidence)
+        return {data: len(shown.runs[0]["config"]["seeds"]) for data, shown in found.items()}
+
+    assert members(_grid()) == {"digits": 3, "fashion-mnist": 6, "cifar10-jpeg": 3}
+    assert members(_evidence(_main("fashion-mnist"), _sixes()[:2])) == {"fashion-mnist": 3}
+
+
+def test_variants_are_compared_on_the_same_ensembles() -> None:
+    shown = variants.variants(_grid())
+    assert len(shown) == 6
+    assert {evidence.ensembles for evidence in shown.values()} == {3}
+    growing = _evidence(_main("fashion-mnist"), _variants()[:1])
+    assert {evidence.ensembles for evidence in variants.variants(growing).values()} == {1}
+    assert not variants.variants(_evidence(_main("fashion-mnist")))
+
+
+def test_bars_reach_from_the_value_to_the_percentiles() -> None:
+    replicates = np.array([[2.0, 50.0], *[[float(k), float(k)] for k in range(41)]])
+    values, lengths = bars(replicates)
+    # Of 0, ..., 40 the 2.5% and 97.5% quantiles are 1 and 39; a value beyond them has a bar to one side only.
+    np.testing.assert_array_equal(values, [2, 50])
+    np.testing.assert_allclose(lengths, [[1, 49], [37, 0]], rtol=1e-12)

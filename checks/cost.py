@@ -1,0 +1,60 @@
+"""C8: what SharpBalance costs beside SAM, counted in passes over images."""
+
+from typing import Any
+
+from checks.claim import Claim, Finding, Verdict
+from checks.evidence import Evidence
+
+__all__ = ["CLAIMS"]
+
+_SMALL = 1.1
+"""what counts as a small overhead; the paper gives no number"""
+
+
+def _cost(evidence: Evidence) -> Finding:
+    # SAM treats every image in every epoch, so its count is the images of all epochs; data and network do not change that.
+    visits = {_group(run): _treated(run) for run in evidence.runs if run["config"]["method"] == "sam"}
+    ratios: dict[str, list[float]] = {}
+    for run in evidence.runs:
+        config = run["config"]
+        if config["method"] == "sharpbalance" and (images := visits.get(_group(run))):
+            label = f"{config['data']}, rule {config['rule']}, top fraction {config['top_fraction']:g}"
+            scoring = images / config["epochs"]
+            ratios.setdefault(label, []).append((images + _treated(run) + scoring) / (2 * images))
+    if not ratios:
+        return Finding(Verdict.NOT_RUN, remark="No measured ensembles of SAM and SharpBalance; run make reproduce.")
+    worst = max(max(found) for found in ratios.values())
+    return Finding(
+        Verdict.HOLDS if worst <= _SMALL else Verdict.FAILS,
+        tuple((label, f"{min(found):.4f} to {max(found):.4f}") for label, found in sorted(ratios.items())),
+        "SharpBalance trains its first phase without SAM, hence fewer passes. Wall time is not compared: these runs were trained "
+        "side by side; make bench times a step of each method.",
+    )
+
+
+def _group(run: dict[str, Any]) -> tuple[str, int, int | None]:
+    config = run["config"]
+    return config["data"], config["epochs"], config["train_samples"]
+
+
+def _treated(run: dict[str, Any]) -> float:
+    """Images that a member treated with SAM in all epochs, mean over members."""
+    treated = run["members"]["sam_samples"]
+    return sum(treated) / len(treated)
+
+
+CLAIMS = (
+    Claim(
+        "c8-cost",
+        "paper",
+        "C8: SharpBalance costs little more than SAM",
+        f"SharpBalance takes at most {_SMALL:g} times the forward and backward passes of SAM.",
+        "C8",
+        "counted in the measured ensembles: one pass for every image and epoch, a second for every image treated with SAM, and for "
+        "SharpBalance one over all images for its scores; ratio to SAM, lowest to highest ensemble",
+        f"none, the counts are exact; {_SMALL:g} is our reading of a small overhead",
+        None,
+        _cost,
+        "make reproduce",
+    ),
+)
