@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import spearmanr
 from torch import nn
 
 from checks.dial import LIMIT, RADIUS, RATE
+from checks.judging import rank_correlation
 from empirical import InputError, RunConfig, load_data, load_result, open_run
 from empirical.data import ImageData
 from empirical.lazy import freeze_batch_norm
@@ -28,7 +28,7 @@ from empirical.training import new_member
 from empirical.workers import choose_device
 from theory import LinearizedNetwork, linearize
 
-__all__ = ["QUANTITIES", "compare_runs"]
+__all__ = ["QUANTITIES", "compare_runs", "over_rho"]
 
 QUANTITIES = ("disagreement", "der", "eir", "member_error", "ensemble_error", "sharpness")
 """What is predicted and measured; sharpness in units of that of the smallest rho, since its loss is another"""
@@ -55,7 +55,8 @@ def compare_runs(
 
     Returns:
         JSON values: ``steps``; ``points``, for every run ``measured`` and ``predicted`` (None with a ``reason``), each with
-        the keys of ``QUANTITIES``; ``rank_correlation`` of both over rho for SGD and SAM.
+        the keys of ``QUANTITIES``; ``rank_correlation`` of both over rho for SGD and SAM (0 where
+        one side does not change).
 
     Raises:
         InputError: if there are fewer than two runs, they differ in more than method, rho and seeds, or are of one rho only.
@@ -90,7 +91,6 @@ def compare_runs(
     first = sum(config.rho == configs[0].rho and config.method == configs[0].method for config in configs)
     for name in ("predicted", "measured"):
         _relative_sharpness([point[name] for point in points if point[name]], first)
-    on_curve = [p for p in points if p["method"] != "sharpbalance" and p["predicted"]]
     shared = {name: value for name, value in configs[0].to_json().items() if name not in _MAY_DIFFER}
     return {
         "config": shared,
@@ -98,7 +98,7 @@ def compare_runs(
         "provenance": provenance(place),
         "steps": steps,
         "points": points,
-        "rank_correlation": {name: _rank(on_curve, name) for name in QUANTITIES},
+        "rank_correlation": {name: rank_correlation(*over_rho(points, name))[0] for name in QUANTITIES},
     }
 
 
@@ -197,9 +197,22 @@ def _relative_sharpness(points: list[dict[str, float]], first: int) -> None:
         point["sharpness"] /= unit
 
 
-def _rank(points: list[dict[str, Any]], name: str) -> float | None:
-    """Spearman's correlation; None below three points or where one side does not change."""
-    sides = [[point[side][name] for point in points] for side in ("predicted", "measured")]
-    if len(points) < 3 or any(len(set(side)) < 2 for side in sides):
-        return None
-    return float(spearmanr(*sides).statistic)
+def over_rho(
+    points: Sequence[dict[str, Any]], name: str
+) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
+    """Predicted and measured means over ensembles at each rho of SGD and SAM.
+
+    Args:
+        points: of a comparison.
+        name: of the quantity.
+
+    Returns:
+        Both curves, where there is a prediction.
+    """
+    chosen = [point for point in points if point["predicted"]]
+    rhos = sorted({point["rho"] for point in chosen})
+    predicted, measured = (
+        np.array([np.mean([p[side][name] for p in chosen if p["rho"] == rho]) for rho in rhos])
+        for side in ("predicted", "measured")
+    )
+    return predicted, measured

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from checks.claim import Verdict
 from checks.evidence import Interval, Measured, detectable, interval
 from empirical import InputError
 
-__all__ = ["LEVEL", "Trend", "by_rho", "holm", "matched", "power", "sign", "trend", "verdict"]
+__all__ = ["LEVEL", "Trend", "by_rho", "holm", "matched", "power", "rank_correlation", "sign", "trend", "verdict"]
 
 LEVEL = 0.05
 """Of significance, two-sided."""
@@ -138,3 +139,24 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(values)
     adjusted[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
     return [float(each) for each in adjusted]
+
+
+def rank_correlation(x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> tuple[float, float]:
+    """Spearman's correlation with its two-sided p value: exact, from all orders, for up to 8 points, then Student's t.
+
+    Args:
+        x: the points on one side.
+        y: as many.
+
+    Returns:
+        Correlation and p value; 0 and 1 where one side does not change.
+    """
+    ranks, others = (stats.rankdata(values) - (len(values) + 1) / 2 for values in (x, y))
+    scale = float(np.sqrt((ranks @ ranks) * (others @ others)))
+    if scale == 0:
+        return 0.0, 1.0
+    found = ranks @ others / scale
+    if len(x) > 8:
+        return float(found), float(stats.spearmanr(x, y).pvalue)
+    orders = np.array(list(permutations(others))) @ ranks / scale
+    return float(found), float(np.mean(np.abs(orders) >= abs(found) - 1e-12))

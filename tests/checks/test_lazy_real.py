@@ -1,0 +1,71 @@
+"""Real runs beside their lazy limit: the verdict on made-up comparisons."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from checks import CLAIMS, Evidence, Verdict
+from checks.compare import QUANTITIES, over_rho
+from checks.judging import rank_correlation
+from tests.laws import Mutation, law
+
+CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
+RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
+
+
+def comparison(predicted: float, measured: float) -> dict[str, Any]:
+    """Two ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at the given rates."""
+    points = [
+        {
+            "method": "sam" if rho else "sgd",
+            "rho": rho,
+            "predicted": dict.fromkeys(QUANTITIES, 0.3 + predicted * rho + shift),
+            "measured": dict.fromkeys(QUANTITIES, 0.3 + measured * rho + shift),
+        }
+        for rho in RHOS
+        for shift in (0.0, 0.1)
+    ]
+    points.append({"method": "sharpbalance", "rho": 0.1, "predicted": None, "measured": dict.fromkeys(QUANTITIES, 9.0)})
+    return {"config": {"data": "made-up", "width": 8}, "points": points}
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [((1.0, 1.0), Verdict.HOLDS), ((1.0, -1.0), Verdict.FAILS), ((0.0, 1.0), Verdict.INCONCLUSIVE)],
+)
+def test_the_verdict_follows_the_order_over_rho(rates: tuple[float, float], expected: Verdict) -> None:
+    assert CLAIM.check(Evidence(comparisons=(comparison(*rates),))).verdict is expected
+
+
+def test_without_a_comparison_it_is_not_run() -> None:
+    assert CLAIM.check(Evidence()).verdict is Verdict.NOT_RUN
+
+
+def test_curves_are_means_over_ensembles_where_there_is_a_prediction() -> None:
+    predicted, measured = over_rho(comparison(1.0, 2.0)["points"], "eir")
+    assert predicted == pytest.approx([0.35 + rho for rho in RHOS])
+    assert measured == pytest.approx([0.35 + 2 * rho for rho in RHOS])
+
+
+ONE_SIDED = Mutation(
+    "a one-sided p value",
+    "tests.checks.test_lazy_real.rank_correlation",
+    lambda f: lambda x, y: (f(x, y)[0], f(x, y)[1] / 2),
+)
+
+
+@law(ONE_SIDED, seed=st.integers(0, 1000), count=st.integers(3, 7))
+def test_the_rank_correlation_is_spearmans(seed: int, count: int) -> None:
+    x, y = np.random.default_rng(seed).standard_normal((2, count))
+    found, p = rank_correlation(x, y)
+    assert found == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+    # By hand: of count! orders only the sorted and the reversed one are as extreme as a perfect one.
+    assert rank_correlation(x, x)[1] == pytest.approx(2 / np.prod(np.arange(1, count + 1)))
+    assert 0 < p <= 1
+
+
+def test_what_does_not_change_has_no_correlation() -> None:
+    assert rank_correlation(np.ones(5), np.arange(5.0)) == (0.0, 1.0)
