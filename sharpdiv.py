@@ -659,6 +659,7 @@ def _train() -> Callable[..., int]:
             write_config(save_config, config)
         if dry_run:
             _print_plan(plan_runs([config], runs, device), device, workers)
+            print("Nothing was trained.")
             return 0
         with _progress() as progress:
             train_runs([config], runs, device=device, workers=workers, progress=progress)
@@ -913,6 +914,7 @@ def _reproduce() -> Callable[..., int]:
             plans = plan_runs(configs, runs, device) + (plan_dial(dial, runs, device) if dial else [])
             _print_plan(plans, device, workers)
         if dry_run:
+            print("Nothing was trained.")
             return 0
         target = runs / "reproduce"
         members = sum(len(config.seeds) for config in configs)

@@ -226,7 +226,7 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("figures --results {npz}/none.json", "does not exist"),
         ("metrics {npz}/garbage.npz", "not a readable .npz"),
         ("train --method sam --rho 0.1 --workers 0", "workers"),
-        ("figures --only tradeoff", "did you mean 'theory_tradeoff'?"),
+        ("figures --only tradeoff", "did you mean 'tradeoff_shapes'?"),
         ("theroy sam", "did you mean 'theory'?"),
         ("metrics {npz}/none.npz", "does not exist"),
         ("metrics {npz}/no-labels.npz", "no array 'labels'"),
@@ -325,7 +325,7 @@ def test_a_configuration_from_a_file_is_planned_and_saved(capsys: pytest.Capture
     status, out, err = run(capsys, *arguments)
     assert (status, err) == (0, "")
     assert "digits-sam-rho0.3-" in out
-    assert "nothing was trained" in out
+    assert "Nothing was trained" in out
     assert not list(tmp_path.glob("digits-*"))
     saved = json.loads(copy.read_text())
     assert (saved["rho"], saved["seeds"], saved["augment"], saved["m"]) == (0.3, [1, 2], True, "none")
@@ -337,7 +337,8 @@ def test_a_configuration_from_a_file_is_planned_and_saved(capsys: pytest.Capture
 def test_the_main_job_has_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, out, _ = run(capsys, "reproduce", "--dry-run", "--runs", str(tmp_path))
     assert status == 0
-    assert out.count("0 of 3") == 21
+    assert len([line for line in out.splitlines() if line.startswith("digits-") and " 0 of 3 " in line]) == 21
+    assert "dial gelu-none-8" in out
     assert not list(tmp_path.iterdir())
 
 

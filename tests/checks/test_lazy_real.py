@@ -18,7 +18,7 @@ RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 
 def comparison(predicted: float, measured: float) -> dict[str, Any]:
     """Two ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at the given rates."""
-    points = [
+    points: list[dict[str, Any]] = [
         {
             "method": "sam" if rho else "sgd",
             "rho": rho,
