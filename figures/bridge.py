@@ -10,12 +10,10 @@ from checks import Evidence
 from checks.evidence import Interval
 from checks.lazy_limit import COMPARED_AT, at_matched_loss, change, curves, finite_interval
 from empirical import StoreError
-from figures.style import COLORS, new_figure
+from figures.style import ALPHAS, COLORS, new_figure
 
 __all__ = ["draw"]
 
-_SHADES = {"100": "#0072B2", "30": "#56B4E9", "10": "#009E73", "3": "#E69F00", "1": "#D55E00"}
-"""One colour for each alpha, from cold (lazy) to warm (rich)."""
 _LINES = ("#0072B2", "#CC79A7", "#009E73", "#E69F00", "#000000")
 
 
@@ -51,7 +49,7 @@ def _diversity(axes: Axes, network: dict[str, Any]) -> None:
     for alpha in sorted(network["measured"], key=float, reverse=True):
         measured = curves(network, "sam", alpha, members)
         values = measured.values["diversity"][0, :, column]
-        axes.plot(measured.fractions, values, "o:", lw=1, color=_SHADES.get(alpha), label=f"trained, alpha = {alpha}")
+        axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha}")
     axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
     axes.legend(loc="upper right")
 

@@ -14,7 +14,7 @@ _PANELS = {
     "disagreement": "disagreement",
     "eir": "EIR",
     "member_error": "member error",
-    "sharpness": "sharpness over that of the smallest rho",
+    "sharpness": "sharpness, relative",
 }
 
 

@@ -6,12 +6,11 @@ from matplotlib.figure import Figure
 from checks import Evidence
 from checks.lazy_limit import curves
 from empirical import StoreError
-from figures.style import new_figure
+from figures.style import ALPHAS, new_figure
 
 __all__ = ["draw"]
 
 _PANELS = {"diversity": "D", "sharpness": "kappa", "ensemble_error": "squared error of the ensemble"}
-_SHADES = {"100": "#0072B2", "30": "#56B4E9", "10": "#009E73", "3": "#E69F00", "1": "#D55E00"}
 
 
 def draw(evidence: Evidence) -> Figure:
@@ -36,7 +35,7 @@ def draw(evidence: Evidence) -> Figure:
             points = [_points(network, alpha, name) for network in networks if alpha in network["measured"]]
             x, y = np.concatenate(points, axis=1)
             everything += [x, y]
-            axes.plot(x, y, ".", ms=4, alpha=0.7, color=_SHADES.get(alpha), label=f"alpha = {alpha}")
+            axes.plot(x, y, ".", ms=4, alpha=0.7, color=ALPHAS.get(alpha), label=f"alpha = {alpha}")
         values = np.concatenate(everything)
         ends = np.array([np.nanmin(values), np.nanmax(values)])
         axes.plot(ends, ends, color="0.4", lw=1, ls="--")

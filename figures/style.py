@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from theory import Estimate
 
-__all__ = ["COLORS", "mark_unstable", "new_figure", "plot_simulation", "style"]
+__all__ = ["ALPHAS", "COLORS", "mark_unstable", "new_figure", "plot_simulation", "style"]
 
 COLORS = {
     "gd": "#000000",
@@ -23,6 +23,9 @@ COLORS = {
     "normalised": "#CC79A7",
 }
 """Okabe and Ito's palette, one colour for each method."""
+
+ALPHAS = {"100": "#0072B2", "30": "#56B4E9", "10": "#009E73", "3": "#E69F00", "1": "#D55E00"}
+"""One colour for each scale of the outputs, from cold (lazy) to warm (rich)."""
 
 
 @contextmanager
