@@ -1,82 +1,115 @@
-"""What was trained on each data set, how its intervals are drawn, and what to bear in mind about them."""
+"""What was planned on each data set, which ensembles of it are whole, and what to bear in mind about them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from checks.claim import Finding, Verdict
-from checks.evidence import Evidence
+from checks.evidence import REPLICATES, Evidence
+from checks.judging import LEVEL
+from empirical import RunConfig
+from empirical.profiles import PROFILES
+from empirical.store import digest
 
-__all__ = ["DESIGNS", "POWER", "Design", "lacking"]
+__all__ = ["DESIGNS", "PLANS", "TOLERANCE", "Design", "of_methods", "on_whole", "setting"]
 
-POWER = "; after it the difference that would have been seen with 80% power, 2.8 standard errors"
-"""What ``power`` adds to an interval, for a tolerance."""
+PLANS: dict[str, tuple[RunConfig, ...]] = {
+    part.results.removesuffix(".json"): part.runs for profile in PROFILES.values() for part in profile
+}
+"""Runs of every part of a profile, by the name of its results."""
+
+_DIGESTS = {digest(run.to_json()) for runs in PLANS.values() for run in runs}
+
+TOLERANCE = (
+    "Student's t: mean over ensembles, whose squared standard error is the variance over ensembles divided by their number plus "
+    f"that of {REPLICATES:,} bootstrap replicates over test points, with Satterthwaite's degrees of freedom; 95% intervals, and the "
+    "difference that such a test sees with 80% power. Holds if every comparison is on the claimed side with p < "
+    f"{LEVEL:g}; fails if one is on the other with p < {LEVEL:g} after Holm's adjustment over all of them; one that cannot be "
+    "made counts as unclear. One ensemble has intervals over test points only and no p"
+)
+"""When a claim about trained ensembles counts as met."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """The main design of a data set."""
+    """The main design of a data set: all methods in the same networks."""
 
-    setting: str
-    """networks, images, methods"""
-    tolerance: str
-    """of the bootstrap intervals"""
+    runs: tuple[RunConfig, ...]
+    """its plan"""
     command: str
     """what trains and measures it"""
-    caution: str
+    caution: str = ""
     """what to bear in mind"""
-    ensembles: int
-    """how many it has for each method and rho"""
 
-
-_INTERVAL = (
-    "95% percentile interval of 2,000 bootstrap replicates, over ensembles and then over test points (sharpness: over "
-    f"ensembles){POWER}; inconclusive if the interval contains 0"
-)
-_ONE_ENSEMBLE = (
-    "95% percentile interval of 2,000 bootstrap replicates, over test points (sharpness: over the three "
-    f"members){POWER}; inconclusive if the interval contains 0"
-)
 
 DESIGNS = {
     "digits": Design(
-        "digits: 3 ensembles of 3 residual networks of width 8 on 200 images, SAM at 4 values of rho (sharpdiv reproduce)",
-        _INTERVAL,
+        PLANS["digits"],
         "make reproduce",
-        "Intervals over so few ensembles are narrower than they should be. The profile's weight decay and number of epochs were "
-        "chosen so that SAM's effect shows, on trial runs that included the first ensemble's seeds.",
-        3,
+        "The profile's weight decay and number of epochs were chosen so that SAM's effect shows, on trial runs that included the "
+        "first ensemble's seeds.",
     ),
-    "cifar10-jpeg": Design(
-        "cifar10-jpeg (CIFAR-10 as JPEG): 1 ensemble of 3 residual networks of width 16, one block a stage, 10,000 images, "
-        "60 epochs, SAM at 3 values of rho (sharpdiv reproduce --profile cpu)",
-        _ONE_ENSEMBLE,
-        "sharpdiv reproduce --profile cpu",
-        "One ensemble: the intervals do not say what other seeds would give.",
-        1,
-    ),
-    "fashion-mnist": Design(
-        "fashion-mnist: 3 ensembles of 3 residual networks of width 8, one block a stage, 4,000 images, 25 epochs, SAM at 5 "
-        "values of rho (sharpdiv reproduce --profile cpu)",
-        _INTERVAL,
-        "sharpdiv reproduce --profile cpu",
-        "Intervals over so few ensembles are narrower than they should be.",
-        3,
-    ),
+    "cifar10-jpeg": Design(PLANS["cifar10-jpeg"], "sharpdiv reproduce --profile cpu"),
+    "fashion-mnist": Design(PLANS["fashion-mnist"], "sharpdiv reproduce --profile cpu"),
 }
 
 
-def lacking(data: str, evidence: Evidence, *methods: str) -> Finding | None:
-    """The finding if the main design has no runs of a method.
-
-    Args:
-        data: data set.
-        evidence: its main design.
-        *methods: that a check needs.
+def of_methods(plan: Sequence[RunConfig], *methods: str) -> tuple[RunConfig, ...]:
+    """The runs of a plan by some methods.
 
     Returns:
-        None if nothing is lacking.
+        In the order of the plan.
     """
-    there = {run["config"]["method"] for run in evidence.runs}
-    if missing := [method for method in methods if method not in there]:
-        reason = f"No measured ensembles of {' and '.join(missing)} on {data}; run {DESIGNS[data].command}."
-        return Finding(Verdict.NOT_RUN, remark=reason)
-    return None
+    return tuple(run for run in plan if run.method in methods)
+
+
+def setting(plan: Sequence[RunConfig]) -> str:
+    """Networks, images and methods of a plan, for a claim.
+
+    Returns:
+        One sentence; how many of the ensembles were measured is in the remark of ``on_whole``.
+    """
+    first = plan[0]
+    ensembles = {run.seeds for run in plan}
+    radii = {
+        name: sorted({f"{run.rho:g}" for run in of_methods(plan, method)})
+        for method, name in (("sam", "SAM"), ("sharpbalance", "SharpBalance"))
+    }
+    methods = "; ".join(f"{name} at rho {', '.join(rhos)}" for name, rhos in radii.items() if rhos)
+    return (
+        f"{first.data}: {len(ensembles)} planned {'ensemble' if len(ensembles) == 1 else 'ensembles'} of {len(first.seeds)} "
+        f"residual networks of width {first.width}, {first.train_samples:,} images, {first.epochs} epochs; {methods} "
+        f"({DESIGNS[first.data].command})"
+    )
+
+
+def on_whole(check: Callable[[Evidence], Finding], plan: Sequence[RunConfig], evidence: Evidence) -> Finding:
+    """A check on the ensembles of which all planned runs are there.
+
+    Args:
+        check: of those ensembles.
+        plan: runs on one data set.
+        evidence: of any data set.
+
+    Returns:
+        What it finds, with a remark on how many ensembles entered; what is lacking if there are none.
+    """
+    found = evidence.whole(plan)
+    here = evidence.of(plan[0].data)
+    if not found.runs:
+        return Finding(Verdict.NOT_RUN, remark=_lacking(plan, here))
+    planned, finding = len({run.seeds for run in plan}), check(found)
+    entered = f"{found.ensembles} of {planned} planned {'ensemble' if planned == 1 else 'ensembles'} entered."
+    if found.ensembles == 1:
+        entered += " What one ensemble shows is of these networks, not of other seeds: no p, no verdict."
+    if strange := sum(digest(run["config"]) not in _DIGESTS for run in here.runs):
+        entered += f" Measured runs that belong to no profile, and were ignored: {strange}."
+    return replace(finding, remark=f"{finding.remark} {entered}".strip())
+
+
+def _lacking(plan: Sequence[RunConfig], here: Evidence) -> str:
+    digests = {digest(run["config"]) for run in here.runs}
+    missing = [run for run in plan if digest(run.to_json()) not in digests]
+    run = f"run {DESIGNS[plan[0].data].command}."
+    if len(missing) == len(plan):
+        return f"No measured ensembles of {' and '.join(sorted({r.method for r in plan}))} on {plan[0].data}; {run}"
+    return f"Measured, but not yet for a whole ensemble: {len(missing)} of {len(plan)} runs lack, {missing[0].run_id} first; {run}"

@@ -1,122 +1,70 @@
 """C4 on trained networks: steepness of the trade-off against width and sparsity."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from checks.claim import Claim, Finding, Verdict
-from checks.designs import DESIGNS, POWER
-from checks.evidence import SEED, Evidence, draws, interval, point_weights
-from checks.judging import power, sign, verdict
-from empirical.store import unpack
+from checks.designs import DESIGNS, PLANS, TOLERANCE, of_methods, on_whole, setting
+from checks.evidence import Evidence, Measured
+from checks.judging import Comparison, fitted_slope, judge
+from empirical import RunConfig
 
-__all__ = ["CLAIMS", "steepness"]
+__all__ = ["CLAIMS", "SHAPES", "judged"]
 
 _DATA = "fashion-mnist"
-_SEEDS = (13, 17, 27)
-_RHOS = (0.0, 0.1, 0.3)
-_NAMES = ("slope of DER", "slope of EIR")
+_MAIN = PLANS[_DATA]
 
 
-def _steeper(field: str, base: float, others: tuple[float, ...], sense: int, evidence: Evidence) -> Finding:
-    """Steepness at other values of a field minus that at its base; ``sense`` is the sign that the paper gives it."""
-    slopes: dict[float, tuple[np.ndarray, np.ndarray]] = {}
-    for number, value in enumerate((base, *others)):
-        shape = {"width": 8, "sparsity": 0.0} | {field: value}
-        found = [run for method in ("sgd", "sam") for run in evidence.of(_DATA).where(method=method, **shape).runs]
-        runs = {run["config"]["rho"]: run for run in found if tuple(run["config"]["seeds"]) == _SEEDS}
-        if all(rho in runs for rho in _RHOS):
-            slopes[value] = steepness([runs[rho] for rho in _RHOS], SEED + 3 + number)
-    if missing := [f"{value:g}" for value in (base, *others) if value not in slopes]:
-        reason = f"No measured ensembles of {field} {' and '.join(missing)} on {_DATA}"
-        return Finding(Verdict.NOT_RUN, remark=f"{reason}; run {DESIGNS[_DATA].command}.")
-    numbers, signs = [], []
-    for value, found_here in slopes.items():
-        numbers += [(f"{field} {value:g}: {n}", str(interval(s))) for n, s in zip(_NAMES, found_here, strict=True)]
-    for value in others:
-        der, eir = (here - there for here, there in zip(slopes[value], slopes[base], strict=True))
-        signs.append(sense * sign(interval(der)))
-        numbers += [
-            (f"{field} {value:g} minus {base:g}: {n}", power(d)) for n, d in zip(_NAMES, (der, eir), strict=True)
-        ]
-    return Finding(
-        verdict(signs),
-        tuple(numbers),
-        "One ensemble of three for each network. The intervals of DER cover test points and the spread of these three members, "
-        "which three show but roughly; those of EIR cover test points alone and do not decide.",
-    )
+_SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log sharpness": np.log, "sharpness": np.asarray}
 
 
-def steepness(
-    runs: list[dict[str, Any]], seed: int
-) -> tuple[Float[np.ndarray, " replicates"], Float[np.ndarray, " replicates"]]:
-    """Least-squares slopes of DER and of EIR against the natural logarithm of sharpness.
+def _plan(field: str) -> tuple[RunConfig, ...]:
+    """Networks of the main design's, and others that differ from them in one field, at the same rho and seeds."""
+    main = getattr(_MAIN[0], field)
+    threes = [run for run in PLANS[f"{_DATA}-shapes"] if len(run.seeds) == len(_MAIN[0].seeds)]
+    others = [run for run in threes if getattr(run, field) != main]
+    same = {(run.rho, run.seeds) for run in others}
+    return (*(run for run in of_methods(_MAIN, "sgd", "sam") if (run.rho, run.seeds) in same), *others)
 
-    Test points are resampled. For DER every replicate also takes the slope without one member, the same one at every rho, and adds
-    its deviation from the mean of such slopes times ``sqrt(members - 1)``: a variance as the jackknife's. Drawing members with
-    replacement would count a member that is drawn twice as a pair that never disagrees.
+
+SHAPES = {field: _plan(field) for field in ("width", "sparsity")}
+"""Plan for each field."""
+
+
+def _steeper(field: str, sense: int, evidence: Evidence) -> Finding:
+    values = dict.fromkeys(getattr(run, field) for run in SHAPES[field])
+    curves = {f"{field} {value:g}": evidence.where(**{field: value}).measured("sgd", "sam") for value in values}
+    return judged(curves, sense)
+
+
+def judged(curves: dict[str, Measured], sense: int) -> Finding:
+    """Verdict on slopes of DER against sharpness: each network's minus the first one's.
 
     Args:
-        runs: one ensemble's, at several values of rho.
-        seed: of the draw of members.
+        curves: SGD and SAM of every network, the same ensembles.
+        sense: the sign of the differences that the paper gives.
 
     Returns:
-        Both, the first replicate being the data themselves.
+        Holds within conditions if it holds on one scale of sharpness only.
     """
-    tables = [_table(run) for run in runs]
-    members = len(tables[0].sharpness)
-    without = np.stack([_der_slope(tables, weights) for weights in 1 - np.eye(members)])
-    left_out = draws(seed, members)[:, 0]
-    deviation = without[left_out, np.arange(len(left_out))] - without.mean(axis=0)
-    deviation[0] = 0
-    everyone = np.ones(members)
-    eir = np.stack([1 - table.ensemble_error / table.errors.mean(axis=0) for table in tables])
-    return (
-        _der_slope(tables, everyone) + np.sqrt(members - 1) * deviation,
-        _fitted(_log_sharpness(tables, everyone), eir),
-    )
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One run, resampled over test points."""
-
-    sharpness: Float[np.ndarray, " members"]
-    differ: Float[np.ndarray, "pairs replicates"]
-    errors: Float[np.ndarray, "members replicates"]
-    ensemble_error: Float[np.ndarray, " replicates"]
-
-
-def _table(run: dict[str, Any]) -> _Table:
-    predicted, labels = unpack(run["predicted"]), unpack(run["labels"])
-    first, second = np.triu_indices(len(predicted), 1)
-    rows = np.vstack(
-        [predicted[first] != predicted[second], predicted != labels, unpack(run["predicted_ensemble"]) != labels]
-    )
-    means = rows @ point_weights(len(labels), SEED).T
-    sharpness = np.array(run["members"]["sharpness"]["worst_l2_adaptive"])
-    return _Table(sharpness, means[: len(first)], means[len(first) : -1], means[-1])
-
-
-def _der_slope(tables: list[_Table], weights: Float[np.ndarray, " members"]) -> Float[np.ndarray, " replicates"]:
-    """Of the members with weight 1."""
-    first, second = np.triu_indices(len(weights), 1)
-    pairs = weights[first] * weights[second]
-    der = [(pairs @ t.differ / pairs.sum()) / (weights @ t.errors / weights.sum()) for t in tables]
-    return _fitted(_log_sharpness(tables, weights), np.stack(der))
-
-
-def _log_sharpness(tables: list[_Table], weights: Float[np.ndarray, " members"]) -> Float[np.ndarray, " rho"]:
-    return np.log([weights @ table.sharpness / weights.sum() for table in tables])
-
-
-def _fitted(x: Float[np.ndarray, " rho"], y: Float[np.ndarray, "rho replicates"]) -> Float[np.ndarray, " replicates"]:
-    """Least-squares slope."""
-    centred = x - x.mean()
-    return centred @ y / (centred @ centred)
+    first, *others = curves
+    families = {}
+    for scale, transform in _SCALES.items():
+        slopes = {name: fitted_slope(transform(c.sharpness), c.der) for name, c in curves.items()}
+        families[scale] = [
+            Comparison.of(f"{name} minus {first}: slope of DER against {scale}", slopes[name] - slopes[first])
+            for name in others
+        ]
+    rows = [
+        Comparison.of(f"{n}: slope of EIR against log sharpness", fitted_slope(np.log(c.sharpness), c.eir)).row()
+        for n, c in curves.items()
+    ]
+    found = judge([comparison for family in families.values() for comparison in family], sense, rows=rows)
+    if found.verdict != Verdict.HOLDS and any(judge(f, sense).verdict == Verdict.HOLDS for f in families.values()):
+        return Finding(Verdict.CONDITIONAL, found.numbers, f"{found.remark} The two scales disagree.".strip())
+    return found
 
 
 CLAIMS = tuple(
@@ -124,18 +72,15 @@ CLAIMS = tuple(
         id_,
         "paper",
         f"C4: the trade-off is steeper in {which} models",
-        f"The slope of DER against the logarithm of sharpness is larger in {which} networks.",
+        f"The slope of DER against sharpness, and against its logarithm, is larger in {which} networks.",
         f"C4, Fig. 5; here on {_DATA}",
-        f"{_DATA}: one ensemble of three for each {field} ({', '.join(f'{value:g}' for value in (base, *others))}), at rho "
-        f"{', '.join(f'{rho:g}' for rho in _RHOS)} (sharpdiv reproduce --profile cpu)",
-        "95% percentile interval of 2,000 bootstrap replicates over test points, and for DER over members by the jackknife"
-        f"{POWER}; inconclusive if an interval contains 0",
+        f"{setting(SHAPES[field])}; the same in networks of {field} "
+        f"{', '.join(f'{value:g}' for value in dict.fromkeys(getattr(run, field) for run in SHAPES[field]))}; differences of the "
+        "slopes of each ensemble",
+        f"{TOLERANCE}. Holds within conditions if it holds on one scale of sharpness only",
         2024,
-        partial(_steeper, field, base, others, sense),
+        partial(on_whole, partial(_steeper, field, sense), SHAPES[field]),
         DESIGNS[_DATA].command,
     )
-    for id_, which, field, base, others, sense in (
-        ("c4-size", "narrower", "width", 8.0, (16.0, 32.0), -1),
-        ("c4-sparsity", "sparser", "sparsity", 0.0, (0.5, 0.8), 1),
-    )
+    for id_, which, field, sense in (("c4-size", "narrower", "width", -1), ("c4-sparsity", "sparser", "sparsity", 1))
 )

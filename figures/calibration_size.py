@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from figures.measured import DATA_SETS, METHODS, designs, ensembles_shown, equal_rho, legend_below, required, rho_of
+from checks.calibration import SIXES
+from figures.measured import DATA_SETS, METHODS, compared, ensembles_shown, legend_below, required, rho_of
 from figures.style import new_figure
 
 __all__ = ["draw", "largest"]
@@ -18,19 +19,14 @@ _ROWS = (
 
 
 def largest(evidence: Evidence) -> dict[str, Evidence]:
-    """The three methods at an equal rho, in the largest ensembles of the main design's networks that all three have.
+    """The three methods at an equal rho, in the larger ensembles of the main design's networks where there are such.
 
     Returns:
         Evidence by name of the data set.
     """
-    found = {}
-    for data, design in designs(evidence).items():
-        same = {name: design.runs[0]["config"][name] for name in ("width", "sparsity", "rule", "top_fraction")}
-        alike = evidence.where(data=data, **same)
-        for members in sorted({len(run["config"]["seeds"]) for run in alike.runs}):
-            if (chosen := equal_rho(alike.of_size(members).complete())).runs:
-                found[data] = chosen
-    return found
+    sixes = evidence.whole(SIXES)
+    larger = {SIXES[0].data: sixes} if sixes.runs else {}
+    return compared(evidence) | larger
 
 
 def draw(evidence: Evidence) -> Figure:

@@ -1,14 +1,11 @@
 """Appendix of the paper: other measures of diversity against sharpness."""
 
-from collections.abc import Callable
-
 from matplotlib.figure import Figure
 
 from checks import Evidence
+from checks.everywhere import DIVERSITY
 from figures.measured import (
     DATA_SETS,
-    Run,
-    by_rho,
     designs,
     ensembles_shown,
     legend_below,
@@ -20,14 +17,8 @@ from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
 
-_METRICS: dict[str, Callable[[Run], float]] = {
-    "disagreement": lambda run: run["metrics"]["disagreement"],
-    "variance of softmax": lambda run: run["metrics"]["variance"],
-    "KL divergence, nats": lambda run: run["metrics"]["kl"],
-    "variance of logits": lambda run: run["metrics"]["logit_variance"],
-    "1 − CKA, last stage": lambda run: 1 - run["cka"][max(run["cka"])],
-}
-"""Larger is more diverse."""
+_METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"DER", "EIR"}}
+"""Those that no other figure shows."""
 
 
 def draw(evidence: Evidence) -> Figure:
@@ -53,7 +44,7 @@ def draw(evidence: Evidence) -> Figure:
             (("sharpbalance",), COLORS["sharpbalance"], "s", "SharpBalance"),
         ):
             look = {"color": color, "marker": marker, "ms": 4.5, "lw": 1.3, "label": label}
-            plot_means(panel, by_rho(design, *methods).values(), member_sharpness, metric, **look)
+            plot_means(panel, design.by_rho(*methods).values(), member_sharpness, metric, **look)
         if column == 0:
             panel.set_ylabel(name)
         if row == 0:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from figures.measured import DATA_SETS, METHODS, bars, compared, ensembles_shown, legend_below, required, rho_of
+from figures.measured import BARS, DATA_SETS, METHODS, bars, compared, ensembles_shown, legend_below, required, rho_of
 from figures.style import new_figure
 
 __all__ = ["draw"]
@@ -37,9 +37,7 @@ def draw(evidence: Evidence) -> Figure:
         lower.set(title="the same on corrupted images", xlabel="method")
     for alpha, label in _ALPHAS.items():
         axes[0].bar(0, 0, color="black", alpha=alpha, label=label)
-    legend_below(
-        figure, axes[0], 2, "rho: the largest in common; axes do not start at 0; whiskers: 95% bootstrap intervals"
-    )
+    legend_below(figure, axes[0], 2, f"rho: the largest in common; axes do not start at 0; {BARS}")
     return figure
 
 

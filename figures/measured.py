@@ -9,21 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.evidence import interval
+from checks.designs import DESIGNS
+from checks.judging import Comparison
 from empirical import StoreError
 from figures.style import COLORS
 
 __all__ = [
+    "BARS",
     "DATA_SETS",
     "METHODS",
     "Run",
     "bars",
-    "by_rho",
     "compared",
     "corrupted_mean",
     "designs",
     "ensembles_shown",
-    "equal_rho",
     "legend_below",
     "member_sharpness",
     "plot_intervals",
@@ -39,6 +39,9 @@ _Found = TypeVar("_Found", bound=Sized)
 
 DATA_SETS = {"digits": "digits", "fashion-mnist": "Fashion-MNIST", "cifar10-jpeg": "CIFAR-10 (JPEG)"}
 """Data sets that ensembles may have been measured on, and their names in titles."""
+
+BARS = "bars: 95% t intervals over ensembles, of one ensemble over test points"
+"""For legends."""
 
 METHODS = {
     "sgd": ("deep ensemble", COLORS["gd"]),
@@ -67,13 +70,13 @@ def required(found: _Found, what: str) -> _Found:
 
 
 def designs(evidence: Evidence) -> dict[str, Evidence]:
-    """Main design of every data set that all three methods were measured on.
+    """Main design of every data set, of the ensembles that are whole.
 
     Returns:
         Evidence by name of the data set, in the order of ``DATA_SETS``.
     """
-    found = {data: evidence.main(data) for data in DATA_SETS}
-    return {data: design for data, design in found.items() if all(design.where(method=name).runs for name in METHODS)}
+    found = {data: evidence.whole(DESIGNS[data].runs) for data in DATA_SETS}
+    return {data: design for data, design in found.items() if design.runs}
 
 
 def compared(evidence: Evidence) -> dict[str, Evidence]:
@@ -82,11 +85,11 @@ def compared(evidence: Evidence) -> dict[str, Evidence]:
     Returns:
         As ``designs``.
     """
-    found = {data: equal_rho(design) for data, design in designs(evidence).items()}
+    found = {data: _equal_rho(design) for data, design in designs(evidence).items()}
     return {data: design for data, design in found.items() if design.runs}
 
 
-def equal_rho(evidence: Evidence) -> Evidence:
+def _equal_rho(evidence: Evidence) -> Evidence:
     """The three methods at the largest rho that SAM and SharpBalance have in common, a choice that no test image enters.
 
     Returns:
@@ -108,17 +111,6 @@ def ensembles_shown(evidence: Evidence) -> str:
     return f"{evidence.ensembles} ensembles" if evidence.ensembles > 1 else "one ensemble"
 
 
-def by_rho(evidence: Evidence, *methods: str) -> dict[float, list[Run]]:
-    """Runs of some methods, grouped.
-
-    Returns:
-        The ensembles of each rho, by increasing rho.
-    """
-    chosen = [run for run in evidence.runs if run["config"]["method"] in methods]
-    rhos = sorted({run["config"]["rho"] for run in chosen})
-    return {rho: [run for run in chosen if run["config"]["rho"] == rho] for rho in rhos}
-
-
 def member_sharpness(run: Run, measure: str = "worst_l2_adaptive") -> float:
     """Mean sharpness over the members of a run."""
     return float(np.mean(run["members"]["sharpness"][measure]))
@@ -133,23 +125,23 @@ def bars(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points with the lengths of their error bars.
 
     Args:
-        values: bootstrap replicates ``(replicates, points)``, the first of which is the data's own.
+        values: of every ensemble, resampled over test points, ``(replicates, ensembles, points)``.
 
     Returns:
-        Values ``(points,)``, and lengths below and above to the 95% percentile interval ``(2, points)``.
+        Means ``(points,)``, and lengths below and above to the ends of the 95% interval ``(2, points)``; of one ensemble over test
+        points alone.
     """
-    spread = [interval(column) for column in values.T]
-    middle = np.array([s.value for s in spread])
-    # A percentile interval may leave its value out; Matplotlib takes no negative length.
-    return middle, np.maximum([middle - [s.low for s in spread], [s.high for s in spread] - middle], 0)
+    found = [Comparison.of("", values[..., point]) for point in range(values.shape[-1])]
+    middle = np.array([c.value for c in found])
+    return middle, np.array([middle - [c.low for c in found], [c.high for c in found] - middle])
 
 
 def plot_intervals(axes: Axes, x: np.ndarray, y: np.ndarray, **look: Any) -> None:
-    """A line through points with the 95% bootstrap intervals of both coordinates.
+    """A line through points with the 95% intervals of both coordinates.
 
     Args:
         axes: where.
-        x: bootstrap replicates ``(replicates, points)``.
+        x: as ``bars`` takes it.
         y: the same of the vertical coordinate.
         **look: of the line, as Matplotlib takes it.
     """

@@ -5,22 +5,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from figures.measured import DATA_SETS, Run, by_rho, designs, legend_below, member_sharpness, plot_means, required
+from checks.everywhere import SHARPNESS
+from figures.measured import DATA_SETS, Run, designs, legend_below, member_sharpness, plot_means, required
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
 
-_MEASURES = {
-    "worst_l2": "worst case, l2",
-    "worst_linf_adaptive": "worst case, adaptive l-infinity",
-    "worst_linf": "worst case, l-infinity",
-    "average_l2_adaptive": "average, adaptive l2",
-    "average_l2": "average, l2",
-    "one_step": "one ascent step",
-    "hessian_top": "largest eigenvalue of the Hessian",
-    "hessian_trace": "trace of the Hessian",
-    "fisher_trace": "trace of the Fisher information",
-}
+_MEASURES = {name: label for name, label in SHARPNESS.items() if name != "worst_l2_adaptive"}
 _LOOKS = dict(zip(DATA_SETS, (("o", ":"), ("s", "-"), ("^", "--")), strict=True))
 
 
@@ -75,4 +66,4 @@ def _plot(axes: Axes, design: Evidence, measure: str, data: str) -> None:
             "lw": 1.3,
             "label": f"{label}, {DATA_SETS[data]}",
         }
-        plot_means(axes, by_rho(design, *methods).values(), lambda run: run["config"]["rho"], ratio, **look)
+        plot_means(axes, design.by_rho(*methods).values(), lambda run: run["config"]["rho"], ratio, **look)

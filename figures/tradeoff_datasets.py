@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from checks import Evidence
 from checks.evidence import Measured
-from figures.measured import DATA_SETS, designs, ensembles_shown, legend_below, plot_intervals, required
+from figures.measured import BARS, DATA_SETS, designs, ensembles_shown, legend_below, plot_intervals, required
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
@@ -37,7 +37,7 @@ def draw(evidence: Evidence) -> Figure:
         lower.set(xlabel="adaptive worst-case sharpness", ylabel="accuracy of members,\ncorrupted images, %")
     for rho, color in shades.items():
         axes[0].plot([], [], "o", color=color, label=f"SAM, rho = {rho:g}" if rho else "SGD")
-    legend_below(figure, axes[0], len(shades), "means over ensembles; bars: 95% bootstrap intervals")
+    legend_below(figure, axes[0], len(shades), f"means over ensembles; {BARS}")
     return figure
 
 
@@ -48,7 +48,7 @@ def _shades(rhos: set[float]) -> dict[float, str]:
 
 
 def _plot(axes: Axes, curve: Measured, values: np.ndarray, shades: dict[float, str]) -> None:
-    axes.plot(curve.sharpness[0], values[0], color="0.7", lw=1, zorder=1)
+    axes.plot(curve.sharpness[0].mean(axis=0), values[0].mean(axis=0), color="0.7", lw=1, zorder=1)
     for point, rho in enumerate(curve.rho):
         at = slice(point, point + 1)
-        plot_intervals(axes, curve.sharpness[:, at], values[:, at], marker="o", color=shades[float(rho)])
+        plot_intervals(axes, curve.sharpness[..., at], values[..., at], marker="o", color=shades[float(rho)])

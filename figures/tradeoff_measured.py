@@ -76,8 +76,8 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
         (twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
     ):
         target.errorbar(curve.rho, *bars(values), color=color, marker=marker, capsize=3, label=label)
-    axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means with 95% bootstrap intervals")
-    axes.set_ylim(0, 1.7 * curve.der[0].max())  # room for the legend
+    axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means over ensembles")
+    axes.set_ylim(0, 1.7 * curve.der[0].mean(axis=0).max())  # room for the legend
     twin.set_ylim(bottom=0)
     twin.set_ylabel("sharpness")
     handles = [handle for each in (axes, twin) for handle in each.get_legend_handles_labels()[0]]
