@@ -1,16 +1,20 @@
 """Made-up results of ensembles, in which what a check looks for is planted."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from checks import Evidence
-from empirical import RunConfig
+from checks.designs import DESIGNS
 from empirical.config import Data, Method
 from empirical.store import pack
 
-__all__ = ["fake_evidence", "fake_run"]
+__all__ = ["SEEDS", "fake_evidence", "fake_run"]
+
+SEEDS = tuple(dict.fromkeys(run.seeds for run in DESIGNS["digits"].runs))
+"""Of the planned ensembles."""
 
 _CORRUPTED = 200
 
@@ -40,11 +44,11 @@ def fake_run(
         rho: of training.
         sharpness: of the members, up to noise.
         agreement: fraction of the test points on which the first member is copied.
-        ensemble: number that the seeds follow from.
+        ensemble: number of its seeds.
         data: data set.
         right: whether the ensemble is always right, rather than as the first member.
-        members: how many.
-        **fields: of the configuration.
+        members: how many, 3 or 6.
+        **fields: of the configuration, where it is not the main design's.
 
     Returns:
         What checks read of a ``result.json``.
@@ -54,9 +58,8 @@ def fake_run(
     wrong = rng.random((members, 600)) < 0.2
     predicted = np.where(wrong, (labels + rng.integers(1, 10, size=(members, 600))) % 10, labels)
     predicted = np.where(rng.random(600) < agreement, predicted[:1], predicted)
-    seeds = tuple(range(members * ensemble, members * (ensemble + 1)))
-    width = 16 if data == "cifar10-jpeg" else 8
-    config = RunConfig(method, rho, **({"seeds": seeds, "data": data, "width": width} | fields)).to_json()
+    seeds = sum(SEEDS[ensemble : ensemble + members // 3], ())
+    config = replace(DESIGNS[data].runs[0], method=method, rho=rho, **({"seeds": seeds} | fields)).to_json()
     return {
         "config": config,
         "members": {
@@ -78,7 +81,7 @@ def fake_run(
 
 
 def fake_evidence(seed: int, sign: float, ensembles: int = 3, data: Data = "digits") -> Evidence:
-    """Sharpness and diversity that move with rho by ``sign``.
+    """The main design, with sharpness and diversity that move with rho by ``sign``; SharpBalance's members never agree.
 
     Args:
         seed: of all draws.
@@ -87,12 +90,12 @@ def fake_evidence(seed: int, sign: float, ensembles: int = 3, data: Data = "digi
         data: data set.
 
     Returns:
-        SGD, SAM at three values of rho, SharpBalance at one.
+        All its runs.
     """
-    runs = [
-        fake_run(seed, "sgd" if rho == 0 else "sam", rho, 1 + sign * rho, 0.4 - sign * rho, ensemble, data)
-        for ensemble in range(ensembles)
-        for rho in (0.0, 0.1, 0.2, 0.4)
-    ]
-    runs += [fake_run(seed, "sharpbalance", 0.1, 1 + 0.2 * sign, 0.0, e, data) for e in range(ensembles)]
+    runs = []
+    for config in DESIGNS[data].runs:
+        ensemble, rho = SEEDS.index(config.seeds), config.rho
+        shift, agreement = (0.2, 0.0) if config.method == "sharpbalance" else (rho, 0.4 - sign * rho)
+        if ensemble < ensembles:
+            runs.append(fake_run(seed, config.method, rho, 1 + sign * shift, agreement, ensemble, data))
     return Evidence(tuple(runs))

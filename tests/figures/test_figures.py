@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from checks import Evidence, load_evidence
-from empirical import StoreError
+from checks.designs import DESIGNS, PLANS
+from empirical import RunConfig, StoreError
 from figures import FIGURES, calibration_size, drawable, phase_diagram, render, tradeoff_shapes, variants
 from figures.measured import bars, compared, designs, rho_of
 from figures.style import style
@@ -32,10 +33,12 @@ OF_ENSEMBLES = (
 OF_LAZY_NETWORKS = ("bridge", "predicted_measured", "lazy_comparison")
 
 
-def _run(method: Any, rho: float, ensemble: int = 0, data: Any = "fashion-mnist", **fields: Any) -> dict[str, Any]:
+def _run(config: RunConfig) -> dict[str, Any]:
     """All that figures read of a result, with sharpness and diversity that fall with rho."""
-    run = fake_run(0, method, rho, 1 - rho, 0.3 + rho / 2, ensemble, data, **fields)
-    value = 1 - rho + 0.01 * ensemble
+    rho, data = config.rho, config.data
+    run = fake_run(config.seeds[0], config.method, rho, 1 - rho, 0.3 + rho / 2, 0, data, members=len(config.seeds))
+    run |= {"config": config.to_json()}
+    value = 1 - rho + 0.001 * config.seeds[0]
     sizes = list(range(1, 1 + len(run["config"]["seeds"])))
     curve = {"size": sizes, "ece": [value / size for size in sizes], "nll": [value / size for size in sizes]}
     names = ("worst_l2_adaptive", "worst_l2", *([] if data == "digits" else ["hessian_trace", "one_step"]))
@@ -51,23 +54,13 @@ def _run(method: Any, rho: float, ensemble: int = 0, data: Any = "fashion-mnist"
     }
 
 
-def _main(data: Any, ensembles: int = 3) -> list[dict[str, Any]]:
-    ways = (("sgd", 0.0), ("sam", 0.1), ("sam", 0.3), ("sam", 0.4), ("sharpbalance", 0.1), ("sharpbalance", 0.3))
-    return [_run(method, rho, ensemble, data) for ensemble in range(ensembles) for method, rho in ways]
+def _plan(plan: tuple[RunConfig, ...], ensembles: int = 9) -> list[dict[str, Any]]:
+    seeds = list(dict.fromkeys(run.seeds for run in plan))[:ensembles]
+    return [_run(run) for run in plan if run.seeds in seeds]
 
 
-def _shapes() -> list[dict[str, Any]]:
-    shapes: list[dict[str, Any]] = [{"width": 16}, {"width": 32}, {"sparsity": 0.5}, {"sparsity": 0.8}]
-    return [_run(m, rho, **shape) for shape in shapes for m, rho in (("sgd", 0.0), ("sam", 0.1), ("sam", 0.3))]
-
-
-def _variants() -> list[dict[str, Any]]:
-    rules: list[dict[str, Any]] = [{"top_fraction": 0.25}, {"rule": "code"}, {"rule": "random"}, {"rule": "same"}]
-    return [_run("sharpbalance", 0.1, ensemble, **rule) for rule in rules for ensemble in range(3)]
-
-
-def _sixes() -> list[dict[str, Any]]:
-    return [_run(m, rho, members=6) for m, rho in (("sgd", 0.0), ("sam", 0.1), ("sharpbalance", 0.1))]
+def _main(data: str) -> list[dict[str, Any]]:
+    return _plan(DESIGNS[data].runs)
 
 
 def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
@@ -75,8 +68,8 @@ def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
 
 
 def _grid() -> Evidence:
-    main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg", ensembles=1))
-    return _evidence(*main, _shapes(), _variants(), _sixes())
+    main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg"))
+    return _evidence(*main, _plan(PLANS["fashion-mnist-shapes"]), _plan(PLANS["fashion-mnist-variants"]))
 
 
 def _check_labels(figure: Figure) -> None:
@@ -129,9 +122,9 @@ def test_all_figures_but_those_of_measured_networks_need_none() -> None:
     assert set(FIGURES) - set(drawable(Evidence())) == {*OF_ENSEMBLES, *OF_LAZY_NETWORKS}
 
 
-def test_a_data_set_without_one_of_the_methods_is_left_out() -> None:
+def test_a_data_set_without_a_whole_ensemble_is_left_out() -> None:
     plain = [run for run in _main("digits") if run["config"]["method"] != "sharpbalance"]
-    evidence = _evidence(plain, _main("cifar10-jpeg", ensembles=1))
+    evidence = _evidence(plain, _main("cifar10-jpeg"))
     assert list(designs(evidence)) == ["cifar10-jpeg"]
     assert "tradeoff_measured" not in drawable(evidence)
     assert "tradeoff_datasets" in drawable(evidence)
@@ -139,10 +132,8 @@ def test_a_data_set_without_one_of_the_methods_is_left_out() -> None:
 
 def test_methods_are_compared_at_the_largest_rho_they_have_in_common() -> None:
     shown = compared(_evidence(_main("digits")))["digits"]
-    assert rho_of(shown) == 0.3  # SAM has 0.4 too
+    assert rho_of(shown) == 0.2  # SAM has 0.4 too
     assert {run["config"]["method"] for run in shown.runs} == {"sgd", "sam", "sharpbalance"}
-    apart = [run for run in _main("digits") if run["config"]["method"] != "sam" or run["config"]["rho"] == 0.4]
-    assert not compared(_evidence(apart))
 
 
 def test_shapes_are_compared_on_the_same_ensembles_and_radii() -> None:
@@ -158,9 +149,8 @@ def test_shapes_are_compared_on_the_same_ensembles_and_radii() -> None:
 
 
 def test_shapes_that_are_not_measured_are_left_out() -> None:
-    without = [run for run in _shapes() if run["config"]["width"] == 8 and run["config"]["sparsity"] < 0.8]
-    panels = tradeoff_shapes.shapes(_evidence(_main("fashion-mnist"), without))
-    assert {name: list(series) for name, series in panels.items()} == {"sparsity": [0.0, 0.5]}
+    sparse = [run for run in _plan(PLANS["fashion-mnist-shapes"]) if run["config"]["width"] == 8]
+    assert list(tradeoff_shapes.shapes(_evidence(_main("fashion-mnist"), sparse))) == ["sparsity"]
     assert "tradeoff_shapes" not in drawable(_evidence(_main("fashion-mnist")))
 
 
@@ -170,21 +160,23 @@ def test_sizes_are_those_of_the_largest_ensembles_that_all_methods_have() -> Non
         return {data: len(shown.runs[0]["config"]["seeds"]) for data, shown in found.items()}
 
     assert members(_grid()) == {"digits": 3, "fashion-mnist": 6, "cifar10-jpeg": 3}
-    assert members(_evidence(_main("fashion-mnist"), _sixes()[:2])) == {"fashion-mnist": 3}
+    sixes = [run for run in _grid().runs if len(run["config"]["seeds"]) == 6]
+    assert members(_evidence(_main("fashion-mnist"), sixes[:2])) == {"fashion-mnist": 3}
 
 
 def test_variants_are_compared_on_the_same_ensembles() -> None:
     shown = variants.variants(_grid())
     assert len(shown) == 6
     assert {evidence.ensembles for evidence in shown.values()} == {3}
-    growing = _evidence(_main("fashion-mnist"), _variants()[:1])
+    growing = _evidence(_main("fashion-mnist"), _plan(PLANS["fashion-mnist-variants"], ensembles=1))
     assert {evidence.ensembles for evidence in variants.variants(growing).values()} == {1}
     assert not variants.variants(_evidence(_main("fashion-mnist")))
 
 
-def test_bars_reach_from_the_value_to_the_percentiles() -> None:
-    replicates = np.array([[2.0, 50.0], *[[float(k), float(k)] for k in range(41)]])
-    values, lengths = bars(replicates)
-    # Of 0, ..., 40 the 2.5% and 97.5% quantiles are 1 and 39; a value beyond them has a bar to one side only.
-    np.testing.assert_array_equal(values, [2, 50])
-    np.testing.assert_allclose(lengths, [[1, 49], [37, 0]], rtol=1e-12)
+def test_bars_are_t_intervals_over_ensembles_and_of_one_over_test_points() -> None:
+    """1, 2 and 3 have a standard error of 1 / sqrt(3), and t = 4.3027 with two degrees of freedom."""
+    values, lengths = bars(np.array([[[1.0], [2.0], [3.0]]]))
+    np.testing.assert_allclose(values, [2])
+    np.testing.assert_allclose(lengths, np.full((2, 1), 4.3027 / np.sqrt(3)), rtol=1e-4)
+    values, lengths = bars(np.array([[[2.0]], [[1.0]], [[3.0]], [[2.0]]]))
+    np.testing.assert_allclose(lengths, np.full((2, 1), 1.95996), rtol=1e-4)
