@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from checks import Evidence
 from checks.designs import DESIGNS
+from checks.evidence import Measured
 from checks.judging import Comparison
 from empirical import StoreError
 from figures.style import COLORS
@@ -26,6 +27,7 @@ __all__ = [
     "ensembles_shown",
     "legend_below",
     "member_sharpness",
+    "plot_curve",
     "plot_intervals",
     "plot_means",
     "required",
@@ -147,6 +149,21 @@ def plot_intervals(axes: Axes, x: np.ndarray, y: np.ndarray, **look: Any) -> Non
     """
     (x_values, x_bars), (y_values, y_bars) = bars(x), bars(y)
     axes.errorbar(x_values, y_values, y_bars, x_bars, **{"ms": 5.5, "lw": 1.2, "elinewidth": 1, "capsize": 2} | look)
+
+
+def plot_curve(axes: Axes, curve: Measured, values: np.ndarray, **look: Any) -> None:
+    """A quantity against sharpness, joined in the order of rho, with intervals and a black point for SGD.
+
+    Args:
+        axes: where.
+        curve: whose sharpness.
+        values: the quantity, as ``bars`` takes it.
+        **look: of the line, as Matplotlib takes it.
+    """
+    plot_intervals(axes, curve.sharpness, values, **look)
+    sgd = curve.rho == 0
+    x, y = (means[0].mean(axis=0)[sgd] for means in (curve.sharpness, values))
+    axes.plot(x, y, look["marker"], color=COLORS["gd"], ms=5.5, zorder=3)
 
 
 def plot_means(

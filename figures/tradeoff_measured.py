@@ -76,7 +76,11 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
         (twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
     ):
         target.errorbar(curve.rho, *bars(values), color=color, marker=marker, capsize=3, label=label)
-    axes.set(xlabel="rho of SAM (0 is SGD)", ylabel="DER, EIR", title="Means over ensembles")
+    axes.set(
+        xlabel="rho of SAM (0 is SGD)",
+        ylabel="DER, EIR",
+        title="Means, 95% t intervals over ensembles" if evidence.ensembles > 1 else "95% intervals over test points",
+    )
     axes.set_ylim(0, 1.7 * curve.der[0].mean(axis=0).max())  # room for the legend
     twin.set_ylim(bottom=0)
     twin.set_ylabel("sharpness")

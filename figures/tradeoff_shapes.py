@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from checks import Evidence
 from checks.shapes import SHAPES
-from figures.measured import BARS, DATA_SETS, ensembles_shown, legend_below, plot_intervals, required
+from figures.measured import BARS, DATA_SETS, ensembles_shown, legend_below, plot_curve, required
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw", "shapes"]
@@ -64,13 +64,4 @@ def _plot(upper: Axes, lower: Axes, series: dict[float, Evidence]) -> None:
     for evidence, (color, marker) in zip(series.values(), _LOOKS, strict=False):
         curve = evidence.measured("sgd", "sam")
         for axes, values in ((upper, curve.eir), (lower, 100 * curve.corrupted_member_accuracy)):
-            plot_intervals(axes, curve.sharpness, values, color=color, marker=marker)
-            sgd = curve.rho == 0
-            axes.plot(
-                curve.sharpness[0, :, sgd].mean(),
-                values[0, :, sgd].mean(),
-                marker,
-                color=COLORS["gd"],
-                ms=5.5,
-                zorder=3,
-            )
+            plot_curve(axes, curve, values, color=color, marker=marker)

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from checks import Evidence
 from checks.designs import PLANS
 from checks.variants import PAPER, VARIANTS
-from figures.measured import BARS, DATA_SETS, METHODS, ensembles_shown, legend_below, plot_intervals, required
+from figures.measured import BARS, DATA_SETS, METHODS, ensembles_shown, legend_below, plot_curve, required
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw", "variants"]
@@ -56,16 +56,7 @@ def draw(evidence: Evidence) -> Figure:
         color, marker = _LOOKS[name]
         label = f"{name}: rho {', '.join(f'{rho:g}' for rho in curve.rho)}"
         for axes, values in ((left, curve.der), (right, 100 * (1 - curve.ensemble_error))):
-            plot_intervals(axes, curve.sharpness, values, color=color, marker=marker, label=label)
-            sgd = curve.rho == 0
-            axes.plot(
-                curve.sharpness[0, :, sgd].mean(),
-                values[0, :, sgd].mean(),
-                marker,
-                color=COLORS["gd"],
-                ms=5.5,
-                zorder=3,
-            )
+            plot_curve(axes, curve, values, color=color, marker=marker, label=label)
     left.set(xlabel="adaptive worst-case sharpness", ylabel="DER")
     right.set(xlabel="adaptive worst-case sharpness", ylabel="ensemble accuracy, %")
     for axes in (left, right):
