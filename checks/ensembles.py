@@ -10,7 +10,7 @@ from scipy import stats
 from checks.claim import Claim, Finding
 from checks.designs import DESIGNS, lacking
 from checks.evidence import Evidence, interval, slope
-from checks.judging import by_rho, matched, power, sign, verdict
+from checks.judging import by_rho, matched, of_one_ensemble, power, sign, verdict
 
 __all__ = ["CLAIMS", "rank_correlation"]
 
@@ -95,12 +95,14 @@ def _robust_members(_: str, evidence: Evidence) -> Finding:
 
 def _matched(_: str, evidence: Evidence) -> Finding:
     sam, balance = evidence.measured("sgd", "sam"), evidence.measured("sharpbalance")
-    numbers, signs = [], []
+    numbers, signs, compared = [], [], False
     for rho, at, difference in matched(sam, balance):
         label = f"rho = {rho:g}, sharpness {at:.4g}: DER of SharpBalance minus SAM's at that sharpness"
         if isinstance(difference, float):
             numbers.append((label, f"no overlap in {difference:.0%} of the replicates"))
+            signs.append(0)
             continue
+        compared = True
         signs.append(sign(interval(difference)))
         numbers.append((label, power(difference)))
     numbers += [
@@ -108,7 +110,9 @@ def _matched(_: str, evidence: Evidence) -> Finding:
         by_rho("sharpness of SharpBalance", balance, balance.sharpness),
     ]
     remark = (
-        "" if signs else "The ranges of sharpness do not overlap safely, so nothing can be compared at equal sharpness."
+        ""
+        if compared
+        else "The ranges of sharpness do not overlap safely, so nothing can be compared at equal sharpness."
     )
     return Finding(verdict(signs), tuple(numbers), remark)
 
@@ -142,7 +146,8 @@ def _on_main(
     evidence = evidence.main(data)
     if missing := lacking(data, evidence, *methods):
         return missing
-    found, planned = check(data, evidence), DESIGNS[data].ensembles
+    found = of_one_ensemble(check(data, evidence), evidence.ensembles)
+    planned = DESIGNS[data].ensembles
     if evidence.ensembles == planned:
         return found
     fewer = f"Only {evidence.ensembles} of {planned} ensembles are complete; {DESIGNS[data].command} trains the rest."

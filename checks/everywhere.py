@@ -9,7 +9,7 @@ from jaxtyping import Float
 from checks.claim import Claim, Finding, Verdict
 from checks.designs import DESIGNS, lacking
 from checks.evidence import Evidence
-from checks.judging import LEVEL, Trend, holm, trend
+from checks.judging import LEVEL, Trend, holm, of_one_ensemble, trend
 
 __all__ = ["CLAIMS", "judged"]
 
@@ -30,7 +30,7 @@ def _every_metric(data: str, evidence: Evidence) -> Finding:
         return missing
     diversity = {name: trend(values) for name, values in _diversities(evidence).items()}
     sharpness = {name: trend(values) for name, values in _sharpnesses(evidence).items()}
-    return judged(diversity, sharpness)
+    return of_one_ensemble(judged(diversity, sharpness), evidence.ensembles)
 
 
 def _diversities(evidence: Evidence) -> dict[str, Float[np.ndarray, "ensembles rho"]]:

@@ -8,11 +8,23 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from checks.claim import Verdict
+from checks.claim import Finding, Verdict
 from checks.evidence import Interval, Measured, detectable, interval
 from empirical import InputError
 
-__all__ = ["LEVEL", "Trend", "by_rho", "holm", "matched", "power", "rank_correlation", "sign", "trend", "verdict"]
+__all__ = [
+    "LEVEL",
+    "Trend",
+    "by_rho",
+    "holm",
+    "matched",
+    "of_one_ensemble",
+    "power",
+    "rank_correlation",
+    "sign",
+    "trend",
+    "verdict",
+]
 
 LEVEL = 0.05
 """Of significance, two-sided."""
@@ -36,6 +48,22 @@ def verdict(signs: Sequence[int]) -> Verdict:
     if min(signs, default=0) < 0:
         return Verdict.FAILS
     return Verdict.HOLDS if min(signs, default=0) > 0 else Verdict.INCONCLUSIVE
+
+
+def of_one_ensemble(found: Finding, ensembles: int) -> Finding:
+    """What one ensemble shows is of these very networks: it decides nothing about others.
+
+    Args:
+        found: by intervals over test points and members.
+        ensembles: how many there are.
+
+    Returns:
+        The finding, inconclusive if there is one ensemble only.
+    """
+    if ensembles > 1 or found.verdict in {Verdict.NOT_RUN, Verdict.INCONCLUSIVE}:
+        return found
+    remark = f"Of these networks it {found.verdict}; one ensemble does not decide it for others. {found.remark}".strip()
+    return Finding(Verdict.INCONCLUSIVE, found.numbers, remark)
 
 
 def power(replicates: Float[np.ndarray, " replicates"]) -> str:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from checks.claim import Claim, Finding, Verdict
 from checks.designs import DESIGNS, POWER
 from checks.evidence import SEED, Evidence, draws, interval, point_weights
-from checks.judging import power, sign, verdict
+from checks.judging import of_one_ensemble, power, sign, verdict
 from empirical.store import unpack
 
 __all__ = ["CLAIMS", "steepness"]
@@ -42,12 +42,13 @@ def _steeper(field: str, base: float, others: tuple[float, ...], sense: int, evi
         numbers += [
             (f"{field} {value:g} minus {base:g}: {n}", power(d)) for n, d in zip(_NAMES, (der, eir), strict=True)
         ]
-    return Finding(
+    finding = Finding(
         verdict(signs),
         tuple(numbers),
         "One ensemble of three for each network. The intervals of DER cover test points and the spread of these three members, "
         "which three show but roughly; those of EIR cover test points alone and do not decide.",
     )
+    return of_one_ensemble(finding, 1)
 
 
 def steepness(

@@ -8,7 +8,7 @@ import numpy as np
 from checks.claim import Claim, Finding, Verdict
 from checks.designs import DESIGNS, lacking
 from checks.evidence import Evidence, Measured, interval
-from checks.judging import matched, power, sign, verdict
+from checks.judging import matched, of_one_ensemble, power, sign, verdict
 
 __all__ = ["CLAIMS"]
 
@@ -41,10 +41,12 @@ def _compared(quantity: Literal["diversity", "accuracy"], rival: Rival, evidence
             text = f"{name}, {label}, minus {rival}"
             if isinstance(difference, float):
                 numbers.append((text, f"no overlap in {difference:.0%} of the replicates"))
+                signs.append(0)
                 continue
             signs.append(sign(interval(difference)) * (1 if rival == "SAM" else -1))
             numbers.append((text, power(difference)))
-    return Finding(verdict(signs), tuple(numbers), f"{grid.ensembles} of {DESIGNS[_DATA].ensembles} ensembles.")
+    finding = Finding(verdict(signs), tuple(numbers), f"{grid.ensembles} of {DESIGNS[_DATA].ensembles} ensembles.")
+    return of_one_ensemble(finding, grid.ensembles)
 
 
 def _diversity(base: Measured, variant: Measured) -> list[tuple[str, np.ndarray | float]]:
