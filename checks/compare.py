@@ -5,7 +5,8 @@ trained in closed form by full-batch un-normalised SAM, the model of the theory.
 another loss, batches, a schedule and normalised ascents: the number of steps is that at which gradient descent has the training
 accuracy of the run with the smallest rho; radii are proportional to the runs', the largest at 0.95 of the limit of stability. So
 the prediction is about directions and order over rho, at the strongest SAM that the theory allows. SharpBalance on
-sharpness-aware sets and adaptive or m-sharp SAM have no closed form; they are shown without one.
+sharpness-aware sets has no closed form and is shown without one. Sharpness is the first measure of the runs, in units of that at
+the smallest rho; predicted is the increase of the squared loss in a small ball.
 """
 
 from collections.abc import Sequence
@@ -59,7 +60,8 @@ def compare_runs(
         one side does not change).
 
     Raises:
-        InputError: if there are fewer than two runs, they differ in more than method, rho and seeds, or are of one rho only.
+        InputError: if there are fewer than two runs, they differ in more than method, rho and seeds, are of one rho only, or of
+            adaptive or m-sharp SAM.
         StoreError: if a run is not measured.
     """
     results = [load_result(folder) for folder in folders]
@@ -77,7 +79,8 @@ def compare_runs(
         progress("kernels", count, len(seeds))
     accuracy = float(np.mean(results[0]["members"]["train_accuracy"]))
     steps = min(_STEPS, key=lambda k: abs(_training_accuracy(members, k, labels[:train_samples]) - accuracy))
-    strongest = max(config.rho for config in configs)
+    strongest = max(config.rho for config in configs if config.method != "sharpbalance")
+    smallest = {c.run_id for c in configs if (c.method, c.rho) == (configs[0].method, configs[0].rho)}
     points = [
         {
             "run": config.run_id,
@@ -88,9 +91,8 @@ def compare_runs(
         }
         for config, result in zip(configs, results, strict=True)
     ]
-    first = sum(config.rho == configs[0].rho and config.method == configs[0].method for config in configs)
-    for name in ("predicted", "measured"):
-        _relative_sharpness([point[name] for point in points if point[name]], first)
+    for side in ("predicted", "measured"):
+        _relative_sharpness([(point["run"] in smallest, point[side]) for point in points if point[side]])
     shared = {name: value for name, value in configs[0].to_json().items() if name not in _MAY_DIFFER}
     return {
         "config": shared,
@@ -114,6 +116,8 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
             )
     if len({config.rho for config in configs if config.method != "sharpbalance"}) < 2:
         raise InputError("compare needs runs of SGD or SAM at two values of rho at least")
+    if any(config.adaptive or config.m for config in configs):
+        raise InputError("adaptive and m-sharp SAM have no closed form; compare runs of plain SAM")
 
 
 def _linearized(
@@ -152,9 +156,8 @@ def _predicted(
     labels: Int[np.ndarray, " test"],
 ) -> dict[str, Any]:
     """The prediction of one run with SAM's radius in units of ``1 / x_max``, or the reason for none."""
-    if config.method == "sharpbalance" or config.adaptive or config.m:
-        what = "SharpBalance on sharpness-aware sets" if config.method == "sharpbalance" else "adaptive or m-sharp SAM"
-        return {"predicted": None, "reason": f"no closed form for {what}"}
+    if config.method == "sharpbalance":
+        return {"predicted": None, "reason": "no closed form for SharpBalance on sharpness-aware sets"}
     outputs, kappas = [], []
     for seed in config.seeds:
         member = members[seed]
@@ -190,10 +193,10 @@ def _measured(result: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _relative_sharpness(points: list[dict[str, float]], first: int) -> None:
-    """Divide by the mean sharpness of the first points, those of the smallest rho."""
-    unit = float(np.mean([point["sharpness"] for point in points[:first]]))
-    for point in points:
+def _relative_sharpness(points: list[tuple[bool, dict[str, float]]]) -> None:
+    """Divide by the mean over those points that are marked, the ones of the smallest rho."""
+    unit = float(np.mean([point["sharpness"] for marked, point in points if marked]))
+    for _, point in points:
         point["sharpness"] /= unit
 
 

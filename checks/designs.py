@@ -20,9 +20,9 @@ PLANS: dict[str, tuple[RunConfig, ...]] = {
 _DIGESTS = {digest(run.to_json()) for runs in PLANS.values() for run in runs}
 
 TOLERANCE = (
-    "Student's t: mean over ensembles, whose squared standard error is the variance over ensembles divided by their number plus "
-    f"that of {REPLICATES:,} bootstrap replicates over test points, with Satterthwaite's degrees of freedom; 95% intervals (of "
-    "three ensembles they cover 92 to 97%), and the difference that such a test sees with 80% power. Holds if every comparison is "
+    "mean over ensembles; the squared half-widths of its 95% t interval over ensembles and of its normal one over test points, by "
+    f"{REPLICATES:,} bootstrap replicates, are added (95 to 99% coverage), and p-values follow from such intervals; after each the "
+    "difference that the test sees with 80% power. Holds if every comparison is "
     f"on the claimed side with p < {LEVEL:g}; fails if one is on the other with p < {LEVEL:g} after Holm's adjustment over all of "
     "them; one that cannot be made counts as unclear. One ensemble has intervals over test points only and no p"
 )

@@ -57,9 +57,17 @@ BLOCKS = 3
 """disjoint blocks of the training samples; member i has block i mod 3"""
 _ASCENT_STEPS = 10
 _SPLIT_SEED = 0
-_NORMALISED = (
-    0.2  # of the fraction: its radius grows as the gradient shrinks, and must stay in the domain of the formula
-)
+_NORMALISED = 0.2
+"""factor of the fractions for normalised SAM, whose radius grows as the gradient shrinks"""
+_CONSTANTS = {
+    "rate": RATE,
+    "radius": RADIUS,
+    "blocks": BLOCKS,
+    "ascent_steps": _ASCENT_STEPS,
+    "split_seed": _SPLIT_SEED,
+    "normalised": _NORMALISED,
+}
+"""What every member depends on besides its dial and network."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,7 @@ def run_dial(
     work([kernels, trainings], place, workers, partial(progress, "dial"))
     settings = {name: value for name, value in asdict(dial).items() if name not in {"networks", "results"}}
     networks = [{"network": asdict(n) | {"name": n.name}, **_assemble(root, dial, n)} for n in dial.networks]
-    return {"dial": settings | {"limit": LIMIT}, "provenance": provenance(place), "networks": networks}
+    return {"dial": settings | _CONSTANTS | {"limit": LIMIT}, "provenance": provenance(place), "networks": networks}
 
 
 def plan_dial(dial: Dial, root: Path, device: str = "cpu") -> list[PlannedRun]:
@@ -321,7 +329,7 @@ def _folder(root: Path, dial: Dial, network: Network) -> Path:
     """Where a network's members are; its name ends in a hash of all that they depend on."""
     members = {name: getattr(dial, name) for name in ("fractions", "snapshots", "train_samples", "test_samples")}
     which = {name: value for name, value in asdict(network).items() if name != "alphas"}
-    return root / "dial" / f"{network.name}-{digest({**members, **which})[:12]}"
+    return root / "dial" / f"{network.name}-{digest({**members, **which, **_CONSTANTS})[:12]}"
 
 
 # ------------------------------------------------------------------------------------------------------------ an ensemble

@@ -37,7 +37,8 @@ def _training(evidence: Evidence) -> tuple[tuple[str, str], str]:
 
 def _improvement_rate(evidence: Evidence) -> Finding:
     curve = evidence.measured("sgd", "sam")
-    return judge(slopes({"EIR": curve.eir}), -1, rows=(by_rho("EIR", curve, curve.eir),))
+    training, remark = _training(evidence)
+    return judge(slopes({"EIR": curve.eir}), -1, rows=(by_rho("EIR", curve, curve.eir), training), remark=remark)
 
 
 def _correlation(evidence: Evidence) -> Finding:

@@ -1,5 +1,6 @@
 """From lazy to rich: diversity against SAM's radius, error of the prediction against alpha, and the change at equal loss."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def _diversity(axes: Axes, network: dict[str, Any]) -> None:
 
 
 def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
-    for network, color in zip(networks, _LINES, strict=False):
+    for network, color in zip(networks, cycle(_LINES), strict=False):
         alphas = sorted(network["measured"], key=float)
         column = network["dial"]["snapshots"].index(COMPARED_AT)
         found = [network["measured"][alpha]["sam"] for alpha in alphas]

@@ -149,8 +149,11 @@ def linearize(
         raise DomainError("the labels are not finite")
     own = np.arange(count) if block is None else block
     # A mask would select the same samples, but its size is not their number.
-    if not (np.issubdtype(own.dtype, np.integer) and own.size and own.min() >= 0 and own.max() < count):
-        raise DomainError(f"block must hold indices of the {count} training samples (flatnonzero of a mask), got {own}")
+    integer = np.issubdtype(own.dtype, np.integer) and own.size == np.unique(own).size
+    if not (integer and own.size and own.min() >= 0 and own.max() < count):
+        raise DomainError(
+            f"block must hold indices of the {count} training samples, each once (flatnonzero of a mask), got {own}"
+        )
     rows = np.concatenate([train, test]).astype(np.float64)
     rows -= rows[own].mean(axis=0)
     rows -= rows[:, :, own].mean(axis=2, keepdims=True)

@@ -45,17 +45,25 @@ def test_false_discoveries_in_a_family_of_nothing_are_as_rare_as_promised() -> N
     assert 0.02 < false < 0.05 + 0.027
 
 
+STUDIES = 300
+BOUND = 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES)
+"""The level and three binomial standard errors."""
+
+
 # --------------------------------------------------------------------------------------------------------- comparison
 
 
-def test_standard_error_and_freedom_by_hand() -> None:
-    """1, 2, 6: mean 3, s^2 = 7. With v = 2/3 the variance is 7/3 + 2/3 = 3, and freedom 9 / ((49/9) / 2) = 162/49."""
+def test_standard_error_interval_and_p_by_hand() -> None:
+    """1, 2, 6: mean 3, s^2 = 7. With v = 2/3 the variance is 7/3 + 2/3 = 3; t of two degrees of freedom has 4.3027 at 2.5%."""
     found = Comparison("", np.array([1.0, 2.0, 6.0]), 2 / 3)
-    assert (found.value, found.stderr, found.freedom) == pytest.approx((3, np.sqrt(3), 162 / 49), rel=1e-12)
-    assert found.p == pytest.approx(2 * stats.t.sf(np.sqrt(3), 162 / 49), rel=1e-9)
-    reach = stats.t.ppf(0.975, 162 / 49) * np.sqrt(3)
-    assert (found.low, found.high) == pytest.approx((3 - reach, 3 + reach), rel=1e-9)
-    assert found.detectable == pytest.approx(reach + stats.t.ppf(0.8, 162 / 49) * np.sqrt(3), rel=1e-9)
+    assert (found.value, found.stderr) == pytest.approx((3, np.sqrt(3)), rel=1e-12)
+    reach = np.sqrt(4.3027**2 * 7 / 3 + 1.95996**2 * 2 / 3)
+    assert (found.low, found.high) == pytest.approx((3 - reach, 3 + reach), rel=1e-4)
+    # Quantiles at 20% are 1.0607 and 0.8416.
+    assert found.detectable == pytest.approx(np.sqrt(5.3634**2 * 7 / 3 + 2.8016**2 * 2 / 3), rel=1e-4)
+    # The interval of confidence 1 - p ends at 0.
+    t, z = stats.t.isf(found.p / 2, 2), stats.norm.isf(found.p / 2)
+    assert np.sqrt(t**2 * 7 / 3 + z**2 * 2 / 3) == pytest.approx(3, rel=1e-6)
 
 
 def test_without_test_points_it_is_the_t_test() -> None:
@@ -79,23 +87,43 @@ def test_ensembles_that_are_all_alike_and_numbers_that_are_none() -> None:
     assert Comparison("", np.zeros(3)).p == 1
     assert Comparison("", np.ones(3)).p == 0
     assert np.isnan(Comparison("", np.full(3, np.nan)).p)
+    # Alike as they are, it is test points that decide then: z = 2.
+    assert Comparison("", np.ones(3), 0.25).p == pytest.approx(2 * stats.norm.sf(2), rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("points", "least"), [(0.0, 0.95), (0.2, 0.92), (1.0, 0.95), (4.0, 0.95)], ids=lambda value: f"{value:g}"
+def _satterthwaite(found: Comparison) -> float:
+    ratio = 1 + found.points_variance / found.ensembles_variance
+    return float(2 * stats.t.sf(abs(found.value) / found.stderr, (found.ensembles - 1) * ratio**2))
+
+
+@law(
+    Mutation("one t with Satterthwaite's freedom", "checks.judging.Comparison.p", lambda _: property(_satterthwaite)),
+    Mutation("Student's t without test points", "checks.judging.ndtri", lambda _: lambda tail: 0 * tail),
 )
-def test_intervals_of_three_ensembles_cover_as_promised(points: float, least: float) -> None:
-    """Of 2,000 studies, within 3 binomial standard errors (1.5%, 1.8% at .92).
+def test_ensembles_that_are_alike_by_chance_are_not_certain() -> None:
+    """12 comparisons in which there is nothing, of two ensembles, where test points have a fiftieth or all of the variance."""
+    rng = np.random.default_rng(8)
+    for ensembles, points in ((1.0, 0.1), (0.01, 1.0)):
+        fails = 0
+        for _ in range(STUDIES):
+            values = ensembles * rng.normal(size=(12, 2)) + points * rng.normal(size=(12, 1))
+            family = [Comparison(str(i), row, points**2) for i, row in enumerate(values)]
+            fails += judge(family, 1).verdict == Verdict.FAILS
+        assert fails <= BOUND * STUDIES
 
-    Freedom that is estimated from three values is at its worst where test points have a tenth of the variance: 92% there.
-    """
+
+@pytest.mark.parametrize("ensembles", [2, 3])
+@pytest.mark.parametrize("points", [0.0, 0.2, 1.0, 4.0])
+def test_intervals_cover_as_promised(ensembles: int, points: float) -> None:
+    """Of 2,000 studies 95% or more, within 3 binomial standard errors (1.5%), and not all: where both parts are alike, 99%."""
     rng = np.random.default_rng(2)
     covered = []
     for _ in range(2000):
-        found = Comparison("", rng.normal(size=3) + rng.normal(0, points), points**2)
+        found = Comparison("", rng.normal(size=ensembles) + rng.normal(0, points), points**2)
         covered.append(found.low < 0 < found.high)
-    reach = 3 * np.sqrt(least * (1 - least) / 2000)
-    assert np.mean(covered) == pytest.approx(least, abs=reach)
+    assert 0.95 - 0.015 < np.mean(covered) < 0.99 + 0.005
+    if not points:
+        assert np.mean(covered) < 0.95 + 0.015
 
 
 def test_the_detectable_difference_is_detected_in_four_of_five_studies() -> None:
@@ -177,10 +205,6 @@ def test_verdicts_on_metrics(
 
 
 # ----------------------------------------------------------------------------------------------------------- no effect
-
-STUDIES = 300
-BOUND = 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES)
-"""The level and three binomial standard errors."""
 
 
 def _study(rng: np.random.Generator, rho: int, fall: float = 0.0) -> Measured:

@@ -89,9 +89,20 @@ def test_the_sign_flips_if_theory_rises_and_networks_fall(rich: float, expected:
     assert verdict("lazy-sign-flip", network({"1": (rich, 0.5), "100": (0.2, 0.0)})) is expected
 
 
-def test_a_sign_that_flips_in_some_networks_is_a_condition() -> None:
+def test_one_network_that_rises_refutes_the_flip() -> None:
     falling, rising = (network({"1": (slope, 0.5)}, name=f"relu-none-{slope}") for slope in (-0.3, 0.3))
-    assert verdict("lazy-sign-flip", falling, rising) is Verdict.CONDITIONAL
+    assert verdict("lazy-sign-flip", falling, rising) is Verdict.FAILS
+
+
+def test_what_diverged_is_no_agreement() -> None:
+    exact = network({"100": (0.2, 0.0)}, name="relu-none-8-head")
+    exact["measured"]["100"]["sam"]["relative_error"]["diversity"][1][1] = None
+    assert verdict("lazy-exact", exact) is Verdict.FAILS
+    blocks = network({"1": (0.2, 0.0)})
+    for member in range(MEMBERS):
+        blocks["measured"]["1"]["blocks"]["loss"][member][2] = [None] * len(STEPS)
+    blocks["measured"]["1"]["blocks"]["products"][2] = [[None] * (MEMBERS * (MEMBERS + 1) // 2)] * len(STEPS)
+    assert verdict("lazy-blocks", blocks) is Verdict.CONDITIONAL
 
 
 def test_no_sign_flips_where_theory_falls_and_networks_rise() -> None:
