@@ -82,7 +82,7 @@ class Network:
     """none, group, or batch, whose statistics are frozen at initialisation"""
     head_only: bool = False
     """train the last layer alone, in float64: then the linearisation is exact"""
-    alphas: tuple[float, ...] = (1.0, 10.0, 100.0)
+    alphas: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0)
     """scales of the outputs"""
     optimizers: tuple[Optimizer, ...] = ("sam", "blocks")
     """ways to train; gradient descent is the fraction 0 of each"""
@@ -145,10 +145,10 @@ DIALS = {
         (
             Network(head_only=True, alphas=(100.0,), optimizers=("sam", "blocks", "normalised")),
             Network(activation="gelu", optimizers=("sam", "blocks", "normalised")),
-            Network(alphas=(1.0, 3.0, 10.0, 30.0, 100.0)),
-            Network(norm="group", optimizers=("sam",)),
-            Network(norm="batch", optimizers=("sam",)),
-            Network(width=16, optimizers=("sam",)),
+            Network(),
+            Network(norm="group"),
+            Network(norm="batch"),
+            Network(width=16),
         ),
     ),
 }
