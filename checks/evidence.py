@@ -12,25 +12,10 @@ from jaxtyping import Float
 from empirical import RunConfig, StoreError
 from empirical.store import digest, load_json, unpack
 
-__all__ = ["REPLICATES", "SEED", "Evidence", "Interval", "Measured", "interval", "load_evidence"]
+__all__ = ["REPLICATES", "SEED", "Evidence", "Measured", "load_evidence"]
 
 REPLICATES = 2000
 SEED = 2024
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with its 95% percentile bootstrap interval."""
-
-    value: float
-    """on all the data"""
-    low: float
-    """2.5% quantile of the replicates"""
-    high: float
-    """97.5% quantile"""
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
 @dataclass(frozen=True)
@@ -191,16 +176,6 @@ def _resampled(run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"
     )
     weights = drawn[:, : right.shape[1]]
     return np.vstack([points, right @ weights.T / weights.sum(axis=1)])
-
-
-def interval(replicates: Float[np.ndarray, " replicates"]) -> Interval:
-    """Percentile interval of resampled values, the first of which is the data's own.
-
-    Returns:
-        Value, 2.5% and 97.5% quantiles.
-    """
-    low, high = np.quantile(replicates[1:], [0.025, 0.975])
-    return Interval(float(replicates[0]), float(low), float(high))
 
 
 def load_evidence(path: Path) -> Evidence:

@@ -1,7 +1,7 @@
 """From statistics of ensembles to verdicts: one type of comparison, and one rule for families of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 
@@ -17,6 +17,7 @@ from checks.evidence import Measured
 __all__ = [
     "LEVEL",
     "Comparison",
+    "aligned",
     "by_rho",
     "fitted_line",
     "fitted_slope",
@@ -35,7 +36,7 @@ _POWER = 0.8
 
 @dataclass(frozen=True)
 class Comparison:
-    """A statistic that is 0 if there is no effect, of every ensemble.
+    """A statistic that is 0 if there is no effect, of every ensemble (or jackknifed: every member's pseudo-value).
 
     Its mean has the variance ``s^2 / n + v``: s^2 is that over the n ensembles, measured on the same test points, v that of the
     mean over test points. What test points do to each ensemble by itself is in both, so the sum is rather too large.
@@ -194,6 +195,21 @@ def judge(
         remarks.append(f"{obstacles} of {len(comparisons)} comparisons cannot be made.")
     shown = [c.row(p if len(comparisons) > 1 else np.nan) for c, p in zip(comparisons, adjusted, strict=True)]
     return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)))
+
+
+def aligned(predicted: Comparison, measured: Comparison) -> Comparison:
+    """What was measured, counted in the direction that was predicted.
+
+    Args:
+        predicted: whose sign counts; it must be clear by its own p-value.
+        measured: has the label.
+
+    Returns:
+        Above 0 where both have one sign; nothing where the prediction has none.
+    """
+    if not predicted.p < LEVEL:
+        return replace(measured, obstacle=predicted.obstacle or "the prediction has no clear sign")
+    return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble)
 
 
 def by_rho(label: str, curve: Measured, values: Float[np.ndarray, "replicates ensembles rho"]) -> tuple[str, str]:

@@ -8,18 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.evidence import Interval
-from checks.lazy_limit import COMPARED_AT, at_matched_loss, change, curves, finite_interval
+from checks.dial_curves import COMPARED_AT, as_array, changes_at_equal_loss, curves, jackknife
 from empirical import StoreError
 from figures.style import ALPHAS, COLORS, new_figure
 
 __all__ = ["draw"]
 
+_MAIN = "relu-none-8"  # the paper's activation, without a norm, as its theory has none
 _LINES = ("#0072B2", "#CC79A7", "#009E73", "#E69F00", "#000000")
 
 
 def draw(evidence: Evidence) -> Figure:
-    """Three panels on the network with most values of alpha, the second on all.
+    """Three panels, the first and the last on one network, the second on all.
 
     Args:
         evidence: with the lazy-to-rich dial.
@@ -33,7 +33,7 @@ def draw(evidence: Evidence) -> Figure:
     networks = [network for network in evidence.networks if not network["network"]["head_only"]]
     if not networks:
         raise StoreError("this figure shows the lazy-to-rich dial, which is not in the results; run sharpdiv reproduce")
-    main = max(networks, key=lambda network: len(network["measured"]))
+    main = next((network for network in networks if network["network"]["name"] == _MAIN), networks[0])
     figure, (left, middle, right) = new_figure(1, 3)
     _diversity(left, main)
     _errors(middle, networks)
@@ -48,7 +48,7 @@ def _diversity(axes: Axes, network: dict[str, Any]) -> None:
     column = int(np.flatnonzero(theory.steps == COMPARED_AT)[0])
     axes.plot(theory.fractions, theory.values["diversity"][0, :, column], color=COLORS["gd"], label="tangent kernel")
     for alpha in sorted(network["measured"], key=float, reverse=True):
-        measured = curves(network, "sam", alpha, members)
+        measured = curves(network, "sam", alpha, members=members)
         values = measured.values["diversity"][0, :, column]
         axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha}")
     axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
@@ -60,8 +60,8 @@ def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
         alphas = sorted(network["measured"], key=float)
         column = network["dial"]["snapshots"].index(COMPARED_AT)
         found = [network["measured"][alpha]["sam"] for alpha in alphas]
-        distance = [np.nanmean(np.array(f["distance"], dtype=float)[:, column]) for f in found]
-        error = [np.nanmax(np.abs(np.array(f["relative_error"]["diversity"], dtype=float)[:, column])) for f in found]
+        distance = [as_array(f["distance"])[:, column].mean() for f in found]
+        error = [np.abs(as_array(f["relative_error"]["diversity"])[:, column]).max() for f in found]
         x = [float(alpha) for alpha in alphas]
         axes.plot(x, distance, "o-", color=color, label=_title(network))
         axes.plot(x, error, "s:", lw=1, ms=4, color=color)
@@ -77,26 +77,30 @@ def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
 
 
 def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
-    """Change from gradient descent to the largest rho, of all members there are, with intervals."""
-    for shift, (name, label, color) in zip(
-        (0.95, 1.05), (("diversity", "D", COLORS["sam"]), ("sharpness", "kappa", COLORS["sharpbalance"])), strict=True
+    """Change from gradient descent to the largest rho, of the same members in theory and trained, with intervals."""
+    alphas = sorted(network["measured"], key=float)
+    steps = network["dial"]["snapshots"][-1]
+    for shift, name, label, color in (
+        (0.94, "diversity", "D", COLORS["sam"]),
+        (1.06, "sharpness", "kappa", COLORS["sharpbalance"]),
     ):
-        theory = change(at_matched_loss(curves(network, "sam"), name))[0]
-        axes.axhline(theory, color=color, lw=1, ls="--", label=f"{label}, tangent kernel")
-        for index, alpha in enumerate(sorted(network["measured"], key=float)):
-            span = finite_interval(change(at_matched_loss(curves(network, "sam", alpha), name)))
-            if span is not None:
-                text = f"{label}, trained" if index == 0 else None
-                axes.errorbar(
-                    float(alpha) * shift, span.value, _bars(span), fmt="o", capsize=3, color=color, label=text
-                )
+        x, theory = [float(alpha) * shift for alpha in alphas], []
+        for place, alpha in zip(x, alphas, strict=True):
+            predicted, trained, _ = changes_at_equal_loss(network, alpha, name, steps)
+            theory.append(predicted[0])
+            found = jackknife(label, trained)
+            if not found.obstacle:
+                text = f"{label}, trained" if alpha == alphas[0] else None
+                axes.errorbar(place, found.value, found.high - found.value, fmt="o", capsize=3, color=color, label=text)
+        axes.plot(x, theory, "--", lw=1, marker="_", color=color, label=f"{label}, tangent kernel")
     axes.axhline(0, color="0.3", lw=0.8)
-    axes.set(xscale="log", xlabel="alpha", ylabel="relative change over rho", title="At equal training loss")
+    axes.set(
+        xscale="log",
+        xlabel="alpha",
+        ylabel="relative change over rho",
+        title=f"At the training loss that all reach in {steps} steps",
+    )
     axes.legend()
-
-
-def _bars(span: Interval) -> np.ndarray:
-    return np.maximum([[span.value - span.low], [span.high - span.value]], 0)
 
 
 def _title(network: dict[str, Any]) -> str:

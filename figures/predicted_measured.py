@@ -1,16 +1,18 @@
 """Predicted against measured: every network, optimizer, radius and step of the lazy-to-rich dial."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.lazy_limit import curves
+from checks.dial_curves import curves
 from empirical import StoreError
 from figures.style import ALPHAS, new_figure
 
 __all__ = ["draw"]
 
-_PANELS = {"diversity": "D", "sharpness": "kappa", "ensemble_error": "squared error of the ensemble"}
+_PANELS = {"diversity": "D", "sharpness": "kappa in a small ball", "ensemble_error": "squared error of the ensemble"}
 
 
 def draw(evidence: Evidence) -> Figure:
@@ -45,10 +47,10 @@ def draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def _points(network: dict[str, object], alpha: str, name: str) -> np.ndarray:
+def _points(network: dict[str, Any], alpha: str, name: str) -> np.ndarray:
     """Predicted and measured values ``(2, points)`` of all optimizers."""
     pairs = []
-    for optimizer, found in network["measured"][alpha].items():  # type: ignore[index]
+    for optimizer, found in network["measured"][alpha].items():
         members = len(found["loss"])
         sides = (curves(network, optimizer, members=members), curves(network, optimizer, alpha))
         pairs.append(np.stack([side.values[name][0].ravel() for side in sides]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from checks import CLAIMS, Evidence, Finding, Verdict, evidence, load_evidence, render
+from checks import CLAIMS, Evidence, Finding, Verdict, load_evidence, render
 from checks.report import section
 from empirical import StoreError
 from tests.checks.fakes import fake_evidence, fake_run
@@ -206,17 +206,6 @@ def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monke
 def test_a_wrong_filter_does_not_match_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checks.bridge.sam_filter", lambda x, eta, rho: 1 - eta * x * (1 + 2 * rho[..., None] * x))
     assert BY_ID["theory-vs-pytorch"].check(Evidence()).verdict == Verdict.FAILS
-
-
-@law(
-    Mutation("quantiles of half the width", "checks.evidence.np.quantile", lambda f: lambda x, q: f(x, [0.25, 0.75])),
-    examples=10,
-    seed=st.integers(0, 1000),
-)
-def test_percentiles_of_normal_values(seed: int) -> None:
-    """Of 2,000 the 2.5% quantile has a standard error of sqrt(.025 x .975 / 2000) / .0584 = .06; five of them."""
-    found = evidence.interval(np.random.default_rng(seed).normal(size=2001))
-    assert (found.low, found.high) == pytest.approx((-1.96, 1.96), abs=0.3)
 
 
 def _unpaired(_: Any) -> Any:

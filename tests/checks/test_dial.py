@@ -11,7 +11,7 @@ import torch
 
 from checks import dial
 from checks.dial import LIMIT, Dial, Network, run_dial
-from checks.lazy_limit import curves
+from checks.dial_curves import curves
 from empirical.store import load_tensors
 from tests.laws import Mutation, law
 

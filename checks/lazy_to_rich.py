@@ -1,0 +1,221 @@
+"""Claims about the way out of the lazy limit, checked on the dial of small networks (``checks/dial.py``)."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from checks.claim import Claim, Finding, Verdict, number
+from checks.dial import BLOCKS
+from checks.dial_curves import COMPARED_AT, SYMBOLS, as_array, change, changes_at_equal_loss, curves, jackknife
+from checks.evidence import Evidence
+from checks.judging import LEVEL, Comparison, aligned, judge, rank_correlation
+from checks.lazy_limit import COMMAND, SETTING, missing, percent
+
+__all__ = ["CLAIMS"]
+
+_SIGNS = ("diversity", "sharpness", "eir")
+_LOSS_WITHIN = (20, 30, 40)  # steps
+_D_WITHIN = 0.05
+
+
+def _trained(evidence: Evidence) -> list[dict[str, Any]]:
+    return [network for network in evidence.networks if not network["network"]["head_only"]]
+
+
+def _name(network: dict[str, Any]) -> str:
+    return str(network["network"]["name"])
+
+
+def _error(network: dict[str, Any], alpha: str, quantity: str) -> float:
+    """Largest relative error of a prediction over rho; NaN if a member diverged."""
+    column = network["dial"]["snapshots"].index(COMPARED_AT)
+    return float(np.abs(as_array(network["measured"][alpha]["sam"]["relative_error"][quantity])[:, column]).max())
+
+
+def _rich(evidence: Evidence) -> Finding:
+    """How far the lazy prediction carries, by alpha and network, and how its error falls."""
+    networks = _trained(evidence)
+    numbers = [row for network in networks for row in _error_rows(network)]
+    at_one = [_error(network, "1", "diversity") <= _D_WITHIN for network in networks if "1" in network["measured"]]
+    if not at_one:
+        return missing("networks at alpha = 1")
+    verdict = Verdict.HOLDS if all(at_one) else Verdict.CONDITIONAL if any(at_one) else Verdict.FAILS
+    remark = f"D is predicted within {_D_WITHIN:.0%} in {sum(at_one)} of {len(at_one)} networks at alpha = 1."
+    return Finding(verdict, tuple(numbers), remark)
+
+
+def _error_rows(network: dict[str, Any]) -> list[tuple[str, str]]:
+    alphas = sorted(network["measured"], key=float)
+    rows = []
+    for quantity in ("diversity", "sharpness", "member_error", "ensemble_error", "loss"):
+        text = ", ".join(f"{alpha}: {percent(_error(network, alpha, quantity))}" for alpha in alphas)
+        rows.append((f"{_name(network)}: {SYMBOLS[quantity]}, largest relative error over rho by alpha", text))
+    column = network["dial"]["snapshots"].index(COMPARED_AT)
+    distances = [as_array(network["measured"][alpha]["sam"]["distance"])[:, column].mean() for alpha in alphas]
+    text = ", ".join(f"{alpha}: {percent(distance)}" for alpha, distance in zip(alphas, distances, strict=True))
+    if len(alphas) > 1:
+        slope = np.polyfit(np.log([float(alpha) for alpha in alphas]), np.log(distances), 1)[0]
+        text += f"; like alpha to the {slope:.2f}"
+    return [*rows, (f"{_name(network)}: distance of the functions by alpha", text)]
+
+
+def _sign_flip(evidence: Evidence) -> Finding:
+    """Change of D from gradient descent to the largest rho at equal loss, predicted and measured by the same members."""
+    networks = [network for network in _trained(evidence) if "1" in network["measured"]]
+    if not networks:
+        return missing("networks at alpha = 1")
+    rows, predicted, measured = [], [], []
+    for network in networks:
+        for steps in _LOSS_WITHIN:
+            theory, trained, level = changes_at_equal_loss(network, "1", "diversity", steps)
+            label = f"{_name(network)}, loss {number(level)}, which all reach within {steps} steps"
+            predicted.append(jackknife(label, theory, "change of D in theory"))
+            measured.append(jackknife(label, trained, "change of D at alpha = 1"))
+        by_alpha = [
+            f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}"
+            for alpha in sorted(network["measured"], key=float)
+            for theory, trained, _ in [changes_at_equal_loss(network, alpha, "diversity", _LOSS_WITHIN[-1])]
+        ]
+        label = f"{_name(network)}, loss that all reach within {_LOSS_WITHIN[-1]} steps"
+        rows.append((f"{label}: change of D in theory and trained by alpha", "; ".join(by_alpha)))
+    rise = judge(predicted, 1)
+    fall = judge(measured, -1, rows=(*rows, *rise.numbers), remark=f"That D rises in theory: {rise.verdict}.")
+    worse = next(v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in {rise.verdict, fall.verdict})
+    return replace(fall, verdict=worse)
+
+
+def _signs(evidence: Evidence) -> Finding:
+    """Signs of dD/drho, dkappa/drho and dEIR/drho, and rank correlation of prediction and measurement."""
+    networks = _trained(evidence)
+    if not networks:
+        return missing("the dial")
+    found: list[Comparison] = []
+    rows = []
+    for network in networks:
+        ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
+        for alpha in sorted(network["measured"], key=float):
+            members = len(network["measured"][alpha]["sam"]["loss"])
+            theory = curves(network, "sam", members=members).at(COMPARED_AT)
+            trained = curves(network, "sam", alpha).at(COMPARED_AT)
+            for quantity in _SIGNS:
+                label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+                statistic = "change over rho in the predicted direction"
+                predicted, measured = (jackknife(label, change(s[quantity]), statistic) for s in (theory, trained))
+                found.append(aligned(predicted, measured))
+                rank = rank_correlation(theory[quantity][0], trained[quantity][0])[0]
+                ranks[quantity].append(f"{alpha}: {rank:.2g}")
+        for quantity, texts in ranks.items():
+            label = f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha"
+            rows.append((label, ", ".join(texts)))
+    return judge(found, 1, rows=rows)
+
+
+def _on_blocks(quantity: str, direction: int, evidence: Evidence) -> Finding:
+    """A quantity of SharpBalance on disjoint blocks relative to SAM on all data, without SAM and at the largest rho."""
+    networks = [network for network in _trained(evidence) if "blocks" in network["network"]["optimizers"]]
+    if not networks:
+        return missing("the dial")
+    found, rows = [], []
+    for network in networks:
+        ends = network["dial"]["fractions"][0], network["dial"]["fractions"][-1]
+        for alpha in (None, *sorted(network["measured"], key=float)):
+            members = None if alpha else network["dial"]["members"]
+            sam, blocks = (
+                curves(network, method, alpha, members=members, apart=True).at(COMPARED_AT)[quantity]
+                for method in ("sam", "blocks")
+            )
+            ratio = blocks / sam - 1
+            name = f"{_name(network)}, {f'alpha = {alpha}' if alpha else 'theory'}"
+            statistic = f"{SYMBOLS[quantity]} on blocks over that on all data, less 1"
+            pair = [
+                jackknife(f"{name}, rho x_max = {end:g}", ratio[:, place], statistic)
+                for end, place in zip(ends, (0, -1), strict=True)
+            ]
+            found += pair if alpha else []
+            rows += [] if alpha else [comparison.row() for comparison in pair]
+    return judge(found, direction, rows=rows)
+
+
+def _diverse_blocks(evidence: Evidence) -> Finding:
+    return _on_blocks("diversity", 1, evidence)
+
+
+def _better_blocks(evidence: Evidence) -> Finding:
+    return _on_blocks("ensemble_error", -1, evidence)
+
+
+_SOURCE = "C1, C5, Theorems 1 and 2"
+_TOLERANCE = (
+    "95% t intervals over members by the jackknife, test points held fixed; holds if every comparison is on the claimed side with "
+    f"p < {LEVEL:g}, fails if one is on the other with p < {LEVEL:g} after Holm's adjustment over all of them"
+)
+
+CLAIMS = (
+    Claim(
+        "lazy-rich",
+        "networks",
+        "Rung 4: the quadratic model at alpha = 1",
+        "Networks with outputs of order one (alpha = 1) have the diversity that the quadratic model of the theory predicts.",
+        _SOURCE,
+        SETTING + ".",
+        f"fails if the largest relative error of D over rho is above {_D_WITHIN:.0%} for every network",
+        None,
+        _rich,
+        COMMAND,
+    ),
+    Claim(
+        "lazy-sign-flip",
+        "networks",
+        "D against rho: the sign flips out of the lazy limit",
+        "At equal training loss D rises from gradient descent to the largest rho in the lazy limit, and falls in networks at "
+        "alpha = 1.",
+        _SOURCE,
+        f"{SETTING}; three levels of the loss, common to both sides: those that the slowest radius of either reaches within "
+        f"{', '.join(map(str, _LOSS_WITHIN))} steps; D interpolated between snapshots.",
+        _TOLERANCE,
+        None,
+        _sign_flip,
+        COMMAND,
+    ),
+    Claim(
+        "lazy-signs",
+        "networks",
+        "Signs of dD/drho, dkappa/drho and dEIR/drho",
+        "Diversity, sharpness and improvement rate of trained networks change with rho in the direction that theory predicts.",
+        _SOURCE,
+        f"{SETTING}; from gradient descent to the largest rho at k = {COMPARED_AT}; rank correlations over rho at that k.",
+        _TOLERANCE,
+        None,
+        _signs,
+        COMMAND,
+    ),
+    Claim(
+        "lazy-blocks",
+        "networks",
+        "SharpBalance on disjoint blocks, lazy to rich: diversity",
+        "Ensembles with one member on each of three disjoint blocks are more diverse than with all members on all data, at every "
+        "alpha, without SAM and with it.",
+        _SOURCE,
+        f"{SETTING}; {BLOCKS} blocks, two members on each (four at alpha <= 3); D over pairs on different blocks, at "
+        f"k = {COMPARED_AT}; rho x_max = 0 is plain gradient descent on blocks, the control.",
+        _TOLERANCE,
+        None,
+        _diverse_blocks,
+        COMMAND,
+    ),
+    Claim(
+        "lazy-blocks-error",
+        "networks",
+        "SharpBalance on disjoint blocks, lazy to rich: error",
+        "Ensembles with one member on each of three disjoint blocks have a smaller squared error than with all members on all "
+        "data, at every alpha, without SAM and with it.",
+        "C6, Theorems 1 and 2",
+        f"{SETTING}; {BLOCKS} blocks, two members on each (four at alpha <= 3); error of ensembles of {BLOCKS}, at "
+        f"k = {COMPARED_AT}: each member has a third of the data.",
+        _TOLERANCE,
+        None,
+        _better_blocks,
+        COMMAND,
+    ),
+)
