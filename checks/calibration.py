@@ -15,7 +15,7 @@ __all__ = ["CLAIMS", "SIXES"]
 _DATA = "fashion-mnist"
 _METRICS = {"nll": "NLL", "ece": "ECE"}
 _METHODS = {"sgd": "SGD", "sam": "SAM", "sharpbalance": "SharpBalance"}
-SIXES = tuple(run for run in PLANS[f"{_DATA}-shapes"] if len(run.seeds) == 6)
+SIXES = PLANS[f"{_DATA}-sizes"]
 """Plan of the larger ensembles."""
 _THREES = tuple(run for run in PLANS[_DATA] if run.rho in {six.rho for six in SIXES})
 

@@ -73,7 +73,7 @@ _ON_GPU: tuple[tuple[str, str, str, str, tuple[RunConfig, ...], tuple[tuple[str,
         "Figure 5 at the paper's size",
         "On CIFAR-10 the trade-off is steeper in narrower and in sparser networks.",
         "C4, Fig. 5",
-        _SHAPES + tuple(run for run in of_methods(_CIFAR10, "sgd", "sam") if run.seeds == _SHAPES[0].seeds),
+        _SHAPES + of_methods(_CIFAR10, "sgd", "sam"),
         _FIGURE_ONLY,
     ),
     (

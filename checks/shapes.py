@@ -15,21 +15,16 @@ __all__ = ["CLAIMS", "SHAPES", "judged"]
 
 _DATA = "fashion-mnist"
 _MAIN = PLANS[_DATA]
-
-
 _SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"log sharpness": np.log, "sharpness": np.asarray}
 
 
-def _plan(field: str) -> tuple[RunConfig, ...]:
-    """Networks of the main design's, and others that differ from them in one field, at the same rho and seeds."""
-    main = getattr(_MAIN[0], field)
-    threes = [run for run in PLANS[f"{_DATA}-shapes"] if len(run.seeds) == len(_MAIN[0].seeds)]
-    others = [run for run in threes if getattr(run, field) != main]
-    same = {(run.rho, run.seeds) for run in others}
-    return (*(run for run in of_methods(_MAIN, "sgd", "sam") if (run.rho, run.seeds) in same), *others)
+def _plan(others: tuple[RunConfig, ...]) -> tuple[RunConfig, ...]:
+    """The main design at the rho of some other networks, and those."""
+    rhos = {run.rho for run in others}
+    return (*(run for run in of_methods(_MAIN, "sgd", "sam") if run.rho in rhos), *others)
 
 
-SHAPES = {field: _plan(field) for field in ("width", "sparsity")}
+SHAPES = {"width": _plan(PLANS[f"{_DATA}-widths"]), "sparsity": _plan(PLANS[f"{_DATA}-sparsities"])}
 """Plan for each field."""
 
 

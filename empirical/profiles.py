@@ -43,8 +43,8 @@ def _runs(
 
 
 def _shapes(shapes: Sequence[dict[str, Any]], sam: Sequence[float], **options: Any) -> tuple[RunConfig, ...]:
-    """SGD and SAM of the first ensemble in networks of other widths or sparsities (Fig. 5 of the paper)."""
-    return tuple(run for shape in shapes for run in _runs(_SEEDS[:1], sam, (), **(options | shape)))
+    """SGD and SAM in networks of other widths or sparsities (Fig. 5 of the paper)."""
+    return tuple(run for shape in shapes for run in _runs(_SEEDS, sam, (), **(options | shape)))
 
 
 _CIFAR = {"validation_samples": 5000, "augment": True, "batch_size": 128, "weight_decay": 5e-4}
@@ -53,7 +53,7 @@ _CIFAR = {"validation_samples": 5000, "augment": True, "batch_size": 128, "weigh
 _CIFAR10_JPEG = Part(
     "cifar10-jpeg.json",
     _runs(
-        _SEEDS[:1],
+        _SEEDS,
         (0.05, 0.1, 0.2),
         (0.1, 0.2),
         data="cifar10-jpeg",
@@ -98,14 +98,14 @@ _FASHION_MNIST = (
         tuple(RunConfig("sharpbalance", seeds=seeds, **_FASHION, **sets) for seeds in _SEEDS for sets in _SETS),
         _FASHION_HOW,
     ),
-    Part(
-        "fashion-mnist-shapes.json",
-        (
-            *_shapes([{"sparsity": 0.5}, {"sparsity": 0.8}, {"width": 16}, {"width": 32}], (0.1, 0.3), **_FASHION),
-            *_runs([_SEEDS[0] + _SEEDS[1]], (0.2,), (0.2,), **_FASHION),
-        ),
-        _FASHION_HOW,
+    *(
+        Part(f"fashion-mnist-{name}.json", _shapes(shapes, (0.1, 0.3), **_FASHION), _FASHION_HOW)
+        for name, shapes in (
+            ("widths", [{"width": 16}, {"width": 32}]),
+            ("sparsities", [{"sparsity": 0.5}, {"sparsity": 0.8}]),
+        )
     ),
+    Part("fashion-mnist-sizes.json", _runs([_SEEDS[0] + _SEEDS[1]], (0.2,), (0.2,), **_FASHION), _FASHION_HOW),
 )
 """The main design; variants of SharpBalance; other networks, and ensembles of six. A run's results are 50 kB."""
 

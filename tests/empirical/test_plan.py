@@ -90,17 +90,20 @@ def test_hours_by_hand() -> None:
     assert gpu_hours([], 1e6) == 0
 
 
+FASHION = ("", "-variants", "-widths", "-sparsities", "-sizes")
+
+
 @pytest.mark.parametrize(
     ("profile", "results", "runs", "identity"),
     [
         ("quick", ["digits.json"], [21], "27ae3d9d93ab"),
         (
             "cpu",
-            ["cifar10-jpeg.json", "fashion-mnist.json", "fashion-mnist-variants.json", "fashion-mnist-shapes.json"],
-            [6, 27, 18, 15],
-            "1c9eb25635c4",
+            ["cifar10-jpeg.json", *(f"fashion-mnist{part}.json" for part in FASHION)],
+            [18, 27, 18, 18, 18, 3],
+            "8842ebff95e9",
         ),
-        ("paper", ["paper.json", "paper-shapes.json"], [63, 16], "99e0d46f128d"),
+        ("paper", ["paper.json", "paper-shapes.json"], [63, 48], "14983ee3d625"),
     ],
 )
 def test_profiles_keep_their_runs(profile: str, results: list[str], runs: list[int], identity: str) -> None:

@@ -69,7 +69,8 @@ def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
 
 def _grid() -> Evidence:
     main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg"))
-    return _evidence(*main, _plan(PLANS["fashion-mnist-shapes"]), _plan(PLANS["fashion-mnist-variants"]))
+    parts = (_plan(PLANS[f"fashion-mnist-{part}"]) for part in ("variants", "widths", "sparsities", "sizes"))
+    return _evidence(*main, *parts)
 
 
 def _check_labels(figure: Figure) -> None:
@@ -144,12 +145,12 @@ def test_shapes_are_compared_on_the_same_ensembles_and_radii() -> None:
     }
     for series in panels.values():
         for evidence in series.values():
-            assert [run["config"]["rho"] for run in evidence.runs] == [0.0, 0.1, 0.3]
-            assert evidence.ensembles == 1
+            assert list(evidence.by_rho("sgd", "sam")) == [0.0, 0.1, 0.3]
+            assert evidence.ensembles == 3
 
 
 def test_shapes_that_are_not_measured_are_left_out() -> None:
-    sparse = [run for run in _plan(PLANS["fashion-mnist-shapes"]) if run["config"]["width"] == 8]
+    sparse = _plan(PLANS["fashion-mnist-sparsities"])
     assert list(tradeoff_shapes.shapes(_evidence(_main("fashion-mnist"), sparse))) == ["sparsity"]
     assert "tradeoff_shapes" not in drawable(_evidence(_main("fashion-mnist")))
 
