@@ -763,11 +763,12 @@ def _compare() -> Callable[..., int]:
     ) -> int:
         """Put measured runs beside what the tangent kernels of their own networks predict.
 
-        The runs may differ in method, rho and seeds. The numbers and a figure are written to the folder --out.
+        The runs may differ in method, rho and seeds; those of SGD and SAM need the same seeds at every rho. The numbers and a
+        figure are written to the folder --out.
 
         Args:
             run: folders of measured runs, at least two of SGD or SAM.
-            train_samples: first training images, which kernels are taken on; time grows with their cube.
+            train_samples: first training images, which kernels are taken on: one of (images x classes)^2 numbers for each seed.
             test_samples: first test images, which predictions are made for.
             out: folder for comparison.json and the figure.
             device: where kernels are taken.
@@ -798,7 +799,11 @@ def _comparison_table(console: Console, found: dict[str, Any]) -> None:
         cells = (f"{_text(predicted[name])}, {_text(point['measured'][name])}" for name in names)
         table.add_row(point["method"], _text(point["rho"]), *cells)
     table.add_row("rank correlation", "", *(_text(found["rank_correlation"][name]) for name in names))
-    console.print("Predicted, measured; sharpness in units of that of the smallest rho.")
+    accuracy = found["training_accuracy"]
+    reached = f"training accuracy {_text(accuracy['predicted'])}, the runs' {_text(accuracy['run'])}"
+    console.print(
+        f"Predicted at k = {found['steps']} ({reached}), measured; sharpness ({found['sharpness']}) by the smallest rho's."
+    )
     console.print(table)
     for reason in dict.fromkeys(point["reason"] for point in found["points"] if "reason" in point):
         console.print(f"- = no prediction: {reason}", markup=False)
@@ -903,9 +908,11 @@ def _reproduce() -> Callable[..., int]:
             workers: members trained at once; default one per CPU core or GPU.
             dry_run: print what would be trained and how long it would take, and stop.
         """
+        from checks.compare import compare_runs
         from checks.dial import DIALS, plan_dial, run_dial
         from empirical import measure_runs, plan_runs, train_runs
         from empirical.profiles import PROFILES
+        from empirical.runs import run_folder
         from empirical.store import save_json
 
         parts, dial = PROFILES[profile], DIALS.get(profile)
@@ -927,6 +934,10 @@ def _reproduce() -> Callable[..., int]:
             for part in parts:
                 results = measure_runs(part.runs, runs, how=part.how, **options, progress=progress)
                 save_json(target / part.results, {"profile": profile, "runs": results})
+                if part.lazy:
+                    folders = [run_folder(runs, config) for config in part.runs]
+                    found = compare_runs(folders, device=device, progress=progress)
+                    save_json(target / f"comparison-{part.results}", found)
         return _report(target)
 
     return reproduce

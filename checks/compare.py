@@ -2,11 +2,14 @@
 
 Kernels are taken at each member's initialisation on the first training images, with batch norm frozen there, and members are
 trained in closed form by full-batch un-normalised SAM, the model of the theory. Two numbers connect it with the runs, which have
-another loss, batches, a schedule and normalised ascents: the number of steps is that at which gradient descent has the training
-accuracy of the run with the smallest rho; radii are proportional to the runs', the largest at 0.95 of the limit of stability. So
-the prediction is about directions and order over rho, at the strongest SAM that the theory allows. SharpBalance on
-sharpness-aware sets has no closed form and is shown without one. Sharpness is the first measure of the runs, in units of that at
-the smallest rho; predicted is the increase of the squared loss in a small ball.
+another loss, batches, a schedule and normalised ascents: the number of steps is the first at which gradient descent has the
+training accuracy of the runs with the smallest rho; radii are proportional to the runs', the largest at 0.95 of the limit of
+stability. So the prediction is about directions over rho, at the strongest SAM that the theory allows. SharpBalance on
+sharpness-aware sets has no closed form and is shown without one.
+
+D and errors are squared ones of predicted labels and of probabilities, EIR is made of those; disagreement is that of the largest
+outputs. Sharpness is the first measure of the runs, in units of that at the smallest rho; predicted is the increase of the squared
+loss in a small ball.
 """
 
 from collections.abc import Sequence
@@ -27,13 +30,13 @@ from empirical.runs import Progress, provenance
 from empirical.tangent import tangent_kernel
 from empirical.training import new_member
 from empirical.workers import choose_device
-from theory import LinearizedNetwork, linearize
+from theory import LinearizedNetwork, ensemble_errors, linearize
 
 __all__ = ["QUANTITIES", "compare_runs", "over_rho"]
 
-QUANTITIES = ("disagreement", "der", "eir", "member_error", "ensemble_error", "sharpness")
-"""What is predicted and measured; sharpness in units of that of the smallest rho, since its loss is another"""
-_STEPS = (5, 10, 20, 40, 80, 160, 320)
+QUANTITIES = ("diversity", "eir", "member_error", "ensemble_error", "disagreement", "sharpness")
+"""What is predicted and measured"""
+_STEPS = tuple(5 * 2**j for j in range(15))
 _MAY_DIFFER = {"method", "rho", "seeds", "switch_epoch", "top_fraction", "rule", "adaptive", "m"}
 
 
@@ -55,52 +58,44 @@ def compare_runs(
         progress: told after every kernel.
 
     Returns:
-        JSON values: ``steps``; ``points``, for every run ``measured`` and ``predicted`` (None with a ``reason``), each with
-        the keys of ``QUANTITIES``; ``rank_correlation`` of both over rho for SGD and SAM (0 where
-        one side does not change).
+        JSON values: ``steps``; ``training_accuracy``, which they are chosen by, of the ``run`` and ``predicted``; ``sharpness``,
+        the name of the measure; ``points``, for every run ``measured`` and ``predicted`` (None with a ``reason``), each with the
+        keys of ``QUANTITIES``; ``rank_correlation`` of the mean curves over rho for SGD and SAM (0 where one side does not change).
 
     Raises:
-        InputError: if there are fewer than two runs, they differ in more than method, rho and seeds, are of one rho only, or of
-            adaptive or m-sharp SAM.
+        InputError: if there are fewer than two runs, they differ in more than method, rho and seeds or were not measured in one
+            way, are of one rho only, have not the same seeds at every rho of SGD and SAM, or are of adaptive or m-sharp SAM.
         StoreError: if a run is not measured.
     """
-    results = [load_result(folder) for folder in folders]
-    configs = [open_run(folder) for folder in folders]
-    _check_alike(configs)
-    order = sorted(range(len(configs)), key=lambda i: (configs[i].method == "sharpbalance", configs[i].rho))
-    configs, results = [configs[i] for i in order], [results[i] for i in order]
-    data = load_data(configs[0].data, configs[0].train_samples, configs[0].validation_samples, configs[0].split_seed)
+    runs = [(open_run(folder), load_result(folder)) for folder in folders]
+    runs.sort(key=lambda run: (run[0].method == "sharpbalance", run[0].rho, run[0].seeds))
+    _check_alike([config for config, _ in runs])
+    how = _one_measurement(runs)
+    first = runs[0][0]
     place = choose_device(device)
+    data = load_data(first.data, first.train_samples, first.validation_samples, first.split_seed)
     labels = torch.cat([data.train_labels[:train_samples], data.test_labels[:test_samples]]).numpy()
-    seeds = sorted({seed for config in configs for seed in config.seeds})
+    seeds = sorted({seed for config, _ in runs for seed in config.seeds})
     members = {}
     for count, seed in enumerate(seeds, start=1):
-        members[seed] = _linearized(configs[0], data, seed, train_samples, labels, place)
+        members[seed] = _linearized(first, data, seed, train_samples, labels, place)
         progress("kernels", count, len(seeds))
-    accuracy = float(np.mean(results[0]["members"]["train_accuracy"]))
-    steps = min(_STEPS, key=lambda k: abs(_training_accuracy(members, k, labels[:train_samples]) - accuracy))
-    strongest = max(config.rho for config in configs if config.method != "sharpbalance")
-    smallest = {c.run_id for c in configs if (c.method, c.rho) == (configs[0].method, configs[0].rho)}
-    points = [
-        {
-            "run": config.run_id,
-            "method": config.method,
-            "rho": config.rho,
-            "measured": _measured(result),
-            **_predicted(config, members, 0.95 * LIMIT * config.rho / strongest, steps, labels[train_samples:]),
-        }
-        for config, result in zip(configs, results, strict=True)
-    ]
-    for side in ("predicted", "measured"):
-        _relative_sharpness([(point["run"] in smallest, point[side]) for point in points if point[side]])
-    shared = {name: value for name, value in configs[0].to_json().items() if name not in _MAY_DIFFER}
+    reached = float(
+        np.mean([r["members"]["train_accuracy"] for c, r in runs if (c.method, c.rho) == (first.method, first.rho)])
+    )
+    steps, accuracy = _steps_to(reached, members, labels[:train_samples])
+    points = _points(runs, members, steps, train_samples)
     return {
-        "config": shared,
+        "config": {name: value for name, value in first.to_json().items() if name not in _MAY_DIFFER},
         "kernel": {"train_samples": train_samples, "test_samples": test_samples},
         "provenance": provenance(place),
         "steps": steps,
+        "training_accuracy": {"run": reached, "predicted": accuracy},
+        "sharpness": how["sharpness"][0],
         "points": points,
-        "rank_correlation": {name: rank_correlation(*over_rho(points, name))[0] for name in QUANTITIES},
+        "rank_correlation": {
+            name: rank_correlation(*(side.mean(axis=0) for side in over_rho(points, name)))[0] for name in QUANTITIES
+        },
     }
 
 
@@ -114,10 +109,30 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
             raise InputError(
                 f"runs to compare may differ in method, rho and seeds; {config.run_id} differs in {', '.join(different)}"
             )
-    if len({config.rho for config in configs if config.method != "sharpbalance"}) < 2:
+    predicted = [config for config in configs if config.method != "sharpbalance"]
+    rhos = {config.rho for config in predicted}
+    if len(rhos) < 2:
         raise InputError("compare needs runs of SGD or SAM at two values of rho at least")
+    ensembles = {config.seeds for config in predicted}
+    if missing := sorted({(rho, s) for rho in rhos for s in ensembles} - {(c.rho, c.seeds) for c in predicted}):
+        rho, seeds = missing[0]
+        raise InputError(
+            f"compare needs the same seeds at every rho of SGD and SAM; no run has rho {rho:g} with {seeds}"
+        )
     if any(config.adaptive or config.m for config in configs):
         raise InputError("adaptive and m-sharp SAM have no closed form; compare runs of plain SAM")
+
+
+def _one_measurement(runs: Sequence[tuple[RunConfig, dict[str, Any]]]) -> dict[str, Any]:
+    """The settings that all were measured with."""
+    settings: dict[str, Any] = runs[0][1]["measure"]
+    for config, result in runs[1:]:
+        if different := sorted(name for name in settings if settings[name] != result["measure"][name]):
+            raise InputError(
+                f"runs to compare must be measured in one way; {config.run_id} differs in {', '.join(different)}: "
+                "measure it again with sharpdiv measure"
+            )
+    return settings
 
 
 def _linearized(
@@ -140,20 +155,45 @@ def _linearized(
     return linearize(kernel.train.cpu().numpy(), kernel.test.cpu().numpy(), np.eye(data.classes)[labels])
 
 
-def _training_accuracy(members: dict[int, LinearizedNetwork], steps: int, labels: Int[np.ndarray, " train"]) -> float:
-    """Of gradient descent, mean over members."""
-    predicted = [
-        m.predictions(m.training(RATE / m.largest, np.zeros(1), steps))[0, : len(labels)] for m in members.values()
-    ]
-    return float(np.mean([p.argmax(axis=1) == labels for p in predicted]))
+def _steps_to(
+    reached: float, members: dict[int, LinearizedNetwork], labels: Int[np.ndarray, " train"]
+) -> tuple[int, float]:
+    """The first of some numbers of steps at which gradient descent has a training accuracy, and its accuracy there."""
+    for steps in _STEPS:
+        predicted = [
+            m.predictions(m.training(RATE / m.largest, np.zeros(1), steps))[0, : len(labels)] for m in members.values()
+        ]
+        accuracy = float(np.mean([p.argmax(axis=1) == labels for p in predicted]))
+        if accuracy >= reached:
+            break
+    return steps, accuracy
+
+
+def _points(
+    runs: Sequence[tuple[RunConfig, dict[str, Any]]],
+    members: dict[int, LinearizedNetwork],
+    steps: int,
+    train_samples: int,
+) -> list[dict[str, Any]]:
+    """Every run as its place, measured and predicted."""
+    strongest = max(config.rho for config, _ in runs if config.method != "sharpbalance")
+    points = []
+    for config, result in runs:
+        place = {"run": config.run_id, "method": config.method, "rho": config.rho, "seeds": list(config.seeds)}
+        fraction = 0.95 * LIMIT * config.rho / strongest
+        side = _predicted(config, members, fraction, steps, train_samples)
+        points.append({**place, "measured": _measured(result), **side})
+    smallest = runs[0][0].method, runs[0][0].rho
+    for name in ("predicted", "measured"):
+        unit = float(np.mean([p[name]["sharpness"] for p in points if (p["method"], p["rho"]) == smallest]))
+        for point in points:
+            if point[name]:
+                point[name]["sharpness"] /= unit
+    return points
 
 
 def _predicted(
-    config: RunConfig,
-    members: dict[int, LinearizedNetwork],
-    fraction: float,
-    steps: int,
-    labels: Int[np.ndarray, " test"],
+    config: RunConfig, members: dict[int, LinearizedNetwork], fraction: float, steps: int, train_samples: int
 ) -> dict[str, Any]:
     """The prediction of one run with SAM's radius in units of ``1 / x_max``, or the reason for none."""
     if config.method == "sharpbalance":
@@ -162,60 +202,48 @@ def _predicted(
     for seed in config.seeds:
         member = members[seed]
         training = member.training(RATE / member.largest, np.array([fraction / member.largest]), steps)
-        outputs.append(member.predictions(training)[0, -len(labels) :])
+        outputs.append(member.predictions(training)[0, train_samples:])
         kappas.append(float(member.sharpness(training, RADIUS / member.largest**0.5)[0]))
-    return {"predicted": _classified(np.stack(outputs), labels) | {"sharpness": float(np.mean(kappas))}}
-
-
-def _classified(h: Float[np.ndarray, "members test classes"], labels: Int[np.ndarray, " test"]) -> dict[str, float]:
-    """Metrics of the largest outputs, as ``diversity`` has them of probabilities."""
-    predicted = h.argmax(axis=2)
+    h = np.stack(outputs)
+    errors = h - members[config.seeds[0]].labels[train_samples:]
+    squared = ensemble_errors(np.einsum("mtc,ntc->mn", errors, errors) / h.shape[1])
+    classes = h.argmax(axis=2)
     first, second = np.triu_indices(len(h), 1)
-    disagreement = float((predicted[first] != predicted[second]).mean())
-    member, ensemble = float((predicted != labels).mean()), float((h.mean(axis=0).argmax(axis=1) != labels).mean())
-    return {
-        "disagreement": disagreement,
-        "der": disagreement / member,
-        "eir": (member - ensemble) / member,
-        "member_error": member,
-        "ensemble_error": ensemble,
-    }
+    disagreement = float((classes[first] != classes[second]).mean())
+    values = {name: float(value) for name, value in squared.items()}
+    return {"predicted": values | {"disagreement": disagreement, "sharpness": float(np.mean(kappas))}}
 
 
 def _measured(result: dict[str, Any]) -> dict[str, float]:
+    """The same of probabilities, in the conventions of ``ensemble_errors``."""
     metrics = result["metrics"]
+    member, ensemble = metrics["brier_mean"], metrics["brier_ensemble"]
     first = result["measure"]["sharpness"][0]
     return {
-        **{name: metrics[name] for name in ("disagreement", "der", "eir")},
-        "member_error": 1 - metrics["accuracy_mean"],
-        "ensemble_error": 1 - metrics["accuracy_ensemble"],
+        "diversity": metrics["variance"],
+        "member_error": member,
+        "ensemble_error": ensemble,
+        "eir": (member - ensemble) / member,
+        "disagreement": metrics["disagreement"],
         "sharpness": float(np.mean(result["members"]["sharpness"][first])),
     }
 
 
-def _relative_sharpness(points: list[tuple[bool, dict[str, float]]]) -> None:
-    """Divide by the mean over those points that are marked, the ones of the smallest rho."""
-    unit = float(np.mean([point["sharpness"] for marked, point in points if marked]))
-    for _, point in points:
-        point["sharpness"] /= unit
-
-
 def over_rho(
     points: Sequence[dict[str, Any]], name: str
-) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
-    """Predicted and measured means over ensembles at each rho of SGD and SAM.
+) -> tuple[Float[np.ndarray, "ensembles rho"], Float[np.ndarray, "ensembles rho"]]:
+    """Predicted and measured curves over rho of SGD and SAM.
 
     Args:
         points: of a comparison.
         name: of the quantity.
 
     Returns:
-        Both curves, where there is a prediction.
+        Both, for each ensemble.
     """
-    chosen = [point for point in points if point["predicted"]]
-    rhos = sorted({point["rho"] for point in chosen})
+    chosen = sorted((p for p in points if p["predicted"]), key=lambda p: (p["seeds"], p["rho"]))
+    ensembles = len({tuple(p["seeds"]) for p in chosen})
     predicted, measured = (
-        np.array([np.mean([p[side][name] for p in chosen if p["rho"] == rho]) for rho in rhos])
-        for side in ("predicted", "measured")
+        np.array([p[side][name] for p in chosen]).reshape(ensembles, -1) for side in ("predicted", "measured")
     )
     return predicted, measured

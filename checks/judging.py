@@ -197,19 +197,20 @@ def judge(
     return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)))
 
 
-def aligned(predicted: Comparison, measured: Comparison) -> Comparison:
+def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comparison:
     """What was measured, counted in the direction that was predicted.
 
     Args:
         predicted: whose sign counts; it must be clear by its own p-value.
         measured: has the label.
+        statistic: what the result is called.
 
     Returns:
         Above 0 where both have one sign; nothing where the prediction has none.
     """
     if not predicted.p < LEVEL:
-        return replace(measured, obstacle=predicted.obstacle or "the prediction has no clear sign")
-    return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble)
+        return replace(measured, obstacle=predicted.obstacle or "the prediction has no clear sign", statistic=statistic)
+    return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble, statistic=statistic)
 
 
 def by_rho(label: str, curve: Measured, values: Float[np.ndarray, "replicates ensembles rho"]) -> tuple[str, str]:

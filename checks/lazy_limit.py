@@ -36,9 +36,9 @@ def percent(value: float) -> str:
     """A share for a report.
 
     Returns:
-        Two digits; ``diverged`` if it is not finite.
+        Two digits below 100%; ``diverged`` if it is not finite.
     """
-    return f"{100 * value:.2g}%" if np.isfinite(value) else "diverged"
+    return f"{100 * value:.{2 if value < 0.995 else 3}g}%" if np.isfinite(value) else "diverged"
 
 
 def _named(evidence: Evidence, *names: str) -> list[dict[str, Any]]:

@@ -100,9 +100,8 @@ def _signs(evidence: Evidence) -> Finding:
             trained = curves(network, "sam", alpha).at(COMPARED_AT)
             for quantity in _SIGNS:
                 label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
-                statistic = "change over rho in the predicted direction"
-                predicted, measured = (jackknife(label, change(s[quantity]), statistic) for s in (theory, trained))
-                found.append(aligned(predicted, measured))
+                predicted, measured = (jackknife(label, change(side[quantity])) for side in (theory, trained))
+                found.append(aligned(predicted, measured, "change over rho in the predicted direction"))
                 rank = rank_correlation(theory[quantity][0], trained[quantity][0])[0]
                 ranks[quantity].append(f"{alpha}: {rank:.2g}")
         for quantity, texts in ranks.items():

@@ -2,18 +2,20 @@
 
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
+from checks.compare import over_rho
 from empirical import StoreError
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
 
 _PANELS = {
-    "disagreement": "disagreement",
-    "eir": "EIR",
-    "member_error": "member error",
+    "diversity": "D",
+    "eir": "EIR of squared errors",
+    "member_error": "squared error of members",
     "sharpness": "sharpness, relative",
 }
 
@@ -34,27 +36,25 @@ def draw(evidence: Evidence) -> Figure:
         raise StoreError("this figure shows runs beside their predictions; sharpdiv compare RUN ... makes those")
     figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), width=3.6, height=3.1)
     for row, comparison in enumerate(evidence.comparisons):
-        for axes, (name, label) in zip(panels[row * len(_PANELS) :], _PANELS.items(), strict=False):
-            points = comparison["points"]
-            for side, methods, style, color, text in (
-                ("predicted", ("sgd", "sam"), "o--", COLORS["gd"], "lazy limit, SGD and SAM"),
-                ("measured", ("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
-                ("measured", ("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
-            ):
-                chosen = [p for p in points if p["method"] in methods and p[side]]
-                if chosen:
-                    axes.plot(*_means(chosen, side, name, style), style, color=color, ms=5, lw=1.2, label=text)
+        places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
+        for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
+            _plot(axes, comparison["points"], name)
             axes.set(xlabel="rho", ylabel=label)
         config = comparison["config"]
-        panels[row * len(_PANELS)].set_title(f"{config['data']}, width {config['width']}")
-        panels[row * len(_PANELS)].legend(fontsize=7)
+        places[0].set_title(f"{config['data']}, width {config['width']}; lazy limit at k = {comparison['steps']}")
+        places[0].legend(fontsize=7)
     return figure
 
 
-def _means(points: list[dict[str, Any]], side: str, name: str, style: str) -> tuple[list[float], list[float]]:
-    """Every point, or where a line joins them their mean at each rho."""
-    if "-" not in style:
-        return [p["rho"] for p in points], [p[side][name] for p in points]
-    rhos = sorted({p["rho"] for p in points})
-    groups = [[p[side][name] for p in points if p["rho"] == rho] for rho in rhos]
-    return rhos, [sum(group) / len(group) for group in groups]
+def _plot(axes: Axes, points: list[dict[str, Any]], name: str) -> None:
+    """The mean prediction, and every measured ensemble."""
+    rhos = sorted({p["rho"] for p in points if p["predicted"]})
+    predicted = over_rho(points, name)[0].mean(axis=0)
+    axes.plot(rhos, predicted, "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM")
+    for methods, marker, color, text in (
+        (("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
+        (("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
+    ):
+        if chosen := [p for p in points if p["method"] in methods]:
+            values = [p["measured"][name] for p in chosen]
+            axes.plot([p["rho"] for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)

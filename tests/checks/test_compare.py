@@ -41,7 +41,7 @@ def test_measured_values_are_those_of_the_results_whatever_the_order(root: Path)
     for run, point in zip(RUNS, found["points"], strict=True):
         metrics = load_result(run_folder(root, run))["metrics"]
         assert point["measured"]["disagreement"] == metrics["disagreement"]
-        assert point["measured"]["ensemble_error"] == 1 - metrics["accuracy_ensemble"]
+        assert point["measured"]["diversity"] == metrics["variance"]
     assert found["points"][0]["measured"]["sharpness"] == found["points"][0]["predicted"]["sharpness"] == 1
 
 
@@ -54,12 +54,28 @@ def test_sgd_and_sam_have_a_prediction_and_sharpbalance_a_reason(root: Path) -> 
     assert points[1]["predicted"]["sharpness"] < 1
 
 
-def test_predictions_obey_the_identities_of_the_metrics(root: Path) -> None:
-    for point in compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)["points"]:
-        found = point["predicted"]
-        assert found["der"] == pytest.approx(found["disagreement"] / found["member_error"])
-        assert found["eir"] == pytest.approx(1 - found["ensemble_error"] / found["member_error"])
-        assert np.isfinite(list(found.values())).all()
+def test_both_sides_have_one_convention(root: Path) -> None:
+    """Krogh and Vedelsby's identity with the unbiased D: the ensemble's error is the members' less (1 - 1/M) D."""
+    for point in compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30)["points"]:
+        for found in filter(None, (point["predicted"], point["measured"])):
+            assert np.isfinite(list(found.values())).all()
+            gain = found["member_error"] - found["ensemble_error"]
+            assert gain == pytest.approx(
+                (1 - 1 / len(SGD.seeds)) * found["diversity"], rel=1e-5
+            )  # float32 of the metrics
+            assert found["eir"] == pytest.approx(gain / found["member_error"], rel=1e-5)
+
+
+def test_the_steps_are_the_first_that_reach_the_training_accuracy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradient descent fits twenty samples in the end; if it has no time for that, the miss is told."""
+    found = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
+    accuracy = found["training_accuracy"]
+    assert accuracy["run"] == pytest.approx(np.mean(load_result(run_folder(root, SGD))["members"]["train_accuracy"]))
+    assert accuracy["predicted"] >= accuracy["run"]
+    monkeypatch.setattr("checks.compare._STEPS", (1,))
+    short = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
+    assert short["steps"] == 1
+    assert short["training_accuracy"]["predicted"] <= accuracy["predicted"]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +84,7 @@ def test_predictions_obey_the_identities_of_the_metrics(root: Path) -> None:
         (RUNS[:1], "at least two runs"),
         ([SGD, replace(SGD, method="sharpbalance", rho=0.1)], "two values of rho"),
         ([SGD, replace(SGD, method="sam", rho=0.1, width=3)], "differs in width"),
+        ([SGD, replace(SGD, method="sam", rho=0.1, seeds=(3, 4))], "the same seeds at every rho"),
     ],
 )
 def test_runs_that_cannot_be_compared_are_refused(root: Path, runs: list[RunConfig], message: str) -> None:
@@ -75,6 +92,14 @@ def test_runs_that_cannot_be_compared_are_refused(root: Path, runs: list[RunConf
     measure_runs(runs, root, how=QUICK, workers=1)
     with pytest.raises(InputError, match=message):
         compare_runs(folders(root, *runs))
+
+
+def test_runs_that_were_measured_differently_are_refused(root: Path, tmp_path: Path) -> None:
+    train_runs(RUNS[:2], tmp_path, workers=1)
+    for run, how in zip(RUNS, (QUICK, replace(QUICK, iterations=3)), strict=False):
+        measure_runs([run], tmp_path, how=how, workers=1)
+    with pytest.raises(InputError, match="differs in iterations"):
+        compare_runs(folders(tmp_path, *RUNS[:2]))
 
 
 def test_a_run_that_is_not_measured_is_named(root: Path) -> None:

@@ -16,38 +16,55 @@ CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
 RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 
 
-def comparison(predicted: float, measured: float) -> dict[str, Any]:
-    """Two ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at the given rates."""
+def comparison(predicted: float, measured: float, ensembles: int = 3) -> dict[str, Any]:
+    """Three ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at about the given rates."""
     points: list[dict[str, Any]] = [
         {
             "method": "sam" if rho else "sgd",
             "rho": rho,
-            "predicted": dict.fromkeys(QUANTITIES, 0.3 + predicted * rho + shift),
-            "measured": dict.fromkeys(QUANTITIES, 0.3 + measured * rho + shift),
+            "seeds": [ensemble],
+            "predicted": dict.fromkeys(QUANTITIES, 0.3 + predicted * rho * (1 + 0.01 * ensemble) + ensemble),
+            "measured": dict.fromkeys(QUANTITIES, 0.3 + measured * rho * (1 + 0.01 * ensemble) + ensemble),
         }
         for rho in RHOS
-        for shift in (0.0, 0.1)
+        for ensemble in range(ensembles)
     ]
-    points.append({"method": "sharpbalance", "rho": 0.1, "predicted": None, "measured": dict.fromkeys(QUANTITIES, 9.0)})
+    without = {"method": "sharpbalance", "rho": 0.1, "seeds": [0], "predicted": None}
+    points.append(without | {"measured": dict.fromkeys(QUANTITIES, 9.0)})
     return {"config": {"data": "made-up", "width": 8}, "points": points}
 
 
 @pytest.mark.parametrize(
     ("rates", "expected"),
-    [((1.0, 1.0), Verdict.HOLDS), ((1.0, -1.0), Verdict.FAILS), ((0.0, 1.0), Verdict.INCONCLUSIVE)],
+    [
+        ((1.0, 1.0), Verdict.HOLDS),
+        ((-1.0, -1.0), Verdict.HOLDS),
+        ((1.0, -1.0), Verdict.FAILS),
+        ((1.0, 0.0), Verdict.INCONCLUSIVE),
+        ((0.0, 1.0), Verdict.INCONCLUSIVE),
+    ],
 )
-def test_the_verdict_follows_the_order_over_rho(rates: tuple[float, float], expected: Verdict) -> None:
+def test_the_verdict_follows_the_directions(rates: tuple[float, float], expected: Verdict) -> None:
     assert CLAIM.check(Evidence(comparisons=(comparison(*rates),))).verdict is expected
+
+
+def test_one_ensemble_decides_nothing() -> None:
+    assert CLAIM.check(Evidence(comparisons=(comparison(1.0, 1.0, ensembles=1),))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_prediction_that_does_not_move_is_named() -> None:
+    numbers = dict(CLAIM.check(Evidence(comparisons=(comparison(0.0, 1.0),))).numbers)
+    assert sum("no clear sign" in value for value in numbers.values()) == len(QUANTITIES)
 
 
 def test_without_a_comparison_it_is_not_run() -> None:
     assert CLAIM.check(Evidence()).verdict is Verdict.NOT_RUN
 
 
-def test_curves_are_means_over_ensembles_where_there_is_a_prediction() -> None:
+def test_curves_are_those_of_each_ensemble_where_there_is_a_prediction() -> None:
     predicted, measured = over_rho(comparison(1.0, 2.0)["points"], "eir")
-    assert predicted == pytest.approx([0.35 + rho for rho in RHOS])
-    assert measured == pytest.approx([0.35 + 2 * rho for rho in RHOS])
+    assert predicted[1] == pytest.approx([1.3 + 1.01 * rho for rho in RHOS])
+    assert measured[2] == pytest.approx([2.3 + 2.04 * rho for rho in RHOS])
 
 
 ONE_SIDED = Mutation(
