@@ -50,7 +50,7 @@ def tangent_kernel(
 
     Raises:
         InputError: if there is no trainable parameter, one is in a layer of another kind, shared or used without its layer, a
-            layer runs twice, or its input is changed in place afterwards.
+            layer runs twice, its input is changed in place afterwards, or samples interact.
     """
     inputs, gradients = _layers(model, torch.cat([train, test]))
     columns = len(train)
@@ -63,7 +63,22 @@ def tangent_kernel(
     assert kernel is not None
     classes = kernel.shape[1] // columns
     blocks = kernel.view(-1, classes, columns, classes)
+    _refuse_what_hooks_miss(model, train[:1], blocks[0, :, 0])
     return TangentKernel(blocks[:columns], blocks[columns:])
+
+
+def _refuse_what_hooks_miss(model: nn.Module, image: Tensor, block: Float[Tensor, "classes classes"]) -> None:
+    """A sample's block of the kernel sums up to the squared norm of the gradient of its summed outputs, by autograd."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with evaluation_mode(model), torch.enable_grad():
+        gradients = torch.autograd.grad(model(image).sum(), trainable, allow_unused=True)
+    expected = sum((g.square().sum() for g in gradients if g is not None), start=block.new_zeros(()))
+    # Rounding errors of the many products that both sum up grow like a random walk: half of the digits are safe.
+    if not torch.isclose(block.sum(), expected, rtol=torch.finfo(block.dtype).eps ** 0.5, atol=0):
+        raise InputError(
+            f"the kernel of the first sample sums up to {float(block.sum()):.4g}, its gradient has the squared norm "
+            f"{float(expected):.4g}: a parameter is used without its layer's forward (call the layer instead), or samples interact"
+        )
 
 
 def _layers(model: nn.Module, images: Tensor) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
@@ -88,26 +103,14 @@ def _layers(model: nn.Module, images: Tensor) -> tuple[dict[nn.Module, Tensor], 
             handle.remove()
     if not edges or logits.ndim != 2:
         raise InputError(f"expected outputs (samples, classes) of layers with weights, got shape {tuple(logits.shape)}")
-    idle = [p for layer in layers if layer not in recorded for p in layer.parameters() if p.requires_grad]
-    _refuse_what_hooks_miss(logits, idle, recorded)
+    for layer, (before, version) in recorded.items():
+        if before._version != version:
+            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
     per_class = [
         torch.autograd.grad(logits[:, c].sum(), list(edges.values()), retain_graph=True) for c in range(logits.shape[1])
     ]
     gradients = (torch.stack(classes, dim=1) for classes in zip(*per_class, strict=True))
     return {layer: inputs for layer, (inputs, _) in recorded.items()}, dict(zip(edges, gradients, strict=True))
-
-
-def _refuse_what_hooks_miss(
-    logits: Tensor, idle: list[nn.Parameter], recorded: dict[nn.Module, tuple[Tensor, int]]
-) -> None:
-    """Parameters of layers that did not run must have no part in the outputs, and inputs must be as they were."""
-    for layer, (inputs, version) in recorded.items():
-        if inputs._version != version:
-            raise InputError(f"the input of {type(layer).__name__} was changed in place; use out-of-place operations")
-    if idle:
-        gradients = torch.autograd.grad(logits.sum(), idle, retain_graph=True, allow_unused=True)
-        if any(gradient is not None for gradient in gradients):
-            raise InputError("a parameter is used without its layer's forward: call the layer instead")
 
 
 def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[Float[Tensor, "samples classes ..."]]:

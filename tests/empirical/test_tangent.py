@@ -34,7 +34,9 @@ def images(seed: int, count: int) -> Tensor:
 
 
 def agrees(model: nn.Module, train: Tensor, test: Tensor) -> None:
-    found = tangent_kernel(model, train, test)
+    """Without the kernel's own check, so that what is wrong is seen here."""
+    with patch("empirical.tangent._refuse_what_hooks_miss"):
+        found = tangent_kernel(model, train, test)
     jacobian = dense(model, torch.cat([train, test]))
     expected = torch.einsum("icp,jep->icje", jacobian, jacobian[: len(train)])
     # Rounding in float64 of sums of at most a few thousand terms, relative to the largest entry.
@@ -219,6 +221,29 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+class Tied(nn.Module):
+    """A layer that runs, and whose weight the outputs use once more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(self.layer(x), self.layer.weight)
+
+
+class Scaled(nn.Module):
+    """Outputs in units of the mean over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(x)
+        return outputs / outputs.mean()
+
+
 def biased_layer_norm() -> nn.Module:
     model = nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 3))
     model[0].get_parameter("weight").requires_grad_(False)
@@ -231,6 +256,8 @@ def biased_layer_norm() -> nn.Module:
         (twice(), "runs twice"),
         (shared(), "shares a parameter"),
         (Bypass(), "without its layer"),
+        (Tied(), "without its layer"),
+        (Scaled(), "samples interact"),
         (Branches(), "in place"),
         (nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3)), "LayerNorm"),
         (biased_layer_norm(), "LayerNorm"),
