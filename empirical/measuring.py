@@ -361,7 +361,7 @@ def _measures(
     }
 
 
-def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.device) -> dict[str, Any]:
+def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.device) -> None:
     """Metrics of the whole ensemble from its members' measurements, written to ``result.json``."""
     folder = run_folder(root, config)
     data = _data_of(config)
@@ -369,9 +369,6 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     measured = [load_tensors(folder / f"measured-{seed}.safetensors")[0] for seed in config.seeds]
     logits = torch.stack([m["logits"] for m in measured]).double()
     probs = logits.softmax(dim=2)
-    corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
-    names, _, few = _corrupted(_source(config), how)
-    corrupted = corrupted.unflatten(1, (len(names), len(SEVERITIES)))
     features = [name for name in measured[0] if name.startswith("features.")]
     intervals = bootstrap(probs, labels, how.replicates)
     result = {
@@ -392,16 +389,8 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
             "sharpness_stderr": {name: [float(m[f"sharpness.{name}"][1]) for m in measured] for name in how.sharpness},
             **{name: [m[name].item() for m in measured] for name in ("train_accuracy", "train_loss", "sam_samples")},
         },
-        "corrupted": {
-            name: _by_severity([diversity(probs, few) for probs in corrupted[:, kind].unbind(dim=1)])
-            for kind, name in enumerate(names)
-        },
-        "corrupted_by_size": by_size(corrupted.flatten(1, 3), few.repeat(len(names) * len(SEVERITIES))),
-        # What bootstrapping over test points needs: predictions, and errors counted over corruptions and severities.
-        "corrupted_errors": {
-            "members": pack(_errors(corrupted, few).sum(dim=(0, 1, 2))),
-            "ensemble": pack(_errors(corrupted.mean(dim=0), few).sum(dim=(0, 1))),
-        },
+        **_on_corrupted(config, how, torch.stack([m["corrupted_probs"] for m in measured]).double()),
+        # What bootstrapping over test points needs besides errors counted over corruptions and severities.
         "predicted": pack(probs.argmax(dim=2)),
         "predicted_ensemble": pack(probs.mean(dim=0).argmax(dim=1)),
         "labels": pack(labels),
@@ -410,7 +399,23 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     np.savez_compressed(buffer, probs=probs.numpy(), logits=logits.numpy(), labels=labels.numpy())
     write_atomically(folder / "predictions.npz", buffer.getvalue())
     save_json(folder / "result.json", result)
-    return result
+
+
+def _on_corrupted(config: RunConfig, how: MeasureConfig, probs: Tensor) -> dict[str, Any]:
+    """Metrics on corrupted images, of probabilities ``(members, corruptions and severities, samples, classes)``."""
+    names, _, labels = _corrupted(_source(config), how)
+    probs = probs.unflatten(1, (len(names), len(SEVERITIES)))
+    return {
+        "corrupted": {
+            name: _by_severity([diversity(level, labels) for level in probs[:, kind].unbind(dim=1)])
+            for kind, name in enumerate(names)
+        },
+        "corrupted_by_size": by_size(probs.flatten(1, 3), labels.repeat(len(names) * len(SEVERITIES))),
+        "corrupted_errors": {
+            "members": pack(_errors(probs, labels).sum(dim=(0, 1, 2))),
+            "ensemble": pack(_errors(probs.mean(dim=0), labels).sum(dim=(0, 1))),
+        },
+    }
 
 
 def _by_severity(levels: list[Metrics]) -> dict[str, list[Any]]:
