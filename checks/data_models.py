@@ -252,7 +252,7 @@ CLAIMS = (
         "paper",
         "C5 in theory over all stable settings",
         "At equal sharpness SharpBalance has the larger diversity, wherever both methods are stable.",
-        "Theorems 1 and 2 as the paper reads them",
+        "C5, Theorems 1 and 2 as the paper reads them",
         "One setting found by scanning the limit, confirmed by simulation at n=24000, d=400, 6 data draws for each method.",
         "refuted if the ratio of diversities is more than 4 standard errors below 1",
         49,

@@ -144,7 +144,6 @@ def _better_blocks(evidence: Evidence) -> Finding:
     return _on_blocks("ensemble_error", -1, evidence)
 
 
-_SOURCE = "C1, C5, Theorems 1 and 2"
 _TOLERANCE = (
     "95% t intervals over members by the jackknife, test points held fixed; holds if every comparison is on the claimed side with "
     f"p < {LEVEL:g}, fails if one is on the other with p < {LEVEL:g} after Holm's adjustment over all of them"
@@ -156,7 +155,7 @@ CLAIMS = (
         "networks",
         "Rung 4: the quadratic model at alpha = 1",
         "Networks with outputs of order one (alpha = 1) have the diversity that the quadratic model of the theory predicts.",
-        _SOURCE,
+        "C1, Theorem 1",
         SETTING + ".",
         f"fails if the largest relative error of D over rho is above {_D_WITHIN:.0%} for every network",
         None,
@@ -169,7 +168,7 @@ CLAIMS = (
         "D against rho: the sign flips out of the lazy limit",
         "At equal training loss D rises from gradient descent to the largest rho in the lazy limit, and falls in networks at "
         "alpha = 1.",
-        _SOURCE,
+        "C1, Theorem 1",
         f"{SETTING}; three levels of the loss, common to both sides: those that the slowest radius of either reaches within "
         f"{', '.join(map(str, _LOSS_WITHIN))} steps; D interpolated between snapshots.",
         _TOLERANCE,
@@ -182,7 +181,7 @@ CLAIMS = (
         "networks",
         "Signs of dD/drho, dkappa/drho and dEIR/drho",
         "Diversity, sharpness and improvement rate of trained networks change with rho in the direction that theory predicts.",
-        _SOURCE,
+        "C1, Theorem 1",
         f"{SETTING}; from gradient descent to the largest rho at k = {COMPARED_AT}; rank correlations over rho at that k.",
         _TOLERANCE,
         None,
@@ -195,7 +194,7 @@ CLAIMS = (
         "SharpBalance on disjoint blocks, lazy to rich: diversity",
         "Ensembles with one member on each of three disjoint blocks are more diverse than with all members on all data, at every "
         "alpha, without SAM and with it.",
-        _SOURCE,
+        "C5, Theorem 2",
         f"{SETTING}; {BLOCKS} blocks, two members on each (four at alpha <= 3); D over pairs on different blocks, at "
         f"k = {COMPARED_AT}; rho x_max = 0 is plain gradient descent on blocks, the control.",
         _TOLERANCE,
@@ -209,7 +208,7 @@ CLAIMS = (
         "SharpBalance on disjoint blocks, lazy to rich: error",
         "Ensembles with one member on each of three disjoint blocks have a smaller squared error than with all members on all "
         "data, at every alpha, without SAM and with it.",
-        "C6, Theorems 1 and 2",
+        "C6, Theorem 2",
         f"{SETTING}; {BLOCKS} blocks, two members on each (four at alpha <= 3); error of ensembles of {BLOCKS}, at "
         f"k = {COMPARED_AT}: each member has a third of the data.",
         _TOLERANCE,

@@ -1,6 +1,8 @@
 """paper_checks.md and the table of verdicts, rendered from claims and findings."""
 
+import re
 from collections import Counter
+from itertools import product
 
 from checks.claim import Claim, Finding, Verdict
 
@@ -17,6 +19,19 @@ Verdicts: *holds*; *holds within stated conditions*; *fails*; *inconclusive* (an
 nothing to compare); *not run* (with the reason).
 """
 
+_CLAIMS = {
+    "C1": "raising rho lowers sharpness, and with it diversity and EIR",
+    "C2": "it raises the members' accuracy on corrupted images",
+    "C3": "the trade-off shows on every data set, by every metric of diversity and sharpness",
+    "C4": "it is steeper in smaller and in sparser models",
+    "C5": "at matched sharpness SharpBalance is more diverse",
+    "C6": "SharpBalance's ensembles are the most accurate, on clean and on corrupted images",
+    "C7": "their ECE and NLL are the lowest at every size",
+    "C8": "SharpBalance costs little more than SAM",
+}
+"""What the paper claims, in its order."""
+_COLUMNS = ("closed forms", "kernels beside networks", "digits", "fashion-mnist", "cifar10-jpeg", "paper's size")
+
 
 def render(findings: list[tuple[Claim, Finding]]) -> str:
     """The report as Markdown: a table of verdicts, then every claim with its numbers.
@@ -32,7 +47,34 @@ def render(findings: list[tuple[Claim, Finding]]) -> str:
     rows = [f"| [{c.id}](#{c.id}) | {c.subject} | {c.title} | **{f.verdict}** |" for c, f in findings]
     table = ["| claim | whose | what | verdict |", "| --- | --- | --- | --- |", *rows]
     sections = [section(claim, finding) for claim, finding in findings]
-    return "\n".join([_HEADER, f"{len(findings)} claims: {summary}.", "", *table, "", *sections])
+    return "\n".join(
+        [_HEADER, *_overview(findings), "", f"{len(findings)} claims: {summary}.", "", *table, "", *sections]
+    )
+
+
+def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
+    """The paper's claims by where they were checked."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for claim, finding in findings:
+        for name, column in product(re.findall(r"\bC\d\b", claim.source), _columns(claim)):
+            cells.setdefault((name, column), []).append(f"[{claim.id}](#{claim.id}) **{finding.verdict}**")
+    rows = [
+        f"| **{name}** {text} | "
+        + " | ".join("<br>".join(cells.get((name, column), ["-"])) for column in _COLUMNS)
+        + " |"
+        for name, text in _CLAIMS.items()
+    ]
+    return [f"| the paper claims | {' | '.join(_COLUMNS)} |", f"| --- |{' --- |' * len(_COLUMNS)}", *rows]
+
+
+def _columns(claim: Claim) -> list[str]:
+    """Where a claim was checked; nowhere if it is about the implementation."""
+    if claim.subject == "networks":
+        return ["kernels beside networks"]
+    if "--profile paper" in claim.command:
+        return ["paper's size"]
+    _, _, data = claim.source.partition("here on ")
+    return [column for column in _COLUMNS if column in data] or ["closed forms"] * (claim.subject == "paper")
 
 
 def section(claim: Claim, finding: Finding) -> str:

@@ -529,7 +529,7 @@ CLAIMS = (
         "C5 in theory at the parameters of Fig. 1b",
         "At equal sharpness SharpBalance (rho in [0.01, 1.5]) is more diverse than SAM, kept stable: n=3000, d=150, k=3, "
         "eta=0.01, s=10.",
-        "Fig. 1b",
+        "C5, Fig. 1b",
         "Exact limits of kappa and D: SAM over all stable rho, SharpBalance over the published ones; beside gradient descent on "
         "10 blocks, and SharpBalance over all stable rho.",
         "no overlap of the sharpness ranges makes it inconclusive",
@@ -541,7 +541,7 @@ CLAIMS = (
         "paper",
         "C5 in theory where the ranges overlap",
         "At equal sharpness SharpBalance has the larger diversity: n=3000, d=150, k=3, eta=0.01, s=3.",
-        "Fig. 1b, other parameters",
+        "C5, Fig. 1b with other parameters",
         "Exact limits over all stable rho of both methods with 3 blocks; SAM's D interpolated at SharpBalance's kappa between "
         "400 values of rho.",
         "ratio above 1 at every matched point; the smallest is far from 1 compared with what a finer grid changes",
