@@ -23,7 +23,8 @@ figures: $(STAMP)
 	$(BIN)/sharpdiv figures --out runs/figures
 
 # Renews what is committed: the results of both profiles, the README's pictures and paper_checks.md. Takes hours.
-RESULTS := digits.json cifar10-jpeg.json fashion-mnist.json fashion-mnist-variants.json dial.json
+FASHION := fashion-mnist $(addprefix fashion-mnist-,variants widths sparsities sizes)
+RESULTS := $(addsuffix .json,digits cifar10-jpeg $(FASHION) comparison-cifar10-jpeg comparison-fashion-mnist dial)
 PICTURES := tradeoff_measured.png tradeoff_cifar10_jpeg.png bridge.png
 results: reproduce
 	$(BIN)/sharpdiv reproduce --profile cpu

@@ -24,7 +24,6 @@ from torch import nn
 from checks.dial import LIMIT, RADIUS, RATE
 from checks.judging import rank_correlation
 from empirical import InputError, RunConfig, load_data, load_result, open_run
-from empirical.data import ImageData
 from empirical.lazy import freeze_batch_norm
 from empirical.runs import Progress, provenance
 from empirical.tangent import tangent_kernel
@@ -64,7 +63,8 @@ def compare_runs(
 
     Raises:
         InputError: if there are fewer than two runs, they differ in more than method, rho and seeds or were not measured in one
-            way, are of one rho only, have not the same seeds at every rho of SGD and SAM, or are of adaptive or m-sharp SAM.
+            way, are of one rho only, have not the same seeds at every rho of SGD and SAM, are of adaptive or m-sharp SAM, or have
+            not so many images.
         StoreError: if a run is not measured.
     """
     runs = [(open_run(folder), load_result(folder)) for folder in folders]
@@ -73,13 +73,8 @@ def compare_runs(
     how = _one_measurement(runs)
     first = runs[0][0]
     place = choose_device(device)
-    data = load_data(first.data, first.train_samples, first.validation_samples, first.split_seed)
-    labels = torch.cat([data.train_labels[:train_samples], data.test_labels[:test_samples]]).numpy()
     seeds = sorted({seed for config, _ in runs for seed in config.seeds})
-    members = {}
-    for count, seed in enumerate(seeds, start=1):
-        members[seed] = _linearized(first, data, seed, train_samples, labels, place)
-        progress("kernels", count, len(seeds))
+    members, labels = _linearized(first, seeds, (train_samples, test_samples), place, progress)
     reached = float(
         np.mean([r["members"]["train_accuracy"] for c, r in runs if (c.method, c.rho) == (first.method, first.rho)])
     )
@@ -136,23 +131,24 @@ def _one_measurement(runs: Sequence[tuple[RunConfig, dict[str, Any]]]) -> dict[s
 
 
 def _linearized(
-    config: RunConfig,
-    data: ImageData,
-    seed: int,
-    train_samples: int,
-    labels: Int[np.ndarray, " samples"],
-    device: torch.device,
-) -> LinearizedNetwork:
-    """A member of a run at its initialisation."""
-    test_samples = len(labels) - train_samples
-    train, test = (
-        data.normalize(images.to(device))
-        for images in (data.train_images[:train_samples], data.test_images[:test_samples])
-    )
-    model: nn.Module = new_member(config, data, seed, device).model
-    freeze_batch_norm(model, train)
-    kernel = tangent_kernel(model, train, test)
-    return linearize(kernel.train.cpu().numpy(), kernel.test.cpu().numpy(), np.eye(data.classes)[labels])
+    config: RunConfig, seeds: Sequence[int], samples: tuple[int, int], device: torch.device, progress: Progress
+) -> tuple[dict[int, LinearizedNetwork], Int[np.ndarray, " samples"]]:
+    """Members of a run at their initialisation, by seed, and the labels of the first training and test images."""
+    data = load_data(config.data, config.train_samples, config.validation_samples, config.split_seed)
+    sets = ((data.train_images, data.train_labels), (data.test_images, data.test_labels))
+    for name, (images, _), count in zip(("training", "test"), sets, samples, strict=True):
+        if not 1 <= count <= len(images):
+            raise InputError(f"the number of {name} images must be from 1 to {len(images)}, got {count}")
+    train, test = (data.normalize(images[:n].to(device)) for (images, _), n in zip(sets, samples, strict=True))
+    labels = torch.cat([labels[:n] for (_, labels), n in zip(sets, samples, strict=True)]).numpy()
+    members = {}
+    for count, seed in enumerate(seeds, start=1):
+        model: nn.Module = new_member(config, data, seed, device).model
+        freeze_batch_norm(model, train)
+        kernel = tangent_kernel(model, train, test)
+        members[seed] = linearize(kernel.train.cpu().numpy(), kernel.test.cpu().numpy(), np.eye(data.classes)[labels])
+        progress("kernels", count, len(seeds))
+    return members, labels
 
 
 def _steps_to(

@@ -102,6 +102,12 @@ def test_runs_that_were_measured_differently_are_refused(root: Path, tmp_path: P
         compare_runs(folders(tmp_path, *RUNS[:2]))
 
 
+@pytest.mark.parametrize(("train", "test"), [(41, 30), (0, 30), (20, 10_000)])
+def test_more_images_than_there_are_are_refused(root: Path, train: int, test: int) -> None:
+    with pytest.raises(InputError, match="images must be from 1 to"):
+        compare_runs(folders(root, *RUNS[:2]), train_samples=train, test_samples=test)
+
+
 def test_a_run_that_is_not_measured_is_named(root: Path) -> None:
     other = replace(SGD, method="sam", rho=0.3)
     train_runs([other], root, workers=1)
