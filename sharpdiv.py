@@ -513,7 +513,7 @@ def _check() -> Callable[..., int]:
         known = {claim.id: claim for claim in CLAIMS}
         for name in only:
             if name not in known:
-                raise UsageError(f"unknown claim {name!r}{_nearest(name, known)}; known: {', '.join(known)}")
+                raise UsageError(f"unknown claim {name!r}{_nearest(name, known)}; sharpdiv check lists all")
         if write and only:
             raise UsageError("--write renews the whole of paper_checks.md and does not go with --only")
         findings = _findings([known[name] for name in only or known], _evidence(results), quiet=json == "-")
@@ -912,7 +912,7 @@ def _reproduce() -> Callable[..., int]:
         from checks.dial import DIALS, plan_dial, run_dial
         from empirical import measure_runs, plan_runs, train_runs
         from empirical.profiles import PROFILES
-        from empirical.runs import run_folder
+        from empirical.runs import load_run_data, run_folder
         from empirical.store import save_json
 
         parts, dial = PROFILES[profile], DIALS.get(profile)
@@ -924,6 +924,8 @@ def _reproduce() -> Callable[..., int]:
             print("Nothing was trained.")
             return 0
         target = runs / "reproduce"
+        for config in {config.data: config for config in configs}.values():
+            load_run_data(config)  # what is missing is said now, not after hours
         members = sum(len(config.seeds) for config in configs)
         print(f"Training and measuring {len(configs)} ensembles, {members} networks, in {runs}")
         options: dict[str, Any] = {"device": device, "workers": workers}

@@ -59,7 +59,8 @@ def compare_runs(
     Returns:
         JSON values: ``steps``; ``training_accuracy``, which they are chosen by, of the ``run`` and ``predicted``; ``sharpness``,
         the name of the measure; ``points``, for every run ``measured`` and ``predicted`` (None with a ``reason``), each with the
-        keys of ``QUANTITIES``; ``rank_correlation`` of the mean curves over rho for SGD and SAM (0 where one side does not change).
+        keys of ``QUANTITIES``; ``rank_correlation`` of the mean curves over rho for SGD and SAM (0 where one side does not change,
+        None for two values of rho, whose correlation says nothing).
 
     Raises:
         InputError: if there are fewer than two runs, they differ in more than method, rho and seeds or were not measured in one
@@ -88,10 +89,13 @@ def compare_runs(
         "training_accuracy": {"run": reached, "predicted": accuracy},
         "sharpness": how["sharpness"][0],
         "points": points,
-        "rank_correlation": {
-            name: rank_correlation(*(side.mean(axis=0) for side in over_rho(points, name)))[0] for name in QUANTITIES
-        },
+        "rank_correlation": {name: _rank_correlation(points, name) for name in QUANTITIES},
     }
+
+
+def _rank_correlation(points: Sequence[dict[str, Any]], name: str) -> float | None:
+    predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
+    return rank_correlation(predicted, measured)[0] if len(predicted) > 2 else None
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:

@@ -94,6 +94,7 @@ def _signs(evidence: Evidence) -> Finding:
     rows = []
     for network in networks:
         ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
+        both: list[str] = []
         for alpha in sorted(network["measured"], key=float):
             members = len(network["measured"][alpha]["sam"]["loss"])
             theory = curves(network, "sam", members=members).at(COMPARED_AT)
@@ -104,9 +105,13 @@ def _signs(evidence: Evidence) -> Finding:
                 found.append(aligned(predicted, measured, "change over rho in the predicted direction"))
                 rank = rank_correlation(theory[quantity][0], trained[quantity][0])[0]
                 ranks[quantity].append(f"{alpha}: {rank:.2g}")
+            sides = (f"{rank_correlation(v['diversity'][0], v['sharpness'][0])[0]:.2g}" for v in (theory, trained))
+            both.append(f"{alpha}: {', '.join(sides)}")
         for quantity, texts in ranks.items():
             label = f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha"
             rows.append((label, ", ".join(texts)))
+        label = f"{_name(network)}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
+        rows.append((label, "; ".join(both)))
     return judge(found, 1, rows=rows)
 
 
@@ -182,7 +187,8 @@ CLAIMS = (
         "Signs of dD/drho, dkappa/drho and dEIR/drho",
         "Diversity, sharpness and improvement rate of trained networks change with rho in the direction that theory predicts.",
         "C1, Theorem 1",
-        f"{SETTING}; from gradient descent to the largest rho at k = {COMPARED_AT}; rank correlations over rho at that k.",
+        f"{SETTING}; from gradient descent to the largest rho at k = {COMPARED_AT}; rank correlations over "
+        "the four radii at that k.",
         _TOLERANCE,
         None,
         _signs,

@@ -37,7 +37,8 @@ def _on_gpu(runs: tuple[RunConfig, ...], numbers: tuple[tuple[str, str], ...], _
         Verdict.NOT_RUN,
         numbers,
         f"Needs {len(runs)} ensembles of ResNet-18 or its variants on a GPU: {hours:.0f} GPU hours of training at an assumed "
-        f"{_RATE / 1e12:g} TFLOP/s that nobody measured here (operations are counted); measuring comes on top.",
+        f"{_RATE / 1e12:g} TFLOP/s that nobody measured here (operations are counted); measuring comes on top. The command trains "
+        f"all {len(_MAIN + _SHAPES)} ensembles of the profile, {gpu_hours(_MAIN + _SHAPES, _RATE):.0f} hours.",
     )
 
 
@@ -55,7 +56,7 @@ _ON_GPU: tuple[tuple[str, str, str, str, tuple[RunConfig, ...], tuple[tuple[str,
         _CIFAR10,
         (
             ("paper: sharpness, read off its axis", "about 0.2 to 0.65"),
-            ("paper: diversity, read off its axis", "about 1 to 7"),
+            ("paper: diversity, read off its axis; its unit is not stated, and DER is below 1", "about 1 to 7"),
             ("paper: corrupted ensemble accuracy in percent, read off its colours", "75.5 to 77.5"),
         ),
     ),

@@ -79,7 +79,7 @@ def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
 def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
     """Change from gradient descent to the largest rho, of the same members in theory and trained, with intervals."""
     alphas = sorted(network["measured"], key=float)
-    steps = network["dial"]["snapshots"][-1]
+    steps = network["dial"]["snapshots"][-1]  # within which all reach that loss
     for shift, name, label, color in (
         (0.94, "diversity", "D", COLORS["sam"]),
         (1.06, "sharpness", "kappa", COLORS["sharpbalance"]),
@@ -97,8 +97,8 @@ def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
     axes.set(
         xscale="log",
         xlabel="alpha",
-        ylabel="relative change over rho",
-        title=f"At the training loss that all reach in {steps} steps",
+        ylabel="change from gradient descent to the largest rho",
+        title=f"{_title(network)}, at equal training loss",
     )
     axes.legend()
 

@@ -64,6 +64,6 @@ def draw(evidence: Evidence) -> Figure:
         figure,
         axes[0],
         len(METHODS),
-        "rho: the largest in common; means over subsets of the members and ensembles; dots: single ensembles",
+        "rho: the largest that all shown have in common; means over subsets of the members and ensembles; dots: single ensembles",
     )
     return figure

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from checks import Evidence
 from checks.compare import over_rho
 from empirical import StoreError
+from figures.measured import DATA_SETS
 from figures.style import COLORS, new_figure
 
 __all__ = ["draw"]
@@ -41,7 +42,9 @@ def draw(evidence: Evidence) -> Figure:
             _plot(axes, comparison["points"], name)
             axes.set(xlabel="rho", ylabel=label)
         config = comparison["config"]
-        places[0].set_title(f"{config['data']}, width {config['width']}; lazy limit at k = {comparison['steps']}")
+        places[0].set_title(
+            f"{DATA_SETS.get(config['data'], config['data'])}, width {config['width']}; lazy limit at k = {comparison['steps']}"
+        )
         places[0].legend(fontsize=7)
     return figure
 

@@ -29,7 +29,7 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
     evidence = designs(evidence).get(data, Evidence())
     required(evidence.runs, f"ensembles of all methods measured on {data}")
     figure, (left, right) = new_figure(1, 2)
-    shade = [corrupted_mean(run, "accuracy_ensemble") for run in evidence.runs]
+    shade = [100 * corrupted_mean(run, "accuracy_ensemble") for run in evidence.runs]
     shading: dict[str, Any] = {"vmin": min(shade), "vmax": max(shade), "cmap": "viridis"}
     points = None
     for methods, marker, color, label in (
@@ -42,7 +42,7 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
         points = left.scatter(
             x,
             y,
-            c=[corrupted_mean(run, "accuracy_ensemble") for run in runs],
+            c=[100 * corrupted_mean(run, "accuracy_ensemble") for run in runs],
             marker=marker,
             edgecolors=color,
             linewidths=1.4,
@@ -50,11 +50,12 @@ def draw(evidence: Evidence, data: str = "digits") -> Figure:
             **shading,
         )
         left.scatter([], [], marker=marker, facecolors="none", edgecolors=color, label=label)
-        slope, offset = np.polyfit(x, y, 1)
-        ends = np.array([x.min(), x.max()])
-        left.plot(ends, slope * ends + offset, color=color, lw=1.4, ls="--")
+        if len(x) > 2:
+            slope, offset = np.polyfit(x, y, 1)
+            ends = np.array([x.min(), x.max()])
+            left.plot(ends, slope * ends + offset, color=color, lw=1.4, ls="--")
     if points is not None:
-        figure.colorbar(points, ax=left, label="corrupted ensemble accuracy")
+        figure.colorbar(points, ax=left, label="ensemble accuracy, corrupted images, %")
     left.set(
         xlabel="adaptive worst-case sharpness",
         ylabel="DER",

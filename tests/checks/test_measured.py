@@ -244,24 +244,30 @@ def _curve(base: float, size: int, seed: int) -> dict[str, list[float]]:
     return {name: (base + noise + 0.1 / np.arange(1, size + 1)).tolist() for name in ("nll", "ece")}
 
 
+@pytest.mark.parametrize("data", DESIGNS)
 @pytest.mark.parametrize(
     ("level", "verdict"), [(0.2, Verdict.HOLDS), (0.3, Verdict.INCONCLUSIVE), (0.35, Verdict.FAILS)]
 )
-def test_planted_calibration_is_found(level: float, verdict: Verdict) -> None:
+def test_planted_calibration_is_found(level: float, verdict: Verdict, data: Data) -> None:
     """SGD lies at 0.4, SAM at 0.3; what SharpBalance does beyond three members is one training, and only shown."""
     levels = {"sgd": 0.4, "sam": 0.3, "sharpbalance": level}
+    balance = {run.rho for run in DESIGNS[data].runs if run.method == "sharpbalance"}
+    methods: tuple[Method, ...] = ("sam", "sharpbalance")
+    places: list[tuple[Method, float]] = [("sgd", 0.0), *((m, rho) for m in methods for rho in sorted(balance))]
+    sixes = METHODS if data == FASHION else ()
     runs = [
-        fake_run(0, method, rho, 1.0, 0.2, e, FASHION, members=size)
+        fake_run(0, method, rho, 1.0, 0.2, e, data, members=size)
         | {field: _curve(levels[method], size, 10 * e + len(method)) for field in ("by_size", "corrupted_by_size")}
-        for e, size in ((0, 3), (1, 3), (2, 3), (0, 6))
-        for method, rho in METHODS
+        for size, ensembles, chosen in ((3, 3, places), (6, 1, sixes))
+        for e in range(ensembles)
+        for method, rho in chosen
     ]
-    for name in ("c7-calibration", "c7-calibration-corrupted"):
+    for name in (f"c7-{data}", f"c7-{data}-corrupted"):
         finding = BY_ID[name].check(Evidence(tuple(runs)))
         assert finding.verdict == verdict
-        assert len(finding.numbers) == 6 + 6 + 4
-        assert len(BY_ID[name].check(Evidence(tuple(runs[:-1]))).numbers) == 6 + 4
-        assert BY_ID[name].check(Evidence(tuple(runs[-3:]))).verdict == Verdict.NOT_RUN
+        # A row for each curve, and NLL and ECE against two rivals.
+        assert len(finding.numbers) == 2 * (len(places) + len(sixes)) + 4 * len(balance)
+        assert BY_ID[name].check(Evidence(tuple(runs[: len(places) - 1]))).verdict == Verdict.NOT_RUN
 
 
 # --------------------------------------------------------------------------------------------------------------- cost
