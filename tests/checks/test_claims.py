@@ -67,7 +67,7 @@ MEASURED = {
     "c6-digits": "inconclusive",
     "c1-cifar10-jpeg": "inconclusive",
     "c1-cifar10-jpeg-eir": "inconclusive",
-    "c1-cifar10-jpeg-correlation": "inconclusive",
+    "c1-cifar10-jpeg-correlation": "holds",
     "c2-cifar10-jpeg": "inconclusive",
     "c5-cifar10-jpeg": "inconclusive",
     "c6-cifar10-jpeg": "inconclusive",
