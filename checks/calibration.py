@@ -12,7 +12,7 @@ from checks.evidence import Evidence
 from checks.judging import Comparison, judge
 from empirical import RunConfig
 
-__all__ = ["CLAIMS", "SIXES"]
+__all__ = ["CLAIMS", "SIXES", "lowest", "threes"]
 
 _METRICS = {"nll": "NLL", "ece": "ECE"}
 _METHODS = {"sgd": "SGD", "sam": "SAM", "sharpbalance": "SharpBalance"}
@@ -20,23 +20,37 @@ SIXES = PLANS["fashion-mnist-sizes"]
 """Plan of the larger ensembles."""
 
 
-def _threes(plan: Sequence[RunConfig]) -> tuple[RunConfig, ...]:
-    """SGD, and the others at every rho of SharpBalance."""
+def threes(plan: Sequence[RunConfig]) -> tuple[RunConfig, ...]:
+    """SGD, and the others at every rho of SharpBalance.
+
+    Returns:
+        Of a plan, what is compared.
+    """
     rhos = {run.rho for run in of_methods(plan, "sharpbalance")}
     return tuple(run for run in plan if run.method == "sgd" or run.rho in rhos)
 
 
 def _calibration(data: str, field: str, evidence: Evidence) -> Finding:
-    threes = _threes(DESIGNS[data].runs)
-    found = on_whole(partial(_lowest, field), threes, evidence)
+    plan = threes(DESIGNS[data].runs)
+    found = on_whole(partial(lowest, field), plan, evidence)
     if found.verdict == Verdict.NOT_RUN:
         return found
-    shown = _curves(field, evidence.whole(threes)) + _curves(field, evidence.of(data).whole(SIXES))
+    shown = _curves(field, evidence.whole(plan)) + _curves(field, evidence.of(data).whole(SIXES))
     return replace(found, numbers=(*shown, *found.numbers))
 
 
-def _lowest(field: str, evidence: Evidence) -> Finding:
-    """At the size of the ensembles: of smaller ones, subsets of the same members, the differences are nearly the same."""
+def lowest(field: str, evidence: Evidence) -> Finding:
+    """C7: NLL and ECE of SharpBalance minus SAM's at equal rho and SGD's.
+
+    At the size of the ensembles: of smaller ones, subsets of the same members, the differences are nearly the same.
+
+    Args:
+        field: of a result, ``by_size`` or ``corrupted_by_size``.
+        evidence: the ensembles.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     values = {
         (method, rho, metric): np.array([[run[field][metric][-1] for run in runs]])
         for method in _METHODS
@@ -76,7 +90,7 @@ CLAIMS = tuple(
         f"In ensembles of three SharpBalance has lower ECE and NLL than SGD, and than SAM at equal rho, on {images} images. Other "
         "sizes, of which the paper says the same, are shown.",
         f"C7, appendix; here on {data}",
-        f"{setting(_threes(design.runs))}. Smaller sizes are means over all subsets of the members{larger}. Test points are held "
+        f"{setting(threes(design.runs))}. Smaller sizes are means over all subsets of the members{larger}. Test points are held "
         "fixed",
         TOLERANCE,
         None,

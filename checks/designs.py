@@ -10,7 +10,7 @@ from empirical import RunConfig
 from empirical.profiles import PROFILES
 from empirical.store import digest
 
-__all__ = ["DESIGNS", "PLANS", "TOLERANCE", "Design", "of_methods", "on_whole", "setting"]
+__all__ = ["DESIGNS", "MAIN", "ON_GPU", "PLANS", "TOLERANCE", "Design", "of_methods", "on_whole", "setting"]
 
 PLANS: dict[str, tuple[RunConfig, ...]] = {
     part.results.removesuffix(".json"): part.runs for profile in PROFILES.values() for part in profile
@@ -52,6 +52,19 @@ DESIGNS = {
     "fashion-mnist": Design(PLANS["fashion-mnist"], "sharpdiv reproduce --profile cpu"),
 }
 
+ON_GPU = "sharpdiv reproduce --profile paper --device cuda"
+"""What trains and measures the data sets of the paper, which have no design here."""
+
+MAIN: dict[str, tuple[RunConfig, ...]] = {data: design.runs for data, design in DESIGNS.items()} | {
+    data: tuple(run for run in PLANS["paper"] if run.data == data)
+    for data in dict.fromkeys(run.data for run in PLANS["paper"])
+}
+"""All methods in the same networks, by data set: the designs here, then the paper's."""
+
+
+def _command(data: str) -> str:
+    return DESIGNS[data].command if data in DESIGNS else ON_GPU
+
 
 def of_methods(plan: Sequence[RunConfig], *methods: str) -> tuple[RunConfig, ...]:
     """The runs of a plan by some methods.
@@ -78,7 +91,7 @@ def setting(plan: Sequence[RunConfig]) -> str:
     return (
         f"{first.data}: {len(ensembles)} planned {'ensemble' if len(ensembles) == 1 else 'ensembles'} of {len(first.seeds)} "
         f"residual networks of width {first.width}, {first.train_samples:,} images, {first.epochs} epochs; {methods} "
-        f"({DESIGNS[first.data].command})"
+        f"({_command(first.data)})"
     )
 
 
@@ -109,7 +122,7 @@ def on_whole(check: Callable[[Evidence], Finding], plan: Sequence[RunConfig], ev
 def _lacking(plan: Sequence[RunConfig], here: Evidence) -> str:
     digests = {digest(run["config"]) for run in here.runs}
     missing = [run for run in plan if digest(run.to_json()) not in digests]
-    run = f"run {DESIGNS[plan[0].data].command}."
+    run = f"run {_command(plan[0].data)}."
     if len(missing) == len(plan):
         return f"No measured ensembles of {' and '.join(sorted({r.method for r in plan}))} on {plan[0].data}; {run}"
     return f"Measured, but not yet for a whole ensemble: {missing[0].run_id} is first of {len(missing)} missing runs; {run}"

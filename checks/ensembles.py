@@ -10,12 +10,25 @@ from checks.designs import DESIGNS, TOLERANCE, of_methods, on_whole, setting
 from checks.evidence import Evidence, Measured
 from checks.judging import Comparison, by_rho, fitted_line, judge, matched, rank_correlation, slopes, spearman
 
-__all__ = ["CLAIMS", "accuracies"]
+__all__ = [
+    "CLAIMS",
+    "accuracies",
+    "best_accuracy",
+    "improvement_rate",
+    "matched_diversity",
+    "robust_members",
+    "tradeoff",
+]
 
 _UNDERFITTING = 0.01  # fall of training accuracy that is told: one image in a hundred
 
 
-def _tradeoff(evidence: Evidence) -> Finding:
+def tradeoff(evidence: Evidence) -> Finding:
+    """C1: sharpness, disagreement and DER against rho.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     curve = evidence.measured("sgd", "sam")
     quantities = {"sharpness": curve.sharpness, "disagreement": curve.disagreement, "DER": curve.der}
     training, remark = _training(evidence)
@@ -35,7 +48,12 @@ def _training(evidence: Evidence) -> tuple[tuple[str, str], str]:
     return ("training accuracy by rho, un-augmented, in evaluation mode", text), remark
 
 
-def _improvement_rate(evidence: Evidence) -> Finding:
+def improvement_rate(evidence: Evidence) -> Finding:
+    """C1: EIR against rho.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     curve = evidence.measured("sgd", "sam")
     training, remark = _training(evidence)
     return judge(slopes({"EIR": curve.eir}), -1, rows=(by_rho("EIR", curve, curve.eir), training), remark=remark)
@@ -60,7 +78,12 @@ def _correlation(evidence: Evidence) -> Finding:
     return judge([decides], 1, rows=rows, remark=f"Over {len(curve.rho)} values of rho; DER decides.")
 
 
-def _robust_members(evidence: Evidence) -> Finding:
+def robust_members(evidence: Evidence) -> Finding:
+    """C2: members' accuracy on corrupted images against rho.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     curve = evidence.measured("sgd", "sam")
     accuracy = curve.corrupted_member_accuracy
     rows = (
@@ -72,7 +95,12 @@ def _robust_members(evidence: Evidence) -> Finding:
     return judge(slopes({"corrupted member accuracy": accuracy}), 1, rows=rows, remark=remark)
 
 
-def _matched(evidence: Evidence) -> Finding:
+def matched_diversity(evidence: Evidence) -> Finding:
+    """C5: DER of SharpBalance against the line through SGD and SAM.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     sam, balance = evidence.measured("sgd", "sam"), evidence.measured("sharpbalance")
     x = np.log(sam.sharpness[0])
     away = np.abs((sam.der[0] - fitted_line(x, sam.der[0], x)).mean(axis=0)).max()
@@ -84,7 +112,12 @@ def _matched(evidence: Evidence) -> Finding:
     return judge(matched("SharpBalance", sam, balance), 1, rows=rows)
 
 
-def _best_accuracy(evidence: Evidence) -> Finding:
+def best_accuracy(evidence: Evidence) -> Finding:
+    """C6: SharpBalance's ensemble accuracy minus SAM's at equal rho and SGD's.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     others, balance = evidence.measured("sgd", "sam"), evidence.measured("sharpbalance")
     rows = [
         by_rho(f"{name} ensemble accuracy, {who}", curve, values)
@@ -129,7 +162,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C1 on trained networks: sharpness against diversity",
         "On average over rho, raising it lowers sharpness, and with it disagreement and DER.",
         "C1, Fig. 4",
-        _tradeoff,
+        tradeoff,
         _SAM,
         "slopes on the rank of rho",
     ),
@@ -138,7 +171,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C1 on trained networks: improvement rate",
         "On average over rho, raising it lowers the ensemble improvement rate.",
         "C1, Fig. 4",
-        _improvement_rate,
+        improvement_rate,
         _SAM,
         "slope on the rank of rho",
     ),
@@ -156,7 +189,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C2 on trained networks: robustness of members",
         "On average over rho, raising it raises the accuracy of members on corrupted images.",
         "C2, Fig. 4",
-        _robust_members,
+        robust_members,
         _SAM,
         "slope on the rank of rho",
     ),
@@ -165,7 +198,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C5 on trained networks: diversity at equal sharpness",
         "At matched sharpness SharpBalance has the larger diversity (DER).",
         "C5, Fig. 1c",
-        _matched,
+        matched_diversity,
         _ALL,
         "reference: the straight line of DER on the logarithm of sharpness through SGD and SAM of each ensemble, inside its range "
         "of sharpness only; a curved trade-off would show as a difference",
@@ -175,7 +208,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C6 on trained networks: accuracy of the ensemble",
         "At equal rho the ensemble accuracy of SharpBalance is above that of SAM, and above SGD's, clean and corrupted.",
         "C6, Fig. 7",
-        _best_accuracy,
+        best_accuracy,
         _ALL,
         "differences at every rho of SharpBalance",
     ),

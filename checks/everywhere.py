@@ -11,7 +11,7 @@ from checks.designs import DESIGNS, TOLERANCE, of_methods, on_whole, setting
 from checks.evidence import Evidence
 from checks.judging import Comparison, judge, slopes
 
-__all__ = ["CLAIMS", "DIVERSITY", "SHARPNESS", "judged"]
+__all__ = ["CLAIMS", "DIVERSITY", "SHARPNESS", "every_metric", "judged"]
 
 DIVERSITY: dict[str, Callable[[dict[str, Any]], float]] = {
     "disagreement": lambda run: run["metrics"]["disagreement"],
@@ -39,7 +39,12 @@ SHARPNESS = {
 """Names of the measures of sharpness of a member; the first is the main one."""
 
 
-def _every_metric(evidence: Evidence) -> Finding:
+def every_metric(evidence: Evidence) -> Finding:
+    """C3: every metric of diversity and measure of sharpness against rho.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
     groups = evidence.by_rho("sgd", "sam").values()
     measured = groups and next(iter(groups))[0]["members"]["sharpness"]
 
@@ -85,7 +90,7 @@ CLAIMS = tuple(
         f"{TOLERANCE}. Holds within conditions if a metric of diversity and a measure of sharpness are clear after adjustment, "
         "though not all, and none is opposite",
         None,
-        partial(on_whole, _every_metric, of_methods(design.runs, "sgd", "sam")),
+        partial(on_whole, every_metric, of_methods(design.runs, "sgd", "sam")),
         design.command,
     )
     for data, design in DESIGNS.items()

@@ -11,7 +11,7 @@ from checks.evidence import Evidence, Measured
 from checks.judging import Comparison, fitted_slope, judge
 from empirical import RunConfig
 
-__all__ = ["CLAIMS", "SHAPES", "judged"]
+__all__ = ["CLAIMS", "SHAPES", "judged", "steeper"]
 
 _DATA = "fashion-mnist"
 _MAIN = PLANS[_DATA]
@@ -28,8 +28,18 @@ SHAPES = {"width": _plan(PLANS[f"{_DATA}-widths"]), "sparsity": _plan(PLANS[f"{_
 """Plan for each field."""
 
 
-def _steeper(field: str, sense: int, evidence: Evidence) -> Finding:
-    values = dict.fromkeys(getattr(run, field) for run in SHAPES[field])
+def steeper(field: str, sense: int, evidence: Evidence) -> Finding:
+    """C4: the slope of DER against sharpness in some networks minus that in the first.
+
+    Args:
+        field: of the configuration in which networks differ.
+        sense: the sign of the differences that the paper gives.
+        evidence: SGD and SAM of every network, in the order of a plan.
+
+    Returns:
+        Verdict on the ensembles given.
+    """
+    values = dict.fromkeys(run["config"][field] for run in evidence.runs)
     curves = {f"{field} {value:g}": evidence.where(**{field: value}).measured("sgd", "sam") for value in values}
     return judged(curves, sense)
 
@@ -74,7 +84,7 @@ CLAIMS = tuple(
         "slopes of each ensemble",
         f"{TOLERANCE}. Holds within conditions if it holds on one scale of sharpness only",
         2024,
-        partial(on_whole, partial(_steeper, field, sense), SHAPES[field]),
+        partial(on_whole, partial(steeper, field, sense), SHAPES[field]),
         DESIGNS[_DATA].command,
     )
     for id_, which, field, sense in (("c4-size", "narrower", "width", -1), ("c4-sparsity", "sparser", "sparsity", 1))

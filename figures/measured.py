@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.designs import DESIGNS
+from checks.designs import MAIN
 from checks.evidence import Measured
 from checks.judging import Comparison
 from empirical import StoreError
@@ -39,7 +39,14 @@ _CHARACTERS = 15  # of a legend in an inch
 Run = dict[str, Any]
 _Found = TypeVar("_Found", bound=Sized)
 
-DATA_SETS = {"digits": "digits", "fashion-mnist": "Fashion-MNIST", "cifar10-jpeg": "CIFAR-10 (JPEG)"}
+DATA_SETS = {
+    "digits": "digits",
+    "fashion-mnist": "Fashion-MNIST",
+    "cifar10-jpeg": "CIFAR-10 (JPEG)",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "tiny-imagenet": "Tiny-ImageNet",
+}
 """Data sets that ensembles may have been measured on, and their names in titles."""
 
 BARS = "bars: 95% t intervals over ensembles, of one ensemble over test points"
@@ -77,7 +84,7 @@ def designs(evidence: Evidence) -> dict[str, Evidence]:
     Returns:
         Evidence by name of the data set, in the order of ``DATA_SETS``.
     """
-    found = {data: evidence.whole(DESIGNS[data].runs) for data in DATA_SETS}
+    found = {data: evidence.whole(MAIN[data]) for data in DATA_SETS}
     return {data: design for data, design in found.items() if design.runs}
 
 

@@ -12,7 +12,7 @@ from figures.style import COLORS, new_figure
 __all__ = ["draw"]
 
 _MEASURES = {name: label for name, label in SHARPNESS.items() if name != "worst_l2_adaptive"}
-_LOOKS = dict(zip(DATA_SETS, (("o", ":"), ("s", "-"), ("^", "--")), strict=True))
+_LOOKS = dict(zip(DATA_SETS, (("o", ":"), ("s", "-"), ("^", "--"), ("D", "-."), ("v", ":"), ("P", "-")), strict=True))
 
 
 def draw(evidence: Evidence) -> Figure:

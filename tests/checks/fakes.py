@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from checks import Evidence
-from checks.designs import DESIGNS
+from checks.designs import DESIGNS, MAIN
 from empirical.config import Data, Method
 from empirical.store import pack
 
@@ -59,7 +59,7 @@ def fake_run(
     predicted = np.where(wrong, (labels + rng.integers(1, 10, size=(members, 600))) % 10, labels)
     predicted = np.where(rng.random(600) < agreement, predicted[:1], predicted)
     seeds = sum(SEEDS[ensemble : ensemble + members // 3], ())
-    config = replace(DESIGNS[data].runs[0], method=method, rho=rho, **({"seeds": seeds} | fields)).to_json()
+    config = replace(MAIN[data][0], method=method, rho=rho, **({"seeds": seeds} | fields)).to_json()
     return {
         "config": config,
         "members": {
@@ -93,7 +93,7 @@ def fake_evidence(seed: int, sign: float, ensembles: int = 3, data: Data = "digi
         All its runs.
     """
     runs = []
-    for config in DESIGNS[data].runs:
+    for config in MAIN[data]:
         ensemble, rho = SEEDS.index(config.seeds), config.rho
         shift, agreement = (0.2, 0.0) if config.method == "sharpbalance" else (rho, 0.4 - sign * rho)
         if ensemble < ensembles:

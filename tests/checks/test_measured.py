@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from checks import CLAIMS, Evidence, Verdict
-from checks.designs import DESIGNS
+from checks.designs import DESIGNS, MAIN
 from checks.shapes import judged as judged_shapes
 from empirical import StoreError
 from empirical.config import Data, Method
@@ -305,3 +305,26 @@ def test_what_needs_a_gpu_says_so() -> None:
     table = BY_ID["figure7-paper-size"].check(Evidence()).numbers
     assert len(table) == 18
     assert all(0 < float(mean) < float(whole) < 100 for _, text in table for whole, mean in [text.split(" / ")])
+
+
+def _at_paper_size(data: Data, right: bool) -> list[dict[str, Any]]:
+    """A data set of the profile; ensembles of SharpBalance are right, or err as SAM's do."""
+    return [
+        fake_run(0, m, run.rho, 1.0, 0.2, SEEDS.index(run.seeds), data, right=right and m == "sharpbalance")
+        for run in MAIN[data]
+        for m in [run.method]
+    ]
+
+
+def test_results_at_paper_size_are_judged() -> None:
+    accuracy = BY_ID["figure7-paper-size"]
+    whole = [run for data in ("cifar10", "cifar100", "tiny-imagenet") for run in _at_paper_size(data, right=True)]
+    assert accuracy.check(Evidence(tuple(whole))).verdict == Verdict.HOLDS
+    part = accuracy.check(Evidence(tuple(_at_paper_size("cifar10", right=True))))
+    assert part.verdict == Verdict.INCONCLUSIVE
+    assert part.remark.startswith(
+        "cifar10: holds. 3 of 3 planned ensembles entered. cifar100: not run. No measured ensembles"
+    )
+    wrong = Evidence(tuple(_at_paper_size("cifar10", right=False)))
+    assert accuracy.check(wrong).verdict == Verdict.INCONCLUSIVE
+    assert BY_ID["figure1c-paper-size"].check(wrong).numbers[-1][0].startswith("cifar10: SharpBalance at rho = 0.2")

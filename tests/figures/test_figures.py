@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from checks import Evidence, load_evidence
-from checks.designs import DESIGNS, PLANS
+from checks.designs import MAIN, PLANS
 from empirical import RunConfig, StoreError
 from figures import FIGURES, calibration_size, drawable, phase_diagram, render, tradeoff_shapes, variants
 from figures.measured import bars, compared, designs, rho_of
@@ -19,6 +19,7 @@ from tests.checks.fakes import fake_run
 RESULTS = Path(__file__).parents[2] / "results"
 OF_ENSEMBLES = (
     "tradeoff_measured",
+    "tradeoff_cifar10",
     "tradeoff_cifar10_jpeg",
     "tradeoff_fashion_mnist",
     "tradeoff_datasets",
@@ -60,7 +61,7 @@ def _plan(plan: tuple[RunConfig, ...], ensembles: int = 9) -> list[dict[str, Any
 
 
 def _main(data: str) -> list[dict[str, Any]]:
-    return _plan(DESIGNS[data].runs)
+    return _plan(MAIN[data])
 
 
 def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
@@ -68,7 +69,7 @@ def _evidence(*runs: Iterable[dict[str, Any]]) -> Evidence:
 
 
 def _grid() -> Evidence:
-    main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg"))
+    main = (_main("digits"), _main("fashion-mnist"), _main("cifar10-jpeg"), _main("cifar10"))
     parts = (_plan(PLANS[f"fashion-mnist-{part}"]) for part in ("variants", "widths", "sparsities", "sizes"))
     return _evidence(*main, *parts)
 
@@ -160,7 +161,7 @@ def test_sizes_are_those_of_the_largest_ensembles_that_all_methods_have() -> Non
         found = calibration_size.largest(evidence)
         return {data: len(shown.runs[0]["config"]["seeds"]) for data, shown in found.items()}
 
-    assert members(_grid()) == {"digits": 3, "fashion-mnist": 6, "cifar10-jpeg": 3}
+    assert members(_grid()) == {"digits": 3, "fashion-mnist": 6, "cifar10-jpeg": 3, "cifar10": 3}
     sixes = [run for run in _grid().runs if len(run["config"]["seeds"]) == 6]
     assert members(_evidence(_main("fashion-mnist"), sixes[:2])) == {"fashion-mnist": 3}
 
