@@ -918,6 +918,7 @@ def _reproduce() -> Callable[..., int]:
         parts, dial = PROFILES[profile], DIALS.get(profile)
         configs = [config for part in parts for config in part.runs]
         if dry_run or profile != "quick":
+            print("Timing a step of each network", flush=True)
             plans = plan_runs(configs, runs, device) + (plan_dial(dial, runs, device) if dial else [])
             _print_plan(plans, device, workers)
         if dry_run:

@@ -74,6 +74,6 @@ CLAIMS = (
         f"none, passes are counted; {_SMALL:g} is our reading of a small overhead",
         None,
         _everywhere,
-        "make reproduce",
+        "make reproduce, and sharpdiv reproduce --profile cpu",
     ),
 )

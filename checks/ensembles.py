@@ -210,7 +210,7 @@ _ON_NETWORKS: tuple[tuple[str, str, str, str, Callable[[Evidence], Finding], tup
         "C6, Fig. 7",
         best_accuracy,
         _ALL,
-        "differences at every rho of SharpBalance",
+        "differences at every rho of SharpBalance; no method's rho is tuned",
     ),
 )
 """Id, title, statement, source, check, methods it needs, and the statistic, for every data set."""

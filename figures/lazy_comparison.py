@@ -17,6 +17,7 @@ _PANELS = {
     "diversity": "D",
     "eir": "EIR of squared errors",
     "member_error": "squared error of members",
+    "ensemble_error": "squared error of the ensemble",
     "sharpness": "sharpness, relative",
 }
 
@@ -35,7 +36,7 @@ def draw(evidence: Evidence) -> Figure:
     """
     if not evidence.comparisons:
         raise StoreError("this figure shows runs beside their predictions; sharpdiv compare RUN ... makes those")
-    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), width=3.6, height=3.1)
+    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), width=3.2, height=2.9)
     for row, comparison in enumerate(evidence.comparisons):
         places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):

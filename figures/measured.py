@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sized
 from textwrap import fill
 from typing import Any, TypeVar
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -145,17 +146,26 @@ def bars(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.array([middle - [c.low for c in found], [c.high for c in found] - middle])
 
 
-def plot_intervals(axes: Axes, x: np.ndarray, y: np.ndarray, **look: Any) -> None:
-    """A line through points with the 95% intervals of both coordinates.
+def plot_intervals(axes: Axes, sharpness: np.ndarray, values: np.ndarray, *, color: str, **look: Any) -> None:
+    """A line through points with the 95% intervals of both coordinates, in a paler colour.
 
     Args:
         axes: where.
-        x: as ``bars`` takes it.
-        y: the same of the vertical coordinate.
+        sharpness: horizontal coordinate, as ``bars`` takes it; its intervals end at 0.
+        values: the same of the vertical coordinate.
+        color: of the line.
         **look: of the line, as Matplotlib takes it.
     """
-    (x_values, x_bars), (y_values, y_bars) = bars(x), bars(y)
-    axes.errorbar(x_values, y_values, y_bars, x_bars, **{"ms": 5.5, "lw": 1.2, "elinewidth": 1, "capsize": 2} | look)
+    (x, x_bars), (y, y_bars) = bars(sharpness), bars(values)
+    x_bars[0] = np.minimum(x_bars[0], x)
+    line: dict[str, Any] = {
+        "color": color,
+        "ecolor": mpl.colors.to_rgba(color, 0.4),
+        "ms": 5.5,
+        "lw": 1.2,
+        "elinewidth": 1,
+    }
+    axes.errorbar(x, y, y_bars, x_bars, **line | look)
 
 
 def plot_curve(axes: Axes, curve: Measured, values: np.ndarray, **look: Any) -> None:

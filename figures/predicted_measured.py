@@ -1,5 +1,6 @@
 """Predicted against measured: every network, optimizer, radius and step of the lazy-to-rich dial."""
 
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from figures.style import ALPHAS, new_figure
 __all__ = ["draw"]
 
 _PANELS = {"diversity": "D", "sharpness": "kappa in a small ball", "ensemble_error": "squared error of the ensemble"}
+_MARKERS = "os^vDP"
 
 
 def draw(evidence: Evidence) -> Figure:
-    """One point for each ensemble, radius and number of steps, coloured by alpha.
+    """One point for each ensemble, radius and number of steps, coloured by alpha; a marker for each network.
 
     Args:
         evidence: with the lazy-to-rich dial.
@@ -33,17 +35,22 @@ def draw(evidence: Evidence) -> Figure:
     figure, panels = new_figure(1, len(_PANELS))
     for axes, (name, label) in zip(panels, _PANELS.items(), strict=True):
         everything = []
-        for alpha in sorted({a for network in networks for a in network["measured"]}, key=float):
-            points = [_points(network, alpha, name) for network in networks if alpha in network["measured"]]
-            x, y = np.concatenate(points, axis=1)
-            everything += [x, y]
-            axes.plot(x, y, ".", ms=4, alpha=0.7, color=ALPHAS.get(alpha), label=f"alpha = {alpha}")
-        values = np.concatenate(everything)
+        for network, marker in zip(networks, cycle(_MARKERS)):
+            for alpha in sorted(network["measured"], key=float):
+                points = _points(network, alpha, name)
+                everything.append(points)
+                axes.plot(*points, marker, ms=2.5, mew=0, alpha=0.7, color=ALPHAS.get(alpha))
+        values = np.concatenate(everything, axis=None)
         ends = np.array([np.nanmin(values), np.nanmax(values)])
         axes.plot(ends, ends, color="0.4", lw=1, ls="--")
         axes.set(title=label, xlabel="predicted from the kernels", ylabel="trained")
     panels[0].set(xscale="log", yscale="log")
-    panels[0].legend()
+    for alpha in sorted({a for network in networks for a in network["measured"]}, key=float):
+        panels[0].plot([], [], "o", ms=4, mew=0, color=ALPHAS.get(alpha), label=f"alpha = {alpha}")
+    for network, marker in zip(networks, cycle(_MARKERS)):
+        panels[-1].plot([], [], marker, ms=4, mew=0, color="0.4", label=network["network"]["name"])
+    for axes in (panels[0], panels[-1]):
+        axes.legend(loc="upper left")
     return figure
 
 
