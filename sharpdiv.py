@@ -513,7 +513,7 @@ def _check() -> Callable[..., int]:
         known = {claim.id: claim for claim in CLAIMS}
         for name in only:
             if name not in known:
-                raise UsageError(f"unknown claim {name!r}{_nearest(name, known)}; sharpdiv check lists all")
+                raise UsageError(f"unknown claim {name!r}{_nearest(name, known)}; paper_checks.md lists all")
         if write and only:
             raise UsageError("--write renews the whole of paper_checks.md and does not go with --only")
         findings = _findings([known[name] for name in only or known], _evidence(results), quiet=json == "-")
@@ -887,9 +887,12 @@ def _figures() -> Callable[..., int]:
 
 
 def _reproduce() -> Callable[..., int]:
+    from empirical.config import Data
+
     def reproduce(
         *,
         profile: Literal["quick", "cpu", "paper"] = "quick",
+        data: tuple[Data, ...] = (),
         runs: Path = RUNS,
         device: Device = "cpu",
         workers: int | None = None,
@@ -903,6 +906,7 @@ def _reproduce() -> Callable[..., int]:
             profile: quick is 21 ensembles on the digits and a small dial, minutes on two cores; cpu has ensembles on part of
                 cifar10-jpeg and fashion-mnist and the whole dial, hours on two cores; paper is ResNet-18 on CIFAR-10, CIFAR-100 and
                 Tiny-ImageNet as in the paper, for GPUs.
+            data: only what the profile has on these data sets; the dial is on digits. All unless given.
             runs: folder of all runs; finished work in it is skipped.
             device: where to train and measure.
             workers: members trained at once; default one per CPU core or GPU.
@@ -915,7 +919,10 @@ def _reproduce() -> Callable[..., int]:
         from empirical.runs import load_run_data, run_folder
         from empirical.store import save_json
 
-        parts, dial = PROFILES[profile], DIALS.get(profile)
+        parts = [part for part in PROFILES[profile] if not data or part.runs[0].data in data]
+        dial = DIALS.get(profile) if not data or "digits" in data else None
+        if not (parts or dial):
+            raise UsageError(f"profile {profile} has nothing on {' or '.join(data)}")
         configs = [config for part in parts for config in part.runs]
         if dry_run or profile != "quick":
             print("Timing a step of each network", flush=True)

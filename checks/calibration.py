@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from checks.claim import Claim, Finding, Verdict
-from checks.designs import DESIGNS, PLANS, TOLERANCE, of_methods, on_whole, setting
+from checks.designs import AT_FIXED_POINTS, DESIGNS, PLANS, of_methods, on_whole, setting
 from checks.evidence import Evidence
 from checks.judging import Comparison, judge
 from empirical import RunConfig
@@ -92,7 +92,7 @@ CLAIMS = tuple(
         f"C7, appendix; here on {data}",
         f"{setting(threes(design.runs))}. Smaller sizes are means over all subsets of the members{larger}. Test points are held "
         "fixed",
-        TOLERANCE,
+        AT_FIXED_POINTS,
         None,
         partial(_calibration, data, field),
         design.command,

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from checks.dial import LIMIT, RADIUS, RATE
-from checks.judging import rank_correlation
+from checks.judging import spearman
 from empirical import InputError, RunConfig, load_data, load_result, open_run
 from empirical.lazy import freeze_batch_norm
 from empirical.runs import Progress, provenance
@@ -95,7 +95,7 @@ def compare_runs(
 
 def _rank_correlation(points: Sequence[dict[str, Any]], name: str) -> float | None:
     predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
-    return rank_correlation(predicted, measured)[0] if len(predicted) > 2 else None
+    return float(spearman(predicted, measured)) if len(predicted) > 2 else None
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:

@@ -161,18 +161,18 @@ def at_loss(found: Curves, name: str, level: float) -> Float[np.ndarray, "subset
 
 
 def change(values: Float[np.ndarray, "subsets fractions"]) -> Float[np.ndarray, " subsets"]:
-    """Relative change from gradient descent to the largest radius.
+    """Logarithm of the ratio at the largest radius to gradient descent: jackknifed, a ratio itself leans to one side.
 
     Returns:
         Of the ensemble, and without each member.
     """
-    return values[:, -1] / values[:, 0] - 1
+    return np.log(values[:, -1] / values[:, 0])
 
 
 def changes_at_equal_loss(
     network: dict[str, Any], alpha: str, name: str, steps: int
 ) -> tuple[Float[np.ndarray, " subsets"], Float[np.ndarray, " subsets"], float]:
-    """Relative change of a quantity over SAM's radius, in theory and trained, where all have one training loss.
+    """``change`` of a quantity over SAM's radius, in theory and trained, where all have one training loss.
 
     Args:
         network: of the results.

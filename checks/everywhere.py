@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from checks.claim import Claim, Finding
-from checks.designs import DESIGNS, TOLERANCE, of_methods, on_whole, setting
+from checks.designs import AT_FIXED_POINTS, DESIGNS, of_methods, on_whole, setting
 from checks.evidence import Evidence
 from checks.judging import Comparison, judge, slopes
 
@@ -87,8 +87,8 @@ CLAIMS = tuple(
         f"C3, Fig. 4 and appendix; here on {data}",
         f"{setting(of_methods(design.runs, 'sgd', 'sam'))}; every metric that was measured, slopes on the rank of rho. Test points "
         "are held fixed, since not all metrics were kept for each of them",
-        f"{TOLERANCE}. Holds within conditions if a metric of diversity and a measure of sharpness are clear after adjustment, "
-        "though not all, and none is opposite",
+        f"{AT_FIXED_POINTS}. Holds within conditions if a metric of diversity and a measure of sharpness are clear after "
+        "adjustment, though not all, and none is opposite",
         None,
         partial(on_whole, every_metric, of_methods(design.runs, "sgd", "sam")),
         design.command,

@@ -120,11 +120,12 @@ class Evidence:
         rhos = sorted({run["config"]["rho"] for run in chosen})
         return {rho: [run for run in chosen if run["config"]["rho"] == rho] for rho in rhos}
 
-    def measured(self, *methods: str) -> Measured:
+    def measured(self, *methods: str, half: int | None = None) -> Measured:
         """Means of the runs of some methods, by rho.
 
         Args:
             *methods: as ``by_rho`` takes them.
+            half: 0 or 1 for every second test point, from the first or the second on; all unless given.
 
         Returns:
             Arrays over replicates, ensembles and rho.
@@ -136,7 +137,7 @@ class Evidence:
         seeds = sorted({_seeds(run) for run in self.runs})
         if not groups or any([_seeds(run) for run in group] != seeds for group in groups.values()):
             raise StoreError(f"the results lack runs of {' or '.join(methods)} for every ensemble; run make reproduce")
-        means = np.stack([np.stack([_resampled(run) for run in group]) for group in groups.values()])
+        means = np.stack([np.stack([_resampled(run, half) for run in group]) for group in groups.values()])
         sharpness = [[np.mean(run["members"]["sharpness"]["worst_l2_adaptive"]) for run in g] for g in groups.values()]
         return Measured(np.array(list(groups)), np.array(sharpness).T[None], *means.transpose(2, 3, 1, 0))
 
@@ -150,22 +151,25 @@ def _seeds(run: dict[str, Any]) -> tuple[int, ...]:
     return tuple(run["config"]["seeds"])
 
 
-@lru_cache(maxsize=1)
-def _point_weights(points: int) -> Float[np.ndarray, "replicates points"]:
-    """How often each replicate draws each test point, divided by their number; all alike in the first, the data itself."""
+@lru_cache(maxsize=2)
+def _point_weights(points: int, half: int | None) -> Float[np.ndarray, "replicates points"]:
+    """Shares of each test point in what each replicate draws of all or of one half; all alike in the first, the data itself."""
     counts = np.random.default_rng(SEED).multinomial(points, np.full(points, 1 / points), size=REPLICATES)
-    return np.vstack([np.ones(points), counts]) / points
+    weights = np.vstack([np.ones(points), counts])
+    if half is not None:
+        weights[:, 1 - half :: 2] = 0
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _resampled(run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"]:
+def _resampled(run: dict[str, Any], half: int | None) -> Float[np.ndarray, "quantities replicates"]:
     """Means over test points of one run, in the order of ``Measured``, resampled over test points."""
     predicted, labels = unpack(run["predicted"]), unpack(run["labels"])
-    drawn = _point_weights(len(labels))
+    drawn = _point_weights(len(labels), half)
     wrong = (predicted != labels).mean(axis=0)
     ensemble_wrong = (unpack(run["predicted_ensemble"]) != labels).astype(float)
     pairs = np.triu_indices(len(predicted), 1)
     differ = (predicted[pairs[0]] != predicted[pairs[1]]).mean(axis=0)
-    points = np.stack([differ, wrong, ensemble_wrong]) @ drawn.T
+    clean = np.stack([differ, wrong, ensemble_wrong]) @ drawn.T
     # Corrupted versions exist of the first test points only: those, with the weights they were drawn with.
     variants = sum(len(metrics["accuracy_ensemble"]) for metrics in run["corrupted"].values())
     right = 1 - np.stack(
@@ -175,7 +179,7 @@ def _resampled(run: dict[str, Any]) -> Float[np.ndarray, "quantities replicates"
         ]
     )
     weights = drawn[:, : right.shape[1]]
-    return np.vstack([points, right @ weights.T / weights.sum(axis=1)])
+    return np.vstack([clean, right @ weights.T / weights.sum(axis=1)])
 
 
 def load_evidence(path: Path) -> Evidence:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import permutations
 
 import numpy as np
@@ -19,12 +19,12 @@ __all__ = [
     "Comparison",
     "aligned",
     "by_rho",
-    "fitted_line",
     "fitted_slope",
     "holm",
+    "interpolated",
     "judge",
     "matched",
-    "rank_correlation",
+    "order_p",
     "slopes",
     "spearman",
 ]
@@ -56,6 +56,8 @@ class Comparison:
     """why it cannot be made, if so"""
     statistic: str = ""
     """what of it, where the label does not say"""
+    least_p: float = 0.0
+    """of another test, which p may not be below"""
 
     @classmethod
     def of(cls, label: str, replicates: Float[np.ndarray, "replicates ensembles"], statistic: str = "") -> "Comparison":
@@ -109,25 +111,28 @@ class Comparison:
 
         NaN for one ensemble, and where no comparison can be made.
         """
-        if self.ensembles == 1 or self.obstacle or np.isnan(self.value):
+        if self.ensembles == 1 or self.obstacle or not np.isfinite(self.value + self.stderr):
             return float(np.nan)
         if not self.value:
             return 1.0
         # In the logarithm, from 1e-100, which stands for certainty.
         lowest = float(np.log(1e-100))
         if self._reach(np.exp(lowest) / 2) <= abs(self.value):
-            return 0.0
-        return float(np.exp(brentq(lambda log: self._reach(np.exp(log) / 2) - abs(self.value), lowest, 0.0)))
+            return self.least_p
+        found = np.exp(brentq(lambda log: self._reach(np.exp(log) / 2) - abs(self.value), lowest, 0.0))
+        return max(float(found), self.least_p)
 
     @property
     def detectable(self) -> float:
-        """True value that such a test would see with about 80% power."""
-        return self._reach(LEVEL / 2, 1 - _POWER)
+        """True value that such a test would see with about 80% power, by itself, if the variances are as measured."""
+        student = _noncentrality(self.ensembles - 1) if self.ensembles > 1 else 0.0
+        return self._in_squares(student, -ndtri(LEVEL / 2) - ndtri(1 - _POWER))
 
-    def _reach(self, *tails: float) -> float:
-        """Upper quantiles at some probabilities, summed and in units of the value."""
-        student = -sum(stdtrit(self.ensembles - 1, tail) for tail in tails) if self.ensembles > 1 else 0.0
-        normal = -sum(ndtri(tail) for tail in tails)
+    def _reach(self, tail: float) -> float:
+        """Upper quantile at some probability, in units of the value."""
+        return self._in_squares(-stdtrit(self.ensembles - 1, tail) if self.ensembles > 1 else 0.0, -ndtri(tail))
+
+    def _in_squares(self, student: float, normal: float) -> float:
         return float(np.sqrt(student**2 * self.ensembles_variance + normal**2 * self.points_variance))
 
     def row(self, adjusted: float = np.nan) -> tuple[str, str]:
@@ -151,6 +156,13 @@ class Comparison:
         return (
             f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}], p = {self.p:.2g} (80% power: {self.detectable:.2g})"
         )
+
+
+@cache
+def _noncentrality(freedom: int) -> float:
+    """Of Student's t, at which the two-sided test has the power."""
+    threshold = -stdtrit(freedom, LEVEL / 2)
+    return float(brentq(lambda shift: stats.nct.sf(threshold, freedom, shift) - _POWER, 0, 10 * threshold))
 
 
 def judge(
@@ -246,45 +258,56 @@ def fitted_slope(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*
     return np.asarray((centred * y).sum(axis=-1) / (centred**2).sum(axis=-1))
 
 
-def fitted_line(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Value of the least-squares line over the last axis.
+def interpolated(
+    x: Float[np.ndarray, "ensembles points"], y: Float[np.ndarray, "replicates ensembles points"], at: np.ndarray
+) -> Float[np.ndarray, "replicates ensembles others"]:
+    """Values on the straight lines that join neighbouring points of each ensemble.
 
     Args:
-        x: of the points.
+        x: of the points, in any order.
         y: of the points.
-        at: where to take the line.
+        at: where to take the values, ``(ensembles, others)``.
 
     Returns:
-        Values of the shape of ``at``, broadcast over all axes but the last.
+        The values; NaN outside the points.
     """
-    return y.mean(axis=-1, keepdims=True) + fitted_slope(x, y)[..., None] * (at - x.mean(axis=-1, keepdims=True))
+    order = x.argsort(axis=-1)
+    x, y = np.take_along_axis(x, order, axis=-1), np.take_along_axis(y, order[None], axis=-1)
+    units = np.eye(x.shape[-1])
+    weights = [[np.interp(a, xs, unit, np.nan, np.nan) for unit in units] for a, xs in zip(at, x, strict=True)]
+    return np.einsum("rep,epo->reo", y, np.array(weights))
 
 
-def matched(name: str, curve: Measured, points: Measured) -> list[Comparison]:
-    """DER of some points minus that of a line at the points' own sharpness.
+def matched(name: str, curve: Measured, points: Measured, base: Measured | None = None) -> list[Comparison]:
+    """DER of some points minus that of a curve at the points' own sharpness.
 
-    The line is fitted to DER on the logarithm of sharpness of the curve's points, for each ensemble, and is nothing outside them.
+    The curve joins its points in the order of sharpness, on the logarithm of it, for each ensemble.
 
     Args:
         name: of the points.
         curve: to compare with.
         points: of the same ensembles and replicates.
+        base: points at the same rho and maybe more, whose differences from the curve are taken off.
 
     Returns:
-        One for each rho of the points; without a value where an ensemble is outside the range of its line.
+        One for each rho of the points; without a value where an ensemble is outside the range of its curve.
     """
-    x, at = np.log(curve.sharpness), np.log(points.sharpness)
-    differences = points.der - fitted_line(x, curve.der, at)
-    outside = ((at < x.min(axis=-1, keepdims=True)) | (at > x.max(axis=-1, keepdims=True)))[0].sum(axis=0)
+    differences = _above(curve, points)
+    if base is not None:
+        differences = differences - _above(curve, base)[..., np.searchsorted(base.rho, points.rho)]
     found = []
     for column, rho in enumerate(points.rho):
-        label = f"{name} at rho = {rho:g}, sharpness {points.sharpness[0, :, column].mean():.4g}: DER above the line"
+        label = f"{name} at rho = {rho:g}, sharpness {points.sharpness[0, :, column].mean():.4g}: DER above the curve"
         comparison = Comparison.of(label, differences[..., column])
-        if outside[column]:
-            obstacle = f"outside the range of the line in {outside[column]} of {comparison.ensembles} ensembles"
+        if outside := int(np.isnan(comparison.per_ensemble).sum()):
+            obstacle = f"outside the range of the curve in {outside} of {comparison.ensembles} ensembles"
             comparison = Comparison(label, np.full(comparison.ensembles, np.nan), obstacle=obstacle)
         found.append(comparison)
     return found
+
+
+def _above(curve: Measured, points: Measured) -> Float[np.ndarray, "replicates ensembles rho"]:
+    return points.der - interpolated(np.log(curve.sharpness[0]), curve.der, np.log(points.sharpness[0]))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -318,18 +341,19 @@ def spearman(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batc
     return np.asarray((ranks * others).sum(axis=-1) / np.where(scale > 0, scale, 1))
 
 
-def rank_correlation(x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> tuple[float, float]:
-    """Spearman's correlation with its two-sided p value: exact, from all orders, for up to 8 points, then Student's t.
+def order_p(x: Float[np.ndarray, "ensembles points"], y: Float[np.ndarray, "ensembles points"]) -> float:
+    """How likely orders at random have a mean of Spearman's correlations as far from 0: exact, two-sided.
 
     Args:
-        x: the points on one side.
-        y: as many.
+        x: one quantity of each ensemble.
+        y: the other, in a random order under the hypothesis; at most eight points, all of whose orders are taken.
 
     Returns:
-        Correlation and p value; 0 and 1 where one side does not change.
+        The p-value.
     """
-    found = float(spearman(x, y))
-    if len(x) > 8 and found:
-        return found, float(stats.spearmanr(x, y).pvalue)
-    orders = spearman(x, np.array(list(permutations(y)))) if len(x) <= 8 else np.zeros(1)
-    return found, float(np.mean(np.abs(orders) >= abs(found) - 1e-12))
+    sums, shares = np.zeros(1), np.ones(1)
+    for one, other in zip(x, y, strict=True):
+        values, counts = np.unique(spearman(one, np.array(list(permutations(other)))).round(9), return_counts=True)
+        sums = np.add.outer(sums, values).ravel()
+        shares = np.multiply.outer(shares, counts / counts.sum()).ravel()
+    return float(shares[np.abs(sums) >= abs(spearman(x, y).sum()) - 1e-6].sum())

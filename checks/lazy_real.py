@@ -7,7 +7,7 @@ import numpy as np
 from checks.claim import Claim, Finding, Verdict
 from checks.compare import QUANTITIES, over_rho
 from checks.evidence import Evidence
-from checks.judging import LEVEL, Comparison, judge, rank_correlation
+from checks.judging import LEVEL, Comparison, judge, spearman
 
 __all__ = ["CLAIMS"]
 
@@ -42,7 +42,7 @@ def _changes(comparison: dict[str, Any], quantity: str, label: str) -> tuple[Com
     # The side of 0 where the mean is: on the other it is within what is allowed for certain.
     within = _WITHIN - np.sign(difference.mean()) * difference
     found = Comparison(label, within, statistic=f"{_WITHIN:g} less the distance of the two changes")
-    rank = rank_correlation(*(side.mean(axis=0) for side in curves))[0]
+    rank = float(spearman(*(side.mean(axis=0) for side in curves)))
     rows = [
         Comparison(label, predicted, statistic="predicted change from the smallest to the largest rho").row(),
         Comparison(label, measured, statistic="measured change from the smallest to the largest rho").row(),
@@ -59,10 +59,10 @@ CLAIMS = (
         "From the smallest to the largest rho, D, EIR, errors, disagreement and sharpness of real training (cross-entropy, "
         "minibatches, batch norm, augmentation, normalised SAM) change by as much as the lazy limit of the networks' own "
         f"initialisations says, within {_WITHIN:g} of their value.",
-        "theory of this project (tangent kernels); C1",
-        "Kernels of each member on 200 training images at its initialisation; full-batch un-normalised SAM with radii "
-        "proportional to the runs', the largest at 0.95 of the limit: more SAM than that is unstable, so a change that is larger "
-        "than predicted has no counterpart in the limit.",
+        "theory of this project (tangent kernels)",
+        "Kernels of each member on 200 training images at its initialisation, where the runs have all of theirs; full-batch "
+        "un-normalised SAM with radii proportional to the runs', the largest at 0.95 of the limit: more SAM than that is unstable, "
+        "so a change that is larger than predicted has no counterpart in the limit.",
         "t over ensembles of the distance of every two relative changes, test points held fixed; holds if all are "
         f"within {_WITHIN:g} with p < {LEVEL:g}, fails if one is outside with p < {LEVEL:g} after Holm's "
         "adjustment over all of them",

@@ -9,7 +9,7 @@ from checks.claim import Claim, Finding, Verdict, number
 from checks.dial import BLOCKS
 from checks.dial_curves import COMPARED_AT, SYMBOLS, as_array, change, changes_at_equal_loss, curves, jackknife
 from checks.evidence import Evidence
-from checks.judging import LEVEL, Comparison, aligned, judge, rank_correlation
+from checks.judging import LEVEL, Comparison, aligned, judge, spearman
 from checks.lazy_limit import COMMAND, SETTING, missing, percent
 
 __all__ = ["CLAIMS"]
@@ -70,19 +70,45 @@ def _sign_flip(evidence: Evidence) -> Finding:
         for steps in _LOSS_WITHIN:
             theory, trained, level = changes_at_equal_loss(network, "1", "diversity", steps)
             label = f"{_name(network)}, loss {number(level)}, which all reach within {steps} steps"
-            predicted.append(jackknife(label, theory, "change of D in theory"))
-            measured.append(jackknife(label, trained, "change of D at alpha = 1"))
+            predicted.append(jackknife(label, theory, "log ratio of D in theory"))
+            measured.append(jackknife(label, trained, "log ratio of D at alpha = 1"))
         by_alpha = [
             f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}"
             for alpha in sorted(network["measured"], key=float)
             for theory, trained, _ in [changes_at_equal_loss(network, alpha, "diversity", _LOSS_WITHIN[-1])]
         ]
         label = f"{_name(network)}, loss that all reach within {_LOSS_WITHIN[-1]} steps"
-        rows.append((f"{label}: change of D in theory and trained by alpha", "; ".join(by_alpha)))
+        rows.append((f"{label}: log ratio of D in theory and trained by alpha", "; ".join(by_alpha)))
     rise = judge(predicted, 1)
     fall = judge(measured, -1, rows=(*rows, *rise.numbers), remark=f"That D rises in theory: {rise.verdict}.")
     worse = next(v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in {rise.verdict, fall.verdict})
     return replace(fall, verdict=worse)
+
+
+def _signs_at_equal_loss(evidence: Evidence) -> Finding:
+    """Signs of the changes of D, kappa and EIR over rho where all radii have one training loss; those of errors are told."""
+    networks = _trained(evidence)
+    if not networks:
+        return missing("the dial")
+    found: list[Comparison] = []
+    rows = []
+    for network in networks:
+        for quantity in (*_SIGNS, "member_error", "ensemble_error"):
+            by_alpha = []
+            for alpha in sorted(network["measured"], key=float):
+                label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+                theory, trained, _ = changes_at_equal_loss(network, alpha, quantity, _LOSS_WITHIN[-1])
+                found += [_aligned(label, theory, trained)] if quantity in _SIGNS else []
+                by_alpha.append(f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}")
+            label = f"{_name(network)}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
+            rows.append((label, "; ".join(by_alpha)))
+    return judge(found, 1, rows=rows)
+
+
+def _aligned(label: str, theory: np.ndarray, trained: np.ndarray) -> Comparison:
+    """A trained ensemble's change over rho, counted in the direction of the same members' prediction."""
+    predicted, measured = (jackknife(label, side) for side in (theory, trained))
+    return aligned(predicted, measured, "log ratio over rho in the predicted direction")
 
 
 def _signs(evidence: Evidence) -> Finding:
@@ -101,11 +127,10 @@ def _signs(evidence: Evidence) -> Finding:
             trained = curves(network, "sam", alpha).at(COMPARED_AT)
             for quantity in _SIGNS:
                 label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
-                predicted, measured = (jackknife(label, change(side[quantity])) for side in (theory, trained))
-                found.append(aligned(predicted, measured, "change over rho in the predicted direction"))
-                rank = rank_correlation(theory[quantity][0], trained[quantity][0])[0]
+                found.append(_aligned(label, change(theory[quantity]), change(trained[quantity])))
+                rank = spearman(theory[quantity][0], trained[quantity][0])
                 ranks[quantity].append(f"{alpha}: {rank:.2g}")
-            sides = (f"{rank_correlation(v['diversity'][0], v['sharpness'][0])[0]:.2g}" for v in (theory, trained))
+            sides = (f"{spearman(v['diversity'][0], v['sharpness'][0]):.2g}" for v in (theory, trained))
             both.append(f"{alpha}: {', '.join(sides)}")
         for quantity, texts in ranks.items():
             label = f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha"
@@ -129,9 +154,9 @@ def _on_blocks(quantity: str, direction: int, evidence: Evidence) -> Finding:
                 curves(network, method, alpha, members=members, apart=True).at(COMPARED_AT)[quantity]
                 for method in ("sam", "blocks")
             )
-            ratio = blocks / sam - 1
+            ratio = np.log(blocks / sam)
             name = f"{_name(network)}, {f'alpha = {alpha}' if alpha else 'theory'}"
-            statistic = f"{SYMBOLS[quantity]} on blocks over that on all data, less 1"
+            statistic = f"log ratio of {SYMBOLS[quantity]} on blocks to that on all data"
             pair = [
                 jackknife(f"{name}, rho x_max = {end:g}", ratio[:, place], statistic)
                 for end, place in zip(ends, (0, -1), strict=True)
@@ -150,8 +175,9 @@ def _better_blocks(evidence: Evidence) -> Finding:
 
 
 _TOLERANCE = (
-    "95% t intervals over members by the jackknife, test points held fixed; holds if every comparison is on the claimed side with "
-    f"p < {LEVEL:g}, fails if one is on the other with p < {LEVEL:g} after Holm's adjustment over all of them"
+    "95% t intervals over members of the jackknife's pseudo-values, which correct an ensemble's own value for its bias; test "
+    f"points held fixed; holds if every comparison is on the claimed side with p < {LEVEL:g}, fails if one is on the other with "
+    f"p < {LEVEL:g} after Holm's adjustment over all of them"
 )
 
 CLAIMS = (
@@ -160,7 +186,7 @@ CLAIMS = (
         "networks",
         "Rung 4: the quadratic model at alpha = 1",
         "Networks with outputs of order one (alpha = 1) have the diversity that the quadratic model of the theory predicts.",
-        "C1, Theorem 1",
+        "Theorem 1",
         SETTING + ".",
         f"fails if the largest relative error of D over rho is above {_D_WITHIN:.0%} for every network",
         None,
@@ -173,10 +199,11 @@ CLAIMS = (
         "D against rho: the sign flips out of the lazy limit",
         "At equal training loss D rises from gradient descent to the largest rho in the lazy limit, and falls in networks at "
         "alpha = 1.",
-        "C1, Theorem 1",
+        "Theorem 1",
         f"{SETTING}; three levels of the loss, common to both sides: those that the slowest radius of either reaches within "
-        f"{', '.join(map(str, _LOSS_WITHIN))} steps; D interpolated between snapshots.",
-        _TOLERANCE,
+        f"{', '.join(map(str, _LOSS_WITHIN))} steps; D interpolated between snapshots; log ratios of the largest rho to none, by "
+        "alpha those of the ensemble itself.",
+        _TOLERANCE + ", in theory and of networks apart",
         None,
         _sign_flip,
         COMMAND,
@@ -186,12 +213,27 @@ CLAIMS = (
         "networks",
         "Signs of dD/drho, dkappa/drho and dEIR/drho",
         "Diversity, sharpness and improvement rate of trained networks change with rho in the direction that theory predicts.",
-        "C1, Theorem 1",
+        "Theorem 1",
         f"{SETTING}; from gradient descent to the largest rho at k = {COMPARED_AT}; rank correlations over "
         "the four radii at that k.",
         _TOLERANCE,
         None,
         _signs,
+        COMMAND,
+    ),
+    Claim(
+        "lazy-signs-at-equal-loss",
+        "networks",
+        "The same signs at equal training loss",
+        "At equal training loss diversity, sharpness and improvement rate of trained networks change with rho in the direction "
+        "that theory predicts.",
+        "Theorem 1",
+        f"{SETTING}; from gradient descent to the largest rho at the loss that the slowest radius of either side reaches within "
+        f"{_LOSS_WITHIN[-1]} steps, interpolated between snapshots; log ratios of the largest rho to none, by alpha those of the "
+        "ensemble itself.",
+        _TOLERANCE,
+        None,
+        _signs_at_equal_loss,
         COMMAND,
     ),
     Claim(

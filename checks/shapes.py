@@ -1,17 +1,19 @@
 """C4 on trained networks: steepness of the trade-off against width and sparsity."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from jaxtyping import Float
 
 from checks.claim import Claim, Finding, Verdict
 from checks.designs import DESIGNS, PLANS, TOLERANCE, of_methods, on_whole, setting
 from checks.evidence import Evidence, Measured
-from checks.judging import Comparison, fitted_slope, judge
+from checks.judging import LEVEL, Comparison, fitted_slope, judge, slopes
 from empirical import RunConfig
 
-__all__ = ["CLAIMS", "SHAPES", "judged", "steeper"]
+__all__ = ["CLAIMS", "SHAPES", "judged", "steeper", "steepness"]
 
 _DATA = "fashion-mnist"
 _MAIN = PLANS[_DATA]
@@ -44,8 +46,32 @@ def steeper(field: str, sense: int, evidence: Evidence) -> Finding:
     return judged(curves, sense)
 
 
+def steepness(
+    transform: Callable[[np.ndarray], np.ndarray], curve: Measured, of: Float[np.ndarray, "replicates ensembles rho"]
+) -> Float[np.ndarray, "replicates ensembles"]:
+    """Slope of a quantity against sharpness: the ratio of both mean changes from one rho to the next.
+
+    Means are over ensembles first. A line through the points of each ensemble would be the flatter the less its sharpness falls
+    among its noise, and that differs between networks.
+
+    Args:
+        transform: scale of sharpness.
+        curve: whose sharpness.
+        of: the quantity.
+
+    Returns:
+        Values of each ensemble that the ratio is the mean of, with the variance of the ratio (by its linear part).
+    """
+    rank = np.arange(float(len(curve.rho)))
+    change, fall = fitted_slope(rank, of), fitted_slope(rank, transform(curve.sharpness))
+    ratio = change.mean(axis=1, keepdims=True) / fall.mean()
+    return ratio + (change - ratio * fall) / fall.mean()
+
+
 def judged(curves: dict[str, Measured], sense: int) -> Finding:
     """Verdict on slopes of DER against sharpness: each network's minus the first one's.
+
+    A slope needs sharpness to fall clearly over rho.
 
     Args:
         curves: SGD and SAM of every network, the same ensembles.
@@ -55,17 +81,22 @@ def judged(curves: dict[str, Measured], sense: int) -> Finding:
         Holds within conditions if it holds on one scale of sharpness only.
     """
     first, *others = curves
-    families = {}
+    families, rows = {}, []
     for scale, transform in _SCALES.items():
-        slopes = {name: fitted_slope(transform(c.sharpness), c.der) for name, c in curves.items()}
+        falls = slopes({f"{name}: {scale}": transform(c.sharpness) for name, c in curves.items()})
+        flat = [name for name, fall in zip(curves, falls, strict=True) if not (fall.p < LEVEL and fall.value < 0)]
+        values = {name: steepness(transform, c, c.der) for name, c in curves.items()}
+        rows += [fall.row() for fall in falls]
+        rows += [Comparison.of(f"{n}: slope of DER against {scale}", v).row() for n, v in values.items()]
         families[scale] = [
-            Comparison.of(f"{name} minus {first}: slope of DER against {scale}", slopes[name] - slopes[first])
+            replace(
+                Comparison.of(f"{name} minus {first}: slope of DER against {scale}", values[name] - values[first]),
+                obstacle=f"sharpness does not clearly fall in {' and '.join(n for n in (first, name) if n in flat)}"
+                if {first, name} & set(flat)
+                else "",
+            )
             for name in others
         ]
-    rows = [
-        Comparison.of(f"{n}: slope of EIR against log sharpness", fitted_slope(np.log(c.sharpness), c.eir)).row()
-        for n, c in curves.items()
-    ]
     found = judge([comparison for family in families.values() for comparison in family], sense, rows=rows)
     if found.verdict != Verdict.HOLDS and any(judge(f, sense).verdict == Verdict.HOLDS for f in families.values()):
         return Finding(Verdict.CONDITIONAL, found.numbers, f"{found.remark} The two scales disagree.".strip())
@@ -80,8 +111,8 @@ CLAIMS = tuple(
         f"The slope of DER against sharpness, and against its logarithm, is larger in {which} networks.",
         f"C4, Fig. 5; here on {_DATA}",
         f"{setting(SHAPES[field])}; the same in networks of {field} "
-        f"{', '.join(f'{value:g}' for value in dict.fromkeys(getattr(run, field) for run in SHAPES[field]))}; differences of the "
-        "slopes of each ensemble",
+        f"{', '.join(f'{value:g}' for value in dict.fromkeys(getattr(run, field) for run in SHAPES[field]))}; a slope is the "
+        "ratio of the mean changes of DER and of sharpness from one rho to the next, over ensembles together",
         f"{TOLERANCE}. Holds within conditions if it holds on one scale of sharpness only",
         2024,
         partial(on_whole, partial(steeper, field, sense), SHAPES[field]),

@@ -74,7 +74,7 @@ def load_json(path: Path) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise StoreError(_damage(path, f"it holds {type(value).__name__} where an object was expected"))
         checksum = value.pop("sha256")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{path} does not exist") from None
     except KeyError:
         raise StoreError(_damage(path, "it has no checksum")) from None

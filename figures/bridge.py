@@ -77,7 +77,7 @@ def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
 
 
 def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
-    """Change from gradient descent to the largest rho, of the same members in theory and trained, with intervals."""
+    """Log ratio of the largest rho to gradient descent, of the same members in theory and trained, with intervals."""
     alphas = sorted(network["measured"], key=float)
     steps = network["dial"]["snapshots"][-1]  # within which all reach that loss
     for shift, name, label, color in (
@@ -97,7 +97,7 @@ def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
     axes.set(
         xscale="log",
         xlabel="alpha",
-        ylabel="change from gradient descent to the largest rho",
+        ylabel="log ratio, largest rho to none",
         title=f"{_title(network)}, at equal training loss",
     )
     axes.legend()

@@ -43,16 +43,20 @@ def draw(evidence: Evidence) -> Figure:
 
 def _plot(axes: Axes, accuracies: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
     ends: list[float] = []
+    texts = []
     for place, (name, pair) in enumerate(accuracies.items()):
         for side, alpha, accuracy in zip((-0.5, 0.5), _ALPHAS, pair, strict=True):
             (height,), ((low,), (high,)) = bars(100 * accuracy)
             x = place + side * _WIDTH
             axes.bar(x, height, _WIDTH, color=METHODS[name][1], alpha=alpha)
             axes.errorbar(x, height, [[low], [high]], color="0.5", elinewidth=1, capsize=2)
-            axes.text(x, height + high, f"{height:.1f}", ha="center", va="bottom", fontsize=8)
+            texts.append((x, f"{height:.1f}", "white" if alpha == 1 else "black"))
             ends += [height - low, height + high]
     span = max(ends) - min(ends)
-    axes.set(ylim=(min(ends) - 0.25 * span, max(ends) + 0.2 * span), ylabel="accuracy, %")
+    bottom = min(ends) - 0.25 * span
+    for x, text, color in texts:
+        axes.text(x, bottom + 0.03 * span, text, ha="center", va="bottom", fontsize=8, color=color)
+    axes.set(ylim=(bottom, max(ends) + 0.05 * span), ylabel="accuracy, %")
     axes.set_xticks(range(len(accuracies)), [METHODS[name][0] for name in accuracies])
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="x")

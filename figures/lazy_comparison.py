@@ -16,14 +16,14 @@ __all__ = ["draw"]
 _PANELS = {
     "diversity": "D",
     "eir": "EIR of squared errors",
-    "member_error": "squared error of members",
-    "ensemble_error": "squared error of the ensemble",
-    "sharpness": "sharpness, relative",
+    "member_error": "squared member error",
+    "ensemble_error": "squared ensemble error",
+    "sharpness": "sharpness",
 }
 
 
 def draw(evidence: Evidence) -> Figure:
-    """A row of panels for each comparison.
+    """A row of panels for each comparison; each side in units of its mean at the smallest rho, as only changes compare.
 
     Args:
         evidence: with what ``sharpdiv compare`` writes.
@@ -41,10 +41,11 @@ def draw(evidence: Evidence) -> Figure:
         places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
             _plot(axes, comparison["points"], name)
-            axes.set(xlabel="rho", ylabel=label)
+            axes.set(xlabel="rho", ylabel=f"relative {label}")
         config = comparison["config"]
         places[0].set_title(
-            f"{DATA_SETS.get(config['data'], config['data'])}, width {config['width']}; lazy limit at k = {comparison['steps']}"
+            f"{DATA_SETS.get(config['data'], config['data'])}, width {config['width']}; lazy limit at k = {comparison['steps']}",
+            loc="left",
         )
         places[0].legend(fontsize=7)
     return figure
@@ -53,12 +54,12 @@ def draw(evidence: Evidence) -> Figure:
 def _plot(axes: Axes, points: list[dict[str, Any]], name: str) -> None:
     """The mean prediction, and every measured ensemble."""
     rhos = sorted({p["rho"] for p in points if p["predicted"]})
-    predicted = over_rho(points, name)[0].mean(axis=0)
-    axes.plot(rhos, predicted, "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM")
+    predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
+    axes.plot(rhos, predicted / predicted[0], "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM")
     for methods, marker, color, text in (
         (("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
         (("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
     ):
         if chosen := [p for p in points if p["method"] in methods]:
-            values = [p["measured"][name] for p in chosen]
+            values = [p["measured"][name] / measured[0] for p in chosen]
             axes.plot([p["rho"] for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)

@@ -71,18 +71,22 @@ def _against_rho(axes: Axes, evidence: Evidence) -> None:
     twin = axes.twinx()
     twin.grid(visible=False)
     twin.spines["right"].set_visible(True)
-    for target, values, color, marker, label in (
-        (axes, curve.der, COLORS["sam"], "o", "DER (left)"),
-        (axes, curve.eir, COLORS["control"], "^", "EIR (left)"),
-        (twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
+    step = 0.012 * curve.rho.max()  # so that bars stand side by side
+    lowest = 0.0
+    for place, target, values, color, marker, label in (
+        (-step, axes, curve.der, COLORS["sam"], "o", "DER (left)"),
+        (0.0, axes, curve.eir, COLORS["control"], "^", "EIR (left)"),
+        (step, twin, curve.sharpness, COLORS["bound"], "s", "sharpness (right)"),
     ):
-        target.errorbar(curve.rho, *bars(values), color=color, marker=marker, capsize=3, label=label)
+        middle, (below, above) = bars(values)
+        target.errorbar(curve.rho + place, middle, (below, above), color=color, marker=marker, capsize=3, label=label)
+        lowest = min(lowest, float((middle - below).min())) if target is axes else lowest
     axes.set(
         xlabel="rho of SAM (0 is SGD)",
         ylabel="DER, EIR",
         title="Means, 95% t intervals over ensembles" if evidence.ensembles > 1 else "95% intervals over test points",
     )
-    axes.set_ylim(0, 1.7 * curve.der[0].mean(axis=0).max())  # room for the legend
+    axes.set_ylim(1.3 * lowest, 1.7 * curve.der[0].mean(axis=0).max())  # room for the legend
     twin.set_ylim(bottom=0)
     twin.set_ylabel("sharpness")
     handles = [handle for each in (axes, twin) for handle in each.get_legend_handles_labels()[0]]

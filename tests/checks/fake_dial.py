@@ -51,12 +51,14 @@ def fake_network(alphas: dict[str, tuple[float, float]], theory: float = 0.2, **
                 "relative_error": dict.fromkeys(quantities, np.full(_SHAPE, error).tolist()),
                 "distance": np.full(_SHAPE, error).tolist(),
             }
-            for name, scale in (("sam", 0.1), ("blocks", options.get("blocks", 0.2)))
+            for name, scale in (("sam", 0.1), ("blocks", options.get("blocks", 0.2)), ("normalised", 0.1))
         }
         for alpha, (slope, error) in alphas.items()
     }
     exact = 0.1 * (1 + theory * rising)
-    predicted = {name: _ensemble(scale * exact, loss, falling) for name, scale in (("sam", 1), ("blocks", 2))}
+    predicted = {
+        name: _ensemble(scale * exact, loss, falling) for name, scale in (("sam", 1), ("blocks", 2), ("normalised", 1))
+    }
     mean = {name: np.mean(predicted["sam"][name], axis=0).tolist() for name in ("loss", "sharpness")}
     return {
         "network": {

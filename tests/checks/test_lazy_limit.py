@@ -18,9 +18,22 @@ def test_the_gates_open_within_their_limits_and_shut_beyond() -> None:
         ("lazy-gelu", "gelu-none-8", "100", 0.01),
         ("lazy-normed", "relu-group-8", "10", 0.03),
     ):
-        assert verdict(claim, fake_network({alpha: (0.2, 0.9 * limit)}, name=name)) is Verdict.HOLDS
-        assert verdict(claim, fake_network({alpha: (0.2, 1.1 * limit)}, name=name)) is Verdict.FAILS
+        others = [fake_network({alpha: (0.2, 0.0)}, name="relu-batch-8")]
+        assert verdict(claim, fake_network({alpha: (0.2, 0.9 * limit)}, name=name), *others) is Verdict.HOLDS
+        assert verdict(claim, fake_network({alpha: (0.2, 1.1 * limit)}, name=name), *others) is Verdict.FAILS
         assert verdict(claim) is Verdict.NOT_RUN
+
+
+def test_what_is_not_there_is_not_said_to_hold() -> None:
+    group = fake_network({"10": (0.2, 0.0)}, name="relu-group-8")
+    finding = BY_ID["lazy-normed"].check(Evidence(networks=(group,)))
+    assert finding.verdict is Verdict.NOT_RUN
+    assert "relu-batch-8" in finding.remark
+    head = fake_network({"100": (0.2, 0.0)}, name="relu-none-8-head")
+    del head["measured"]["100"]["normalised"]
+    finding = BY_ID["lazy-exact"].check(Evidence(networks=(head,)))
+    assert finding.verdict is Verdict.CONDITIONAL
+    assert "normalised" in finding.remark
 
 
 def test_what_diverged_shuts_a_gate() -> None:

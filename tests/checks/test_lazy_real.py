@@ -2,15 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import strategies as st
-from scipy.stats import spearmanr
 
 from checks import CLAIMS, Evidence, Verdict
 from checks.compare import QUANTITIES, over_rho
-from checks.judging import rank_correlation
-from tests.laws import Mutation, law
 
 CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
 RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
@@ -73,24 +68,3 @@ def test_curves_are_those_of_each_ensemble_where_there_is_a_prediction() -> None
     predicted, measured = over_rho(comparison(1.0, 2.0)["points"], "eir")
     assert predicted[1] == pytest.approx([2 * (0.3 + 1.01 * rho) for rho in RHOS])
     assert measured[2] == pytest.approx([3 * (0.3 + 2.04 * rho) for rho in RHOS])
-
-
-ONE_SIDED = Mutation(
-    "a one-sided p value",
-    "tests.checks.test_lazy_real.rank_correlation",
-    lambda f: lambda x, y: (f(x, y)[0], f(x, y)[1] / 2),
-)
-
-
-@law(ONE_SIDED, seed=st.integers(0, 1000), count=st.integers(3, 7))
-def test_the_rank_correlation_is_spearmans(seed: int, count: int) -> None:
-    x, y = np.random.default_rng(seed).standard_normal((2, count))
-    found, p = rank_correlation(x, y)
-    assert found == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
-    # By hand: of count! orders only the sorted and the reversed one are as extreme as a perfect one.
-    assert rank_correlation(x, x)[1] == pytest.approx(2 / np.prod(np.arange(1, count + 1)))
-    assert 0 < p <= 1
-
-
-def test_what_does_not_change_has_no_correlation() -> None:
-    assert rank_correlation(np.ones(5), np.arange(5.0)) == (0.0, 1.0)

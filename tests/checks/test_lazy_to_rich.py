@@ -62,6 +62,18 @@ def test_signs_that_agree_hold_and_opposite_ones_are_named() -> None:
     assert found.remark == "Opposite: relu-none-8, alpha = 1, D; relu-none-8, alpha = 1, EIR."
 
 
+def test_signs_at_equal_loss_are_those_that_were_planted() -> None:
+    """Change is a share of the radius at every step, so equal loss alters nothing."""
+    assert verdict("lazy-signs-at-equal-loss", fake_network({"1": (0.2, 0.5)})) is Verdict.HOLDS
+    found = finding("lazy-signs-at-equal-loss", fake_network({"1": (-0.3, 0.5), "100": (0.2, 0.0)}))
+    assert found.verdict is Verdict.FAILS
+    assert found.remark == "Opposite: relu-none-8, alpha = 1, D; relu-none-8, alpha = 1, EIR."
+    assert (
+        "relu-none-8: log ratio of D in theory and trained by alpha",
+        "1: +0.18, -0.36; 100: +0.18, +0.18",
+    ) in found.numbers
+
+
 def test_a_prediction_without_a_sign_decides_nothing() -> None:
     assert verdict("lazy-signs", fake_network({"1": (0.2, 0.5)}, theory=0.0)) is Verdict.INCONCLUSIVE
 
@@ -83,5 +95,12 @@ def test_blocks_that_diverged_are_no_agreement() -> None:
 
 
 def test_without_the_dial_nothing_is_run() -> None:
-    for name in ("lazy-rich", "lazy-sign-flip", "lazy-signs", "lazy-blocks", "lazy-blocks-error"):
+    for name in (
+        "lazy-rich",
+        "lazy-sign-flip",
+        "lazy-signs",
+        "lazy-signs-at-equal-loss",
+        "lazy-blocks",
+        "lazy-blocks-error",
+    ):
         assert verdict(name) is Verdict.NOT_RUN

@@ -103,7 +103,12 @@ FASHION = ("", "-variants", "-widths", "-sparsities", "-sizes")
             [18, 27, 18, 18, 18, 3],
             "8842ebff95e9",
         ),
-        ("paper", ["paper.json", "paper-shapes.json"], [63, 48], "14983ee3d625"),
+        (
+            "paper",
+            ["paper-cifar10.json", "paper-cifar100.json", "paper-tiny-imagenet.json", "paper-shapes.json"],
+            [21, 21, 21, 48],
+            "14983ee3d625",
+        ),
     ],
 )
 def test_profiles_keep_their_runs(profile: str, results: list[str], runs: list[int], identity: str) -> None:
