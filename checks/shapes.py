@@ -1,7 +1,6 @@
 """C4 on trained networks: steepness of the trade-off against width and sparsity."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -47,7 +46,7 @@ def steeper(field: str, sense: int, evidence: Evidence) -> Finding:
 
 
 def steepness(
-    transform: Callable[[np.ndarray], np.ndarray], curve: Measured, of: Float[np.ndarray, "replicates ensembles rho"]
+    sharpness: Float[np.ndarray, "1 ensembles rho"], of: Float[np.ndarray, "replicates ensembles rho"]
 ) -> Float[np.ndarray, "replicates ensembles"]:
     """Slope of a quantity against sharpness: the ratio of both mean changes from one rho to the next.
 
@@ -55,15 +54,14 @@ def steepness(
     among its noise, and that differs between networks.
 
     Args:
-        transform: scale of sharpness.
-        curve: whose sharpness.
+        sharpness: of SGD and SAM of one network, or its logarithm.
         of: the quantity.
 
     Returns:
         Values of each ensemble that the ratio is the mean of, with the variance of the ratio (by its linear part).
     """
-    rank = np.arange(float(len(curve.rho)))
-    change, fall = fitted_slope(rank, of), fitted_slope(rank, transform(curve.sharpness))
+    rank = np.arange(float(of.shape[-1]))
+    change, fall = fitted_slope(rank, of), fitted_slope(rank, sharpness)
     ratio = change.mean(axis=1, keepdims=True) / fall.mean()
     return ratio + (change - ratio * fall) / fall.mean()
 
@@ -84,19 +82,21 @@ def judged(curves: dict[str, Measured], sense: int) -> Finding:
     families, rows = {}, []
     for scale, transform in _SCALES.items():
         falls = slopes({f"{name}: {scale}": transform(c.sharpness) for name, c in curves.items()})
-        flat = [name for name, fall in zip(curves, falls, strict=True) if not (fall.p < LEVEL and fall.value < 0)]
-        values = {name: steepness(transform, c, c.der) for name, c in curves.items()}
+        flat = {name for name, fall in zip(curves, falls, strict=True) if fall.p >= LEVEL or fall.value >= 0}
+        fallen = {name: c for (name, c), fall in zip(curves.items(), falls, strict=True) if fall.value < 0}
+        steep = {name: steepness(transform(c.sharpness), c.der) for name, c in fallen.items()}
+        eir = {name: steepness(transform(c.sharpness), c.eir) for name, c in fallen.items()}
         rows += [fall.row() for fall in falls]
-        rows += [Comparison.of(f"{n}: slope of DER against {scale}", v).row() for n, v in values.items()]
-        families[scale] = [
-            replace(
-                Comparison.of(f"{name} minus {first}: slope of DER against {scale}", values[name] - values[first]),
-                obstacle=f"sharpness does not clearly fall in {' and '.join(n for n in (first, name) if n in flat)}"
-                if {first, name} & set(flat)
-                else "",
-            )
-            for name in others
-        ]
+        rows += [Comparison.of(f"{name}: slope of DER against {scale}", values).row() for name, values in steep.items()]
+        rows += [Comparison.of(f"{name}: slope of EIR against {scale}", values).row() for name, values in eir.items()]
+        families[scale] = []
+        for name in others:
+            label = f"{name} minus {first}: slope of DER against {scale}"
+            if unclear := [each for each in (first, name) if each in flat]:
+                obstacle = f"sharpness does not clearly fall in {' and '.join(unclear)}"
+                families[scale].append(Comparison(label, np.full(falls[0].ensembles, np.nan), obstacle=obstacle))
+            else:
+                families[scale].append(Comparison.of(label, steep[name] - steep[first]))
     found = judge([comparison for family in families.values() for comparison in family], sense, rows=rows)
     if found.verdict != Verdict.HOLDS and any(judge(f, sense).verdict == Verdict.HOLDS for f in families.values()):
         return Finding(Verdict.CONDITIONAL, found.numbers, f"{found.remark} The two scales disagree.".strip())

@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from checks import CLAIMS, Evidence, Verdict
 from checks.designs import DESIGNS, MAIN
+from checks.judging import fitted_slope
 from checks.shapes import judged as judged_shapes
+from checks.shapes import steepness
 from empirical import StoreError
 from empirical.config import Data, Method
 from tests.checks.fakes import SEEDS, fake_evidence, fake_run
+from tests.laws import Mutation, law
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 FASHION: Data = "fashion-mnist"
@@ -148,7 +152,8 @@ def test_steepness_of_one_ensemble_is_shown_and_decides_nothing() -> None:
     for name, found in (("c4-size", runs), ("c4-sparsity", sparse)):
         finding = BY_ID[name].check(Evidence(tuple(found)))
         assert finding.verdict == Verdict.INCONCLUSIVE
-        assert len(finding.numbers) == 3 + 2 * 2
+        assert len(finding.numbers) == 2 * (3 + 3 + 3) + 2 * 2
+        assert "of these networks" in finding.numbers[-1][1]
         assert "of these networks" in finding.remark
 
 
@@ -168,10 +173,37 @@ def test_planted_steepness_is_found(
 ) -> None:
     """Three ensembles, of which the second network's slopes differ from the first's by this much on the two scales."""
     noise = np.random.default_rng(0).normal(0, 0.01, 3)
-    slopes = iter([np.zeros(3), log + noise, np.zeros(3), linear + noise, np.zeros(3), np.zeros(3)])
-    monkeypatch.setattr("checks.shapes.fitted_slope", lambda *_: next(slopes)[None])
+    by_scale = [np.zeros(3), log + noise, *[np.zeros(3)] * 2, np.zeros(3), linear + noise, *[np.zeros(3)] * 2]
+    slopes = iter(by_scale)  # of DER, then of EIR
+    monkeypatch.setattr("checks.shapes.steepness", lambda *_: next(slopes)[None])
     curve = fake_evidence(0, -1.0).measured("sgd", "sam")
     assert judged_shapes({"8": curve, "16": curve}, -1).verdict == verdict
+
+
+@law(
+    Mutation(
+        "the mean of each ensemble's own line",
+        "tests.checks.test_measured.steepness",
+        lambda _: fitted_slope,
+    ),
+    examples=20,
+    seed=st.integers(0, 1000),
+)
+def test_noise_in_sharpness_does_not_flatten_slopes(seed: int) -> None:
+    """DER is 0.2 times the logarithm of the sharpness that ensembles have in the mean, and noise cancels over them."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.3, (3, 3))
+    log = -0.5 * np.arange(3.0) + noise - noise.mean(axis=0)
+    der = np.broadcast_to(1 + 0.2 * log.mean(axis=0), (1, 3, 3)) + rng.normal(0, 0.01, (1, 3, 1))
+    assert steepness(log[None], der).mean() == pytest.approx(0.2, rel=1e-9)
+
+
+def test_flat_sharpness_gives_no_slope_to_compare() -> None:
+    runs = [run for e in range(3) for w in (8, 16, 32) for run in _shape(0.0 if w == 8 else 0.5, ensemble=e, width=w)]
+    flat = [run | {"members": run["members"] | {"sharpness": {"worst_l2_adaptive": [1.0, 1.1]}}} for run in runs]
+    finding = BY_ID["c4-size"].check(Evidence(tuple(flat)))
+    assert finding.verdict == Verdict.INCONCLUSIVE
+    assert "does not clearly fall in width 8 and width 16" in str(finding.numbers)
 
 
 def test_a_missing_shape_is_named() -> None:
