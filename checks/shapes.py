@@ -79,7 +79,8 @@ def judged(curves: dict[str, Measured], sense: int) -> Finding:
         Holds within conditions if it holds on one scale of sharpness only.
     """
     first, *others = curves
-    families, rows = {}, []
+    families: dict[str, list[Comparison]] = {}
+    rows = []
     for scale, transform in _SCALES.items():
         falls = slopes({f"{name}: {scale}": transform(c.sharpness) for name, c in curves.items()})
         flat = {name for name, fall in zip(curves, falls, strict=True) if fall.p >= LEVEL or fall.value >= 0}
