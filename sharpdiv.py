@@ -561,9 +561,9 @@ def _print_numbers(console: Console, findings: "list[tuple[Claim, Finding]]") ->
 
 
 def _status(findings: "list[tuple[Claim, Finding]]") -> int:
-    """1 if a statement of the implementation fails or is open; what is not run, or not in all its parts, says so itself."""
-    right = {"holds", "holds within stated conditions", "not run"}
-    return int(any(f.verdict not in right for claim, f in findings if claim.subject == "implementation"))
+    """1 if a statement of the implementation does not hold; what is not run, such as an open problem, says so itself."""
+    wrong = (f.verdict not in {"holds", "not run"} for claim, f in findings if claim.subject == "implementation")
+    return int(any(wrong))
 
 
 # ----------------------------------------------------------------------------------------------------------- experiments

@@ -90,8 +90,7 @@ CLAIMS = tuple(
         f"In ensembles of three SharpBalance has lower ECE and NLL than SGD, and than SAM at equal rho, on {images} images. Other "
         "sizes, of which the paper says the same, are shown.",
         f"C7, appendix; here on {data}",
-        f"{setting(threes(design.runs))}. Smaller sizes are means over all subsets of the members{larger}. Test points are held "
-        "fixed",
+        f"{setting(threes(design.runs))}. Smaller sizes are means over all subsets of the members{larger}",
         AT_FIXED_POINTS,
         None,
         partial(_calibration, data, field),

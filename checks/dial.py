@@ -131,10 +131,15 @@ class Dial:
         return tuple(_NORMALISED * f for f in self.fractions) if optimizer == "normalised" else self.fractions
 
 
+def _head(alpha: float) -> Network:
+    """The network of which only the last layer is trained, by every optimizer."""
+    return Network(head_only=True, alphas=(alpha,), optimizers=("sam", "blocks", "normalised"))
+
+
 DIALS = {
     "quick": Dial(
         "dial-quick.json",
-        (Network(activation="gelu", alphas=(1.0, 100.0), optimizers=("sam",)), Network(head_only=True, alphas=(1.0,))),
+        (Network(activation="gelu", alphas=(1.0, 100.0), optimizers=("sam",)), _head(1.0)),
         fractions=(0.0, 2.0),
         snapshots=(10, 20),
         members=3,
@@ -143,7 +148,7 @@ DIALS = {
     "cpu": Dial(
         "dial.json",
         (
-            Network(head_only=True, alphas=(100.0,), optimizers=("sam", "blocks", "normalised")),
+            _head(100.0),
             Network(activation="gelu", optimizers=("sam", "blocks", "normalised")),
             Network(),
             Network(norm="group"),

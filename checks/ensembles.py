@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from jaxtyping import Int
 
 from checks.claim import Claim, Finding
 from checks.designs import DESIGNS, TOLERANCE, of_methods, on_whole, setting
@@ -130,13 +131,12 @@ def chosen_accuracy(evidence: Evidence) -> Finding:
     Returns:
         Verdict on the ensembles given.
     """
-    halves = [[evidence.measured(method, half=half) for half in (0, 1)] for method in _ALL]
-    sgd, sam, balance = (_accuracies_at_chosen(*each) for each in halves)
-    rows = []
-    for curve, other in halves[1:]:
-        method = "SAM" if curve is halves[1][0] else "SharpBalance"
-        best = (f"{c.rho[c.ensemble_error[0].mean(axis=0).argmin()]:g}" for c in (curve, other))
-        rows.append((f"rho of {method} that is best on each half", ", ".join(best)))
+    halves = {method: [evidence.measured(method, half=half) for half in (0, 1)] for method in _ALL}
+    sgd, sam, balance = (_accuracies_at_chosen(*each) for each in halves.values())
+    rows = [
+        (f"rho of {name} that is best on each half", ", ".join(f"{c.rho[_best(c)[0]]:g}" for c in halves[method]))
+        for method, name in (("sam", "SAM"), ("sharpbalance", "SharpBalance"))
+    ]
     comparisons = [
         Comparison.of(f"{kind}: SharpBalance minus {name}", balance[kind] - rival[kind])
         for kind in balance
@@ -147,17 +147,16 @@ def chosen_accuracy(evidence: Evidence) -> Finding:
 
 def _accuracies_at_chosen(*halves: Measured) -> dict[str, np.ndarray]:
     """Accuracies on each half of the test points, at the rho with the least clean error on the other; the mean of both."""
-    best = [half.ensemble_error.mean(axis=1).argmin(axis=-1)[:, None, None] for half in halves]
-    return {
-        kind: np.mean(
-            [
-                np.take_along_axis(_accuracies(half)[kind], at, axis=-1)[..., 0]
-                for half, at in zip(halves, best[::-1], strict=True)
-            ],
-            axis=0,
-        )
-        for kind in ("clean", "corrupted")
-    }
+    found = []
+    for half, other in zip(halves, halves[::-1], strict=True):
+        at = _best(other)[:, None, None]
+        found.append({k: np.take_along_axis(v, at, axis=-1)[..., 0] for k, v in _accuracies(half).items()})
+    return {kind: (found[0][kind] + found[1][kind]) / 2 for kind in found[0]}
+
+
+def _best(curve: Measured) -> Int[np.ndarray, " replicates"]:
+    """Place of the rho with the least clean error of the ensembles together."""
+    return np.asarray(curve.ensemble_error.mean(axis=1).argmin(axis=-1))
 
 
 def accuracies(name: str, curve: Measured, rival: str, other: Measured, at: float | None = None) -> list[Comparison]:

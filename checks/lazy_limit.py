@@ -59,11 +59,9 @@ def _exact(evidence: Evidence) -> Finding:
                 numbers.append((label, f"{largest:.1e}"))
     met = all(worst[group] <= limit for group, limit in _EXACT.items())
     here = set.intersection(*(set(optimizers) for optimizers in network["measured"].values()))
-    if not met:
-        return Finding(Verdict.FAILS, tuple(numbers))
-    if lacking := sorted(_OPTIMIZERS - here):
-        return Finding(Verdict.CONDITIONAL, tuple(numbers), f"Without {' and '.join(lacking)}, which was not trained.")
-    return Finding(Verdict.HOLDS, tuple(numbers))
+    if met and (lacking := sorted(_OPTIMIZERS - here)):
+        return missing(*(f"{_HEAD}, {name}" for name in lacking))
+    return Finding(Verdict.HOLDS if met else Verdict.FAILS, tuple(numbers))
 
 
 _OPTIMIZERS = {"sam", "blocks", "normalised"}

@@ -1,6 +1,9 @@
 """Claims about the way out of the lazy limit, checked on the dial of small networks (``checks/dial.py``)."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -85,59 +88,64 @@ def _sign_flip(evidence: Evidence) -> Finding:
     return replace(fall, verdict=worse)
 
 
-def _signs_at_equal_loss(evidence: Evidence) -> Finding:
-    """Signs of the changes of D, kappa and EIR over rho where all radii have one training loss; those of errors are told."""
-    networks = _trained(evidence)
-    if not networks:
+_Found = tuple[list[Comparison], list[tuple[str, str]]]
+"""Comparisons and rows of one network."""
+
+
+def _of_each(check: Callable[[dict[str, Any]], _Found], evidence: Evidence) -> Finding:
+    """Verdict on what a check finds in the trained networks, all of them one family."""
+    found = [check(network) for network in _trained(evidence)]
+    if not found:
         return missing("the dial")
-    found: list[Comparison] = []
-    rows = []
-    for network in networks:
-        for quantity in (*_SIGNS, "member_error", "ensemble_error"):
-            by_alpha = []
-            for alpha in sorted(network["measured"], key=float):
-                label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
-                theory, trained, _ = changes_at_equal_loss(network, alpha, quantity, _LOSS_WITHIN[-1])
-                found += [_aligned(label, theory, trained)] if quantity in _SIGNS else []
-                by_alpha.append(f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}")
-            label = f"{_name(network)}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
-            rows.append((label, "; ".join(by_alpha)))
-    return judge(found, 1, rows=rows)
+    comparisons, rows = zip(*found, strict=True)
+    return judge(list(chain(*comparisons)), 1, rows=list(chain(*rows)))
+
+
+def _signs_at_equal_loss(network: dict[str, Any]) -> _Found:
+    """Signs of the changes of D, kappa and EIR over rho where all radii have one training loss; those of errors are told."""
+    found, rows = [], []
+    for quantity in (*_SIGNS, "member_error", "ensemble_error"):
+        by_alpha = []
+        for alpha in sorted(network["measured"], key=float):
+            label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+            theory, trained, _ = changes_at_equal_loss(network, alpha, quantity, _LOSS_WITHIN[-1])
+            found += [_aligned(label, theory, trained)] if quantity in _SIGNS else []
+            by_alpha.append(f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}")
+        label = f"{_name(network)}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
+        rows.append((label, "; ".join(by_alpha)))
+    return found, rows
+
+
+def _signs(network: dict[str, Any]) -> _Found:
+    """Signs of dD/drho, dkappa/drho and dEIR/drho, and rank correlation of prediction and measurement."""
+    found = []
+    ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
+    both: list[str] = []
+    for alpha in sorted(network["measured"], key=float):
+        members = len(network["measured"][alpha]["sam"]["loss"])
+        theory = curves(network, "sam", members=members).at(COMPARED_AT)
+        trained = curves(network, "sam", alpha).at(COMPARED_AT)
+        for quantity in _SIGNS:
+            label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+            found.append(_aligned(label, change(theory[quantity]), change(trained[quantity])))
+            ranks[quantity].append(f"{alpha}: {spearman(theory[quantity][0], trained[quantity][0]):.2g}")
+        sides = (f"{spearman(v['diversity'][0], v['sharpness'][0]):.2g}" for v in (theory, trained))
+        both.append(f"{alpha}: {', '.join(sides)}")
+    rows = [
+        (
+            f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha",
+            ", ".join(texts),
+        )
+        for quantity, texts in ranks.items()
+    ]
+    label = f"{_name(network)}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
+    return found, [*rows, (label, "; ".join(both))]
 
 
 def _aligned(label: str, theory: np.ndarray, trained: np.ndarray) -> Comparison:
     """A trained ensemble's change over rho, counted in the direction of the same members' prediction."""
     predicted, measured = (jackknife(label, side) for side in (theory, trained))
     return aligned(predicted, measured, "log ratio over rho in the predicted direction")
-
-
-def _signs(evidence: Evidence) -> Finding:
-    """Signs of dD/drho, dkappa/drho and dEIR/drho, and rank correlation of prediction and measurement."""
-    networks = _trained(evidence)
-    if not networks:
-        return missing("the dial")
-    found: list[Comparison] = []
-    rows = []
-    for network in networks:
-        ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
-        both: list[str] = []
-        for alpha in sorted(network["measured"], key=float):
-            members = len(network["measured"][alpha]["sam"]["loss"])
-            theory = curves(network, "sam", members=members).at(COMPARED_AT)
-            trained = curves(network, "sam", alpha).at(COMPARED_AT)
-            for quantity in _SIGNS:
-                label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
-                found.append(_aligned(label, change(theory[quantity]), change(trained[quantity])))
-                rank = spearman(theory[quantity][0], trained[quantity][0])
-                ranks[quantity].append(f"{alpha}: {rank:.2g}")
-            sides = (f"{spearman(v['diversity'][0], v['sharpness'][0]):.2g}" for v in (theory, trained))
-            both.append(f"{alpha}: {', '.join(sides)}")
-        for quantity, texts in ranks.items():
-            label = f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha"
-            rows.append((label, ", ".join(texts)))
-        label = f"{_name(network)}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
-        rows.append((label, "; ".join(both)))
-    return judge(found, 1, rows=rows)
 
 
 def _on_blocks(quantity: str, direction: int, evidence: Evidence) -> Finding:
@@ -218,7 +226,7 @@ CLAIMS = (
         "the four radii at that k.",
         _TOLERANCE,
         None,
-        _signs,
+        partial(_of_each, _signs),
         COMMAND,
     ),
     Claim(
@@ -233,7 +241,7 @@ CLAIMS = (
         "ensemble itself.",
         _TOLERANCE,
         None,
-        _signs_at_equal_loss,
+        partial(_of_each, _signs_at_equal_loss),
         COMMAND,
     ),
     Claim(

@@ -342,6 +342,18 @@ def test_the_main_job_has_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_the_main_job_takes_the_data_sets_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("empirical.plan._seconds_of_step", lambda *_: 1.0)  # large networks, slow to time
+    arguments = ("reproduce", "--profile", "paper", "--dry-run", "--runs", str(tmp_path), "--data")
+    _, out, _ = run(capsys, *arguments, "cifar100")
+    assert {line.split("-")[0] for line in out.splitlines() if " 0 of 3 " in line} == {"cifar100"}
+    assert "dial" not in out
+    status, _, error = run(capsys, *arguments, "fashion-mnist")
+    assert (status, error.strip()) == (2, "sharpdiv: error: profile paper has nothing on fashion-mnist")
+
+
 @pytest.mark.parametrize("command", sharpdiv.COMMANDS)
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     status, out, _ = run(capsys, command, "--help")

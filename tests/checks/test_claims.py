@@ -9,6 +9,8 @@ import pytest
 from hypothesis import strategies as st
 
 from checks import CLAIMS, Evidence, Finding, Verdict, load_evidence, render
+from checks.ensembles import _accuracies_at_chosen
+from checks.evidence import Measured
 from checks.report import section
 from empirical import StoreError
 from tests.checks.fakes import SEEDS, fake_evidence, fake_run
@@ -288,6 +290,23 @@ def test_the_best_rho_is_chosen_on_one_half_and_counts_on_the_other(better: bool
     assert finding.verdict == verdict
     if better:
         assert ("rho of SharpBalance that is best on each half", "0.1, 0.1") in finding.numbers
+
+
+@law(
+    Mutation(
+        "chosen on the half that counts",
+        "checks.ensembles._best",
+        lambda f: lambda curve: 1 - f(curve),  # of two rho, each of which is best on one half
+    ),
+)
+def test_no_half_is_chosen_on_itself() -> None:
+    """Each rho is always right on one half and always wrong on the other: where it was not looked at, the choice is wrong."""
+    errors = np.array([[[[0.0, 1.0]] * 3], [[[1.0, 0.0]] * 3]])
+    halves = [
+        Measured(np.array([0.1, 0.2]), np.ones((1, 3, 2)), *[half, half, half, half, 1 - half]) for half in errors
+    ]
+    for values in _accuracies_at_chosen(*halves).values():
+        assert (values == 0).all()
 
 
 def test_halves_of_the_test_points_make_up_the_whole() -> None:

@@ -198,6 +198,25 @@ def test_noise_in_sharpness_does_not_flatten_slopes(seed: int) -> None:
     assert steepness(log[None], der).mean() == pytest.approx(0.2, rel=1e-9)
 
 
+@law(
+    Mutation(
+        "noise of sharpness left out",
+        "tests.checks.test_measured.steepness",
+        lambda f: lambda x, y: f(np.broadcast_to(x.mean(axis=1, keepdims=True), x.shape), y),
+    ),
+    examples=5,
+    seed=st.integers(0, 1000),
+)
+def test_the_interval_of_a_slope_is_the_jackknifes(seed: int) -> None:
+    """Of 200 ensembles: the two differ by terms of order 1/200, and twice that for the square of the noise in the ratio."""
+    rng = np.random.default_rng(seed)
+    log = -0.5 * np.arange(3.0) + rng.normal(0, 0.3, (1, 200, 3))
+    der = 1 + 0.2 * log + rng.normal(0, 0.02, (1, 200, 3))
+    without = [steepness(np.delete(log, i, axis=1), np.delete(der, i, axis=1)).mean() for i in range(200)]
+    jackknifed = np.sqrt(199 / 200 * np.square(np.array(without) - np.mean(without)).sum())
+    assert steepness(log, der).std(ddof=1) / np.sqrt(200) == pytest.approx(jackknifed, rel=0.015)
+
+
 def test_flat_sharpness_gives_no_slope_to_compare() -> None:
     runs = [run for e in range(3) for w in (8, 16, 32) for run in _shape(0.0 if w == 8 else 0.5, ensemble=e, width=w)]
     flat = [run | {"members": run["members"] | {"sharpness": {"worst_l2_adaptive": [1.0, 1.1]}}} for run in runs]
