@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     CONDITIONAL = "holds within stated conditions"
     FAILS = "fails"
     INCONCLUSIVE = "inconclusive"
+    WITHDRAWN = "withdrawn"
     NOT_RUN = "not run"
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from empirical.datasets import RawImages, load_images
 from empirical.errors import InputError
 
-__all__ = ["ImageData", "TrainingImages", "digits", "load_data"]
+__all__ = ["TEST_ORDER", "ImageData", "TrainingImages", "digits", "load_data", "stratified_order"]
 
 Images = UInt8[Tensor, "samples channels height width"]
 
@@ -23,6 +23,9 @@ _STATISTICS = {
 """Channel means and standard deviations as the SharpBalance authors use them; other sets: from their training images."""
 
 _PADDING = 4  # of the random crop, as in the paper
+
+TEST_ORDER = "stratified-0"
+"""Name of the order of every test and validation set, kept with what is measured on a part of one; ends in its seed."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ def load_data(
     """A data set, split.
 
     Of the training images in random order, the first ``validation_samples`` are held out and the next ``train_samples`` are
-    trained on. The digits have no test set of their own: theirs is what remains.
+    trained on. The digits have no test set of their own: theirs is what remains. Each of the three is then put in
+    ``stratified_order``, so that its first images are a sample of all classes, however the files are sorted.
 
     Args:
         name: ``digits``, or a data set that ``sharpdiv data list`` shows as here.
@@ -162,19 +166,37 @@ def load_data(
     held, train, rest = order.tensor_split([validation_samples, validation_samples + wanted])
     images, labels = raw.train_images, raw.train_labels
     mean, std = _statistics(name, images[train])
-    return ImageData(
-        name,
-        images[train],
-        labels[train],
-        images[held],
-        labels[held],
-        images[rest] if bundled else raw.test_images,
-        labels[rest] if bundled else raw.test_labels,
-        raw.classes,
-        mean,
-        std,
-        raw.source_sha256,
-    )
+    test = (images[rest], labels[rest]) if bundled else (raw.test_images, raw.test_labels)
+    parts = ((images[train], labels[train]), (images[held], labels[held]), test)
+    ordered = [(x[order], y[order]) for x, y in parts for order in [stratified_order(y)]]
+    return ImageData(name, *ordered[0], *ordered[1], *ordered[2], raw.classes, mean, std, raw.source_sha256)
+
+
+def stratified_order(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]:
+    """An order, fixed by the labels, in which every prefix is a stratified sample.
+
+    Systematic sampling: the j-th of the ``n`` samples of a class, counted in a random order, has its place at ``(j + 1/2) / n``
+    of the way; classes take turns in a random order. Of a class with the share s of K classes' samples, the first N samples hold
+    s N to within (1 + s K) / 2: to within one sample if classes are alike.
+
+    Args:
+        labels: classes from 0.
+
+    Returns:
+        Indices of the samples.
+    """
+    generator = torch.Generator().manual_seed(int(TEST_ORDER.rpartition("-")[2]))
+    shuffled = torch.randperm(len(labels), generator=generator)
+    classes = labels[shuffled].cpu()
+    by_class = classes.argsort(stable=True)
+    counts = torch.bincount(classes)
+    starts = counts.cumsum(0) - counts
+    turn = torch.empty_like(by_class)
+    turn[by_class] = torch.arange(len(labels)) - starts[classes[by_class]]
+    place = (turn + 0.5).double() / counts[classes]
+    first = torch.rand(len(counts), generator=generator).argsort().argsort()
+    # Equal classes have equal places: their turn decides, by an order of the classes that is one for all.
+    return shuffled[(place + first[classes] * 1e-12).argsort(stable=True)]
 
 
 def digits(train_samples: int = 400, split_seed: int = 0) -> ImageData:

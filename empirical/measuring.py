@@ -23,7 +23,7 @@ from empirical.bootstrap import bootstrap
 from empirical.config import RunConfig
 from empirical.corruption_files import PUBLISHED_CORRUPTIONS, PublishedKind, load_published
 from empirical.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from empirical.data import ImageData
+from empirical.data import TEST_ORDER, ImageData, stratified_order
 from empirical.datasets import data_folder
 from empirical.errors import InputError, StoreError
 from empirical.hessian import hessian_eigenvalues, hessian_trace
@@ -245,13 +245,11 @@ def _published(source: RunConfig, how: MeasureConfig) -> tuple[tuple[str, ...], 
     kind, folder = _PUBLISHED[source.data]
     names = PUBLISHED_CORRUPTIONS[:15]
     read = [[load_published(data_folder() / folder, name, severity, kind) for severity in SEVERITIES] for name in names]
-    if kind == "tiny-imagenet-c" and how.corrupted_samples < len(read[0][0][1]):
-        raise InputError(
-            "Tiny-ImageNet-C is sorted by class, so the first images are of few classes; measure all 10,000"
-        )
-    some = slice(how.corrupted_samples)
+    labels = read[0][0][1]
+    # The files have the test set's own order: the same order again makes the first images the same ones.
+    some = stratified_order(labels)[: how.corrupted_samples]
     images = torch.stack([torch.stack([level[some] for level, _ in levels]) for levels in read])
-    return names, images, read[0][0][1][some]
+    return names, images, labels[some]
 
 
 def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.device, how: MeasureConfig) -> None:
@@ -377,6 +375,7 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
         "provenance": {
             **provenance(device),
             "data_sha256": data.source,
+            "test_order": TEST_ORDER,
             "trained": [training_record(root, config, seed) for seed in config.seeds],
         },
         "metrics": diversity(probs, labels) | {"logit_variance": logit_variance(logits)},

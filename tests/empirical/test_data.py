@@ -8,7 +8,8 @@ import torch
 from hypothesis import strategies as st
 
 from empirical import ImageData, InputError, data, load_data
-from empirical.data import TrainingImages
+from empirical.data import TrainingImages, stratified_order
+from empirical.datasets import RawImages
 from tests.laws import Mutation, law
 
 CPU = torch.device("cpu")
@@ -104,3 +105,62 @@ def test_a_split_that_does_not_exist_is_refused(train: int | None, held: int) ->
 def test_an_unknown_data_set_is_refused() -> None:
     with pytest.raises(InputError, match="mnist"):
         load_data("mnist", 10)
+
+
+@law(
+    Mutation("as the files are sorted", "empirical.data.stratified_order", lambda _: lambda y: torch.arange(len(y))),
+    Mutation(
+        "at random",
+        "empirical.data.stratified_order",
+        lambda _: lambda y: torch.randperm(len(y), generator=generator()),
+    ),
+    examples=30,
+    counts=st.lists(st.integers(0, 60), min_size=2, max_size=8).filter(lambda counts: sum(counts) > 40),
+)
+def test_every_prefix_is_a_stratified_sample(counts: list[int]) -> None:
+    """Systematic sampling: a class's count in the first N is off its share by at most (1 + share * classes) / 2."""
+    labels = torch.repeat_interleave(torch.tensor(counts))
+    order = data.stratified_order(labels)
+    assert order.sort().values.tolist() == list(range(len(labels)))
+    found = torch.nn.functional.one_hot(labels[order], len(counts)).cumsum(0).double()
+    share = torch.tensor(counts).double() / len(labels)
+    expected = torch.arange(1, len(labels) + 1).double()[:, None] * share
+    assert bool(((found - expected).abs() <= (1 + share * (share > 0).sum()) / 2 + 1e-9).all())
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_the_order_is_fixed_and_mixes_samples_of_a_class() -> None:
+    labels = torch.arange(3).repeat_interleave(50)
+    order = stratified_order(labels)
+    assert torch.equal(order, stratified_order(labels))
+    first = order[labels[order] == 0]
+    assert not torch.equal(first, first.sort().values)
+
+
+@pytest.mark.parametrize("prefix", [10, 200, 300, 400, 1000])
+def test_prefixes_of_the_digits_that_are_used_have_every_class(prefix: int) -> None:
+    """Corrupted, lazy and CKA images are the first of the test set: within 2 of their shares of nearly equal classes."""
+    labels = load_data("digits", 200).test_labels
+    share = torch.bincount(labels) / len(labels)
+    assert float((torch.bincount(labels[:prefix], minlength=10) - prefix * share).abs().max()) < 2
+
+
+def test_a_set_that_is_sorted_by_class_is_not_read_class_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the first 500 images of such a set, all of one class, passed for a sample of it."""
+    labels = torch.arange(10).repeat_interleave(30)
+    x = (labels[:, None, None, None] * 20).to(torch.uint8).expand(-1, 3, 8, 8)
+    raw = RawImages(x, labels, x, labels, 10, "none")
+    monkeypatch.setattr(data, "load_images", lambda _: raw)
+    split = load_data("cifar10-jpeg", 100, 50)
+    for images, found in (
+        (split.test_images, split.test_labels),
+        (split.train_images, split.train_labels),
+        (split.validation_images, split.validation_labels),
+    ):
+        assert torch.bincount(found[:20], minlength=10).tolist() != [20, *[0] * 9]
+        assert len(found[:20].unique()) >= 8
+        assert torch.equal(images[:, 0, 0, 0].long(), found * 20)
+    assert torch.bincount(split.test_labels[:50]).tolist() == [5] * 10
