@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,8 @@ from theory import (
 
 if TYPE_CHECKING:
     from checks import Claim, Evidence, Finding
-    from empirical import PlannedRun
+    from empirical import PlannedRun, RunConfig
+    from empirical.profiles import Design
 
 # Commands that need PyTorch import it when they are called, so that the theory answers at once.
 
@@ -894,6 +895,7 @@ def _reproduce() -> Callable[..., int]:
         profile: Literal["quick", "cpu", "paper"] = "quick",
         data: tuple[Data, ...] = (),
         runs: Path = RUNS,
+        have: Path | None = None,
         device: Device = "cpu",
         workers: int | None = None,
         dry_run: bool = False,
@@ -901,56 +903,89 @@ def _reproduce() -> Callable[..., int]:
         """The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
 
         Everything is written below the folder of runs; nothing that is committed changes. Interrupted, it goes on where it was.
+        Seeds are trained in blocks of three, and a block's results are there when it ends.
 
         Args:
-            profile: quick is 21 ensembles on the digits and a small dial, minutes on two cores; cpu has ensembles on part of
-                cifar10-jpeg and fashion-mnist and the whole dial, hours on two cores; paper is ResNet-18 on CIFAR-10, CIFAR-100 and
-                Tiny-ImageNet as in the paper, for GPUs.
+            profile: quick is nine seeds on the digits and a small dial, minutes on two cores; cpu has the protocol's seeds on
+                digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; paper is ResNet-18 on CIFAR-10,
+                CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
             data: only what the profile has on these data sets; the dial is on digits. All unless given.
             runs: folder of all runs; finished work in it is skipped.
+            have: folder of results that need not be made again, such as results/ of the checkout.
             device: where to train and measure.
             workers: members trained at once; default one per CPU core or GPU.
             dry_run: print what would be trained and how long it would take, and stop.
         """
-        from checks.compare import compare_runs
         from checks.dial import DIALS, plan_dial, run_dial
-        from empirical import measure_runs, plan_runs, train_runs
+        from empirical import plan_runs
         from empirical.profiles import PROFILES
-        from empirical.runs import load_run_data, run_folder
+        from empirical.runs import load_run_data
         from empirical.store import save_json
 
-        parts = [part for part in PROFILES[profile] if not data or part.runs[0].data in data]
+        target = runs / "reproduce"
+        designs = [design for design in PROFILES[profile] if not data or design.data in data]
         dial = DIALS.get(profile) if not data or "digits" in data else None
-        if not (parts or dial):
+        if not (designs or dial):
             raise UsageError(f"profile {profile} has nothing on {' or '.join(data)}")
-        configs = [config for part in parts for config in part.runs]
+        if have is not None:
+            _take(have, target, designs)
+        missing = [run for design in designs for run in design.all_runs if not _record(target, design, run).exists()]
         if dry_run or profile != "quick":
             print("Timing a step of each network", flush=True)
-            plans = plan_runs(configs, runs, device) + (plan_dial(dial, runs, device) if dial else [])
+            plans = plan_runs(missing, runs, device) + (plan_dial(dial, runs, device) if dial else [])
             _print_plan(plans, device, workers)
         if dry_run:
             print("Nothing was trained.")
             return 0
-        target = runs / "reproduce"
-        for config in {config.data: config for config in configs}.values():
+        for config in {config.data: config for config in missing}.values():
             load_run_data(config)  # what is missing is said now, not after hours
-        members = sum(len(config.seeds) for config in configs)
-        print(f"Training and measuring {len(configs)} ensembles, {members} networks, in {runs}")
+        members = sum(len(config.seeds) for config in missing)
+        print(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
         options: dict[str, Any] = {"device": device, "workers": workers}
         with _progress() as progress:
             if dial:
                 save_json(target / dial.results, run_dial(dial, runs, **options, progress=progress))
-            train_runs(configs, runs, **options, progress=progress)
-            for part in parts:
-                results = measure_runs(part.runs, runs, how=part.how, **options, progress=progress)
-                save_json(target / part.results, {"profile": profile, "runs": results})
-                if part.lazy:
-                    folders = [run_folder(runs, config) for config in part.runs]
-                    found = compare_runs(folders, device=device, progress=progress)
-                    save_json(target / f"comparison-{part.results}", found)
+            for design in designs:
+                for block in design.blocks:
+                    _measure_block(design, block, runs, target, **options, progress=progress)
         return _report(target)
 
     return reproduce
+
+
+def _record(target: Path, design: "Design", run: "RunConfig") -> Path:
+    """Where the record of a run is, in a folder of results."""
+    return target / design.name / f"{run.run_id}.npz"
+
+
+def _take(have: Path, target: Path, designs: "Iterable[Design]") -> None:
+    """Copy the records of some designs from one folder of results to another that lacks them."""
+    from empirical.store import write_atomically
+
+    if not have.is_dir():
+        raise UsageError(f"--have takes a folder of results, got {have}")
+    for design in designs:
+        for run in design.all_runs:
+            source, copy = _record(have, design, run), _record(target, design, run)
+            if source.exists() and not copy.exists():
+                write_atomically(copy, source.read_bytes())
+
+
+def _measure_block(design: "Design", block: tuple[int, ...], runs: Path, target: Path, **options: Any) -> None:
+    """Train and measure what a block of a design still lacks, and put the records with the results."""
+    from empirical import measure_runs, train_runs
+    from empirical.runs import run_folder
+    from empirical.store import write_atomically
+
+    runs_of = {n: run for n, run in design.runs(block).items() if not _record(target, design, run).exists()}
+    if not runs_of:
+        return
+    train_runs(runs_of.values(), runs, **options)
+    for how in dict.fromkeys(map(design.measurement, runs_of)):
+        measure_runs([run for n, run in runs_of.items() if design.measurement(n) == how], runs, how=how, **options)
+    for run in runs_of.values():
+        write_atomically(_record(target, design, run), (run_folder(runs, run) / "record.npz").read_bytes())
+    print(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured", flush=True)
 
 
 def _report(target: Path) -> int:

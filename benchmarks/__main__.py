@@ -150,7 +150,7 @@ def training_steps() -> None:
     labels = torch.randint(10, (1024,))
     half = torch.full((3,), 0.5)
     data = ImageData("random", images, labels, images[:0], labels[:0], images, labels, 10, half, half)
-    source = TrainingImages(data, torch.device("cpu"), augment=True)
+    source = TrainingImages(data, torch.device("cpu"), augment="crop-flip")
     draws, index = source.draw(torch.Generator().manual_seed(0)), torch.arange(128)
     model = ResNet(width=16, blocks=(1, 1, 1, 1))
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.0, momentum=0.9)

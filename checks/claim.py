@@ -16,8 +16,8 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     CONDITIONAL = "holds within stated conditions"
     FAILS = "fails"
+    NO_EFFECT = "no effect"
     INCONCLUSIVE = "inconclusive"
-    WITHDRAWN = "withdrawn"
     NOT_RUN = "not run"
 
 

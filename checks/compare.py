@@ -25,7 +25,8 @@ from checks.dial import LIMIT, RADIUS, RATE
 from checks.judging import spearman
 from empirical import InputError, RunConfig, load_data, load_result, open_run
 from empirical.lazy import freeze_batch_norm
-from empirical.runs import Progress, provenance
+from empirical.provenance import provenance
+from empirical.runs import Progress
 from empirical.tangent import tangent_kernel
 from empirical.training import new_member
 from empirical.workers import choose_device

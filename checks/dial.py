@@ -27,7 +27,8 @@ from empirical import DivergenceError, PlannedRun
 from empirical.data import digits
 from empirical.lazy import LazyProblem, lazy_network, train_lazy
 from empirical.models import Activation, Normalization
-from empirical.runs import Progress, provenance
+from empirical.provenance import provenance
+from empirical.runs import Progress
 from empirical.store import digest, load_tensors, save_tensors
 from empirical.tangent import tangent_kernel
 from empirical.workers import Piece, choose_device, single_thread, work

@@ -1,9 +1,8 @@
 """From statistics of ensembles to verdicts: one type of comparison, and one rule for families of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import permutations
 
 import numpy as np
 from jaxtyping import Float
@@ -12,20 +11,13 @@ from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from checks.claim import Finding, Verdict
-from checks.evidence import Measured
+from checks.crossed import holm
 
 __all__ = [
     "LEVEL",
     "Comparison",
     "aligned",
-    "by_rho",
-    "fitted_slope",
-    "holm",
-    "interpolated",
     "judge",
-    "matched",
-    "order_p",
-    "slopes",
     "spearman",
 ]
 
@@ -225,107 +217,6 @@ def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comp
     return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble, statistic=statistic)
 
 
-def by_rho(label: str, curve: Measured, values: Float[np.ndarray, "replicates ensembles rho"]) -> tuple[str, str]:
-    """A row of a finding: the mean over ensembles for every rho.
-
-    Returns:
-        Label and values.
-    """
-    points = (f"{r:g}: {v:.4g}" for r, v in zip(curve.rho, values[0].mean(axis=0), strict=True))
-    return (f"{label} by rho", ", ".join(points))
-
-
-def slopes(quantities: Mapping[str, Float[np.ndarray, "_ ensembles rho"]]) -> list[Comparison]:
-    """Mean change from one rho to the next of some quantities: the least-squares slope on the rank of rho.
-
-    Returns:
-        A comparison of each.
-    """
-    statistic = "mean change from one rho to the next"
-    return [
-        Comparison.of(name, fitted_slope(np.arange(float(values.shape[-1])), values), statistic)
-        for name, values in quantities.items()
-    ]
-
-
-def fitted_slope(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batch points"]) -> np.ndarray:
-    """Least-squares slope over the last axis.
-
-    Returns:
-        Slopes, without that axis.
-    """
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return np.asarray((centred * y).sum(axis=-1) / (centred**2).sum(axis=-1))
-
-
-def interpolated(
-    x: Float[np.ndarray, "ensembles points"], y: Float[np.ndarray, "replicates ensembles points"], at: np.ndarray
-) -> Float[np.ndarray, "replicates ensembles others"]:
-    """Values on the straight lines that join neighbouring points of each ensemble.
-
-    Args:
-        x: of the points, in any order.
-        y: of the points.
-        at: where to take the values, ``(ensembles, others)``.
-
-    Returns:
-        The values; NaN outside the points.
-    """
-    order = x.argsort(axis=-1)
-    x, y = np.take_along_axis(x, order, axis=-1), np.take_along_axis(y, order[None], axis=-1)
-    units = np.eye(x.shape[-1])
-    weights = [[np.interp(a, xs, unit, np.nan, np.nan) for unit in units] for a, xs in zip(at, x, strict=True)]
-    return np.einsum("rep,epo->reo", y, np.array(weights))
-
-
-def matched(name: str, curve: Measured, points: Measured, base: Measured | None = None) -> list[Comparison]:
-    """DER of some points minus that of a curve at the points' own sharpness.
-
-    The curve joins its points in the order of sharpness, on the logarithm of it, for each ensemble.
-
-    Args:
-        name: of the points.
-        curve: to compare with.
-        points: of the same ensembles and replicates.
-        base: points at the same rho and maybe more, whose differences from the curve are taken off.
-
-    Returns:
-        One for each rho of the points; without a value where an ensemble is outside the range of its curve.
-    """
-    differences = _above(curve, points)
-    if base is not None:
-        differences = differences - _above(curve, base)[..., np.searchsorted(base.rho, points.rho)]
-    found = []
-    for column, rho in enumerate(points.rho):
-        label = f"{name} at rho = {rho:g}, sharpness {points.sharpness[0, :, column].mean():.4g}: DER above the curve"
-        comparison = Comparison.of(label, differences[..., column])
-        if outside := int(np.isnan(comparison.per_ensemble).sum()):
-            obstacle = f"outside the range of the curve in {outside} of {comparison.ensembles} ensembles"
-            comparison = Comparison(label, np.full(comparison.ensembles, np.nan), obstacle=obstacle)
-        found.append(comparison)
-    return found
-
-
-def _above(curve: Measured, points: Measured) -> Float[np.ndarray, "replicates ensembles rho"]:
-    return points.der - interpolated(np.log(curve.sharpness[0]), curve.der, np.log(points.sharpness[0]))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """P-values adjusted so that all that are below a level are false with at most that probability (Holm 1979).
-
-    Args:
-        p: of a family of tests, dependent or not; NaN for those that could not be made, which count all the same.
-
-    Returns:
-        The adjusted ones, in the same order.
-    """
-    values = np.asarray(p, dtype=float)
-    order = values.argsort()
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
-    return [float(each) for each in adjusted]
-
-
 def spearman(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batch points"]) -> np.ndarray:
     """Spearman's correlation over the last axis.
 
@@ -339,21 +230,3 @@ def spearman(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batc
     ranks, others = (stats.rankdata(values, axis=-1) - (x.shape[-1] + 1) / 2 for values in (x, y))
     scale = np.sqrt((ranks**2).sum(axis=-1) * (others**2).sum(axis=-1))
     return np.asarray((ranks * others).sum(axis=-1) / np.where(scale > 0, scale, 1))
-
-
-def order_p(x: Float[np.ndarray, "ensembles points"], y: Float[np.ndarray, "ensembles points"]) -> float:
-    """How likely orders at random have a mean of Spearman's correlations as far from 0: exact, two-sided.
-
-    Args:
-        x: one quantity of each ensemble.
-        y: the other, in a random order under the hypothesis; at most eight points, all of whose orders are taken.
-
-    Returns:
-        The p-value.
-    """
-    sums, shares = np.zeros(1), np.ones(1)
-    for one, other in zip(x, y, strict=True):
-        values, counts = np.unique(spearman(one, np.array(list(permutations(other)))).round(9), return_counts=True)
-        sums = np.add.outer(sums, values).ravel()
-        shares = np.multiply.outer(shares, counts / counts.sum()).ravel()
-    return float(shares[np.abs(sums) >= abs(spearman(x, y).sum()) - 1e-6].sum())

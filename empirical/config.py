@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from empirical.data import Augmentation
 from empirical.errors import InputError
 from empirical.sharpbalance import Rule
 from empirical.store import digest, write_atomically
@@ -14,6 +15,8 @@ from empirical.store import digest, write_atomically
 __all__ = ["Method", "RunConfig", "read_fields", "write_config"]
 
 Method = Literal["sgd", "sam", "sharpbalance"]
+Schedule = Literal["step", "one-cycle"]
+FirstPhase = Literal["sgd", "sam"]
 Data = Literal["digits", "fashion-mnist", "cifar10", "cifar100", "cifar10-jpeg", "tiny-imagenet"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -44,12 +47,14 @@ class RunConfig:
     """images held out of the training set, for choosing hyperparameters"""
     split_seed: int = 0
     """seed of the split"""
-    augment: bool = False
-    """random crop after padding by 4 pixels, and horizontal flip"""
+    augment: Augmentation = "none"
+    """horizontal flips, or random crops after padding by 4 pixels and flips"""
     width: int = 8
     """channels of the first stage of the residual network"""
     blocks: tuple[int, ...] = (1, 1, 1)
     """residual blocks in each stage, each stage twice as wide as the one before; 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34"""
+    stem_stride: int | None = None
+    """stride of the first convolution; unless given 2 for images of 64 pixels or more, 1 for smaller ones"""
     sparsity: float = 0.0
     """fraction of the convolutions' weights that is fixed at 0, the smallest at initialisation"""
     epochs: int = 60
@@ -57,7 +62,9 @@ class RunConfig:
     batch_size: int = 50
     """images in a step"""
     learning_rate: float = 0.1
-    """initial rate, divided by 10 at 1/2 and at 3/4 of the epochs"""
+    """largest rate"""
+    schedule: Schedule = "step"
+    """the rate over time: divided by 10 at 1/2 and at 3/4 of the epochs, or one cycle (Smith and Topin 2018, as in PyTorch)"""
     momentum: float = 0.9
     """of SGD"""
     weight_decay: float = 5e-3
@@ -68,19 +75,32 @@ class RunConfig:
     """of the passes; bfloat16 is autocast, with weights, momentum and norms' statistics in float32"""
     compile: bool = False
     """compile the passes with torch.compile: other bits, faster on long runs"""
+    first_phase: FirstPhase = "sgd"
+    """how SharpBalance trains until the exchange: plainly, or with SAM on all samples as the authors' code does"""
     switch_epoch: int | None = None
-    """T_d: epochs of plain training before SharpBalance exchanges sharpness scores; half of the epochs unless given"""
+    """T_d: epochs before SharpBalance exchanges sharpness scores; half of the epochs unless given, one more in the authors' code"""
     top_fraction: float = 0.5
     """k: fraction of a member's sharpest samples that the others treat with SAM"""
     rule: Rule = "paper"
     """how SharpBalance forms its sets"""
 
     def __post_init__(self) -> None:
-        for name, known in (("method", Method), ("data", Data), ("rule", Rule), ("precision", Precision)):
+        known_values = {
+            "method": Method,
+            "data": Data,
+            "rule": Rule,
+            "precision": Precision,
+            "augment": Augmentation,
+            "schedule": Schedule,
+            "first_phase": FirstPhase,
+        }
+        for name, known in known_values.items():
             if getattr(self, name) not in get_args(known):
                 raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}")
         self._normalise()
         self._check_ranges()
+        if self.first_phase != "sgd" and self.method != "sharpbalance":
+            raise InputError(f"first_phase belongs to sharpbalance, which {self.method} is not; leave it out")
         if (self.method == "sgd") != (self.rho == 0):
             raise InputError(
                 f"rho must be 0 for sgd and positive for sam and sharpbalance, got {self.method} with {self.rho}"
@@ -100,6 +120,7 @@ class RunConfig:
             "split_seed": 0,
             "m": 2,
             "width": 1,
+            "stem_stride": 1,
             "epochs": 1,
             "batch_size": 2,
         }
@@ -137,6 +158,7 @@ class RunConfig:
         Raises:
             InputError: if fields are missing, unknown or invalid.
         """
+        value = _upgraded(value)
         try:
             if missing := set(cls.__dataclass_fields__) - set(value):
                 raise InputError(f"not a run's configuration: it lacks {', '.join(sorted(missing))}")
@@ -159,23 +181,55 @@ class RunConfig:
         return f"{self.data}-{self.method}{radius}-{digest(self.to_json())[:12]}"
 
     @property
-    def first_phase(self) -> "RunConfig":
-        """The SGD ensemble of the same seeds, whose training up to ``switch_epoch`` SharpBalance shares."""
-        unused = {name: getattr(RunConfig, name) for name in ("rho", "adaptive", "m", "top_fraction", "rule")}
-        return replace(self, method="sgd", **unused)
+    def plain(self) -> "RunConfig":
+        """The SGD ensemble of the same networks, seeds and schedule."""
+        unused = ("rho", "adaptive", "m", "top_fraction", "rule", "first_phase")
+        return replace(self, method="sgd", **{name: getattr(RunConfig, name) for name in unused})
+
+    @property
+    def start(self) -> "RunConfig":
+        """The ensemble of the same seeds whose training up to ``switch_epoch`` this one shares: SGD's, or SAM's at the same rho."""
+        if self.method == "sgd" or (self.method == "sharpbalance" and self.first_phase == "sgd"):
+            return self.plain
+        unused = ("top_fraction", "rule", "first_phase")
+        return replace(self, method="sam", **{name: getattr(RunConfig, name) for name in unused})
 
     @property
     def switch(self) -> int:
         """T_d as a number."""
         return self.epochs // 2 if self.switch_epoch is None else self.switch_epoch
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Step schedule: a pure function of the epoch, so that resuming needs no scheduler state.
+    def learning_rate_at(self, epoch: float) -> float:
+        """The schedule: a pure function of the time, so that resuming needs no scheduler state.
+
+        Args:
+            epoch: epochs done, with the fraction of the one that is going on.
 
         Returns:
-            The rate, divided by 10 from 1/2 and again from 3/4 of the epochs on.
+            For ``step`` the rate, divided by 10 from the epoch at 1/2 and again from that at 3/4 of the epochs on. For
+            ``one-cycle`` that of PyTorch's OneCycleLR with its defaults: a cosine from 1/25 of the rate up to it over the first
+            30% of the steps, and one down to 1/250,000 of it.
         """
-        return self.learning_rate * 0.1 ** ((2 * epoch >= self.epochs) + (4 * epoch >= 3 * self.epochs))
+        if self.schedule == "step":
+            whole = int(epoch)
+            return self.learning_rate * 0.1 ** ((2 * whole >= self.epochs) + (4 * whole >= 3 * self.epochs))
+        done = epoch / self.epochs
+        low, high, share = self.learning_rate / 25, self.learning_rate, done / _WARM
+        if done > _WARM:
+            low, high, share = self.learning_rate, self.learning_rate / 25e4, (done - _WARM) / (1 - _WARM)
+        return low + (high - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+_WARM = 0.3
+"""Share of one cycle in which the rate rises."""
+
+
+def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as this version has them, of a configuration that an earlier one wrote."""
+    added = {"stem_stride": None, "schedule": "step", "first_phase": "sgd"}
+    augment = fields.get("augment")
+    renamed = {"augment": "crop-flip" if augment else "none"} if isinstance(augment, bool) else {}
+    return added | fields | renamed
 
 
 _NONE = "none"
@@ -206,7 +260,14 @@ def read_fields(path: Path) -> dict[str, Any]:
     fields.pop("sha256", None)  # of a run's own file
     if unknown := set(fields) - set(RunConfig.__dataclass_fields__):
         raise InputError(f"{path} has unknown fields {', '.join(sorted(unknown))}")
-    return {name: None if value == _NONE else value for name, value in fields.items()}
+    if isinstance(augment := fields.get("augment"), bool):  # of an earlier version
+        fields["augment"] = "crop-flip" if augment else "none"
+    return {name: _from_file(name, value) for name, value in fields.items()}
+
+
+def _from_file(name: str, value: Any) -> Any:
+    """A field's value: ``none`` is None but where it is a value of its own."""
+    return None if value == _NONE and name != "augment" else value
 
 
 def write_config(path: Path, config: RunConfig) -> None:

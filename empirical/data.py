@@ -1,6 +1,7 @@
 """Image data in memory: uint8 tensors (samples, channels, height, width), their split, and the batches of training."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from empirical.datasets import RawImages, load_images
 from empirical.errors import InputError
 
-__all__ = ["TEST_ORDER", "ImageData", "TrainingImages", "digits", "load_data", "stratified_order"]
+__all__ = ["TEST_ORDER", "Augmentation", "ImageData", "TrainingImages", "digits", "load_data", "stratified_order"]
 
 Images = UInt8[Tensor, "samples channels height width"]
+Augmentation = Literal["none", "flip", "crop-flip"]
 
 _STATISTICS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -74,11 +76,11 @@ class TrainingImages:
     Args:
         data: whose training images are used.
         device: where they live.
-        augment: random crop after zero padding of 4 pixels, and horizontal flip.
+        augment: nothing, horizontal flips, or random crops after zero padding of 4 pixels and flips.
     """
 
-    def __init__(self, data: ImageData, device: torch.device, augment: bool) -> None:
-        pad = _PADDING if augment else 0
+    def __init__(self, data: ImageData, device: torch.device, augment: Augmentation) -> None:
+        self._padding = pad = _PADDING if augment == "crop-flip" else 0
         padded = nn.functional.pad(data.train_images, (pad, pad, pad, pad))
         self._images = padded.permute(0, 2, 3, 1).contiguous().to(device)  # a gather then yields channels-last batches
         self._mean, self._std = data.mean.to(device), data.std.to(device)
@@ -95,9 +97,9 @@ class TrainingImages:
         Returns:
             On the device, or None without augmentation.
         """
-        if not self.augment:
+        if self.augment == "none":
             return None
-        offsets = torch.randint(2 * _PADDING + 1, (len(self.labels), 2), generator=generator)
+        offsets = torch.randint(2 * self._padding + 1, (len(self.labels), 2), generator=generator)
         flips = torch.randint(2, (len(self.labels), 1), generator=generator)
         return torch.cat([offsets, flips], dim=1).to(self.device, non_blocking=True)
 

@@ -4,6 +4,7 @@ runs/<run id>/measured-<seed>.safetensors      a member's logits, probabilities 
 runs/<run id>/predictions.npz                  probs, logits (members, samples, classes) and labels (samples,)
 runs/<run id>/result.json                      configuration, provenance and every measured number; under corruption a list over
                                                severities for each metric, to six digits
+runs/<run id>/record.npz                       the same and what claims are computed from, small: see ``record.py``
 """
 
 import io
@@ -29,11 +30,14 @@ from empirical.errors import InputError, StoreError
 from empirical.hessian import hessian_eigenvalues, hessian_trace
 from empirical.loss_surface import NormalizedLogits
 from empirical.metrics import Metrics, by_size, diversity, logit_variance
-from empirical.per_sample import evaluation_mode, per_sample_sharpness
+from empirical.models import ResNet, folded
+from empirical.per_sample import per_sample_sharpness
+from empirical.provenance import provenance
+from empirical.record import RunRecord, save_record
 from empirical.representation import layer_features, member_cka
-from empirical.runs import Progress, load_run_data, open_run, provenance, run_folder, training_record
+from empirical.runs import Progress, load_run_data, open_run, run_folder, training_record
 from empirical.sharpness import one_step_sharpness, worst_case_sharpness
-from empirical.store import digest, load_json, load_tensors, pack, save_json, save_tensors, write_atomically
+from empirical.store import digest, load_json, load_tensors, save_json, save_tensors, write_atomically
 from empirical.training import load_member
 from empirical.workers import Piece, choose_device, work
 
@@ -52,6 +56,9 @@ Sharpness = Literal[
     "fisher_trace",
 ]
 Batches = list[tuple[Tensor, Tensor]]
+
+_OF_MEMBERS = ("train_accuracy", "train_loss", "last_epoch_loss", "weight_norm", "sam_samples")
+"""Numbers of a member: the first two in evaluation mode, un-augmented; the third as it was trained; images treated with SAM."""
 
 _PUBLISHED: dict[str, tuple[PublishedKind, str]] = {
     "cifar10": ("cifar10-c", "CIFAR-10-C"),
@@ -105,6 +112,8 @@ class MeasureConfig:
     """corrupted images: made here from those of the split (14 corruptions), or the published files of the test set (15)"""
     corrupted_samples: int = 300
     """first images, under every corruption and severity"""
+    stored_samples: int = 4000
+    """first images whose probabilities the record keeps"""
     feature_samples: int = 1000
     """first images, whose features are compared between members"""
     replicates: int = 2000
@@ -121,6 +130,14 @@ class MeasureConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and not (0 < value < float("inf") or (name == "seed" and value == 0)):
                 raise InputError(f"{name} must be finite and positive, got {value}")
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values.
+
+        Returns:
+            A dictionary.
+        """
+        return {**asdict(self), "sharpness": list(self.sharpness)}
 
 
 def load_result(folder: Path) -> dict[str, Any]:
@@ -185,16 +202,12 @@ def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cp
 
 def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
     folder = run_folder(root, config)
-    if not ((folder / "result.json").exists() and (folder / "predictions.npz").exists()):
+    if not all((folder / name).exists() for name in ("result.json", "predictions.npz", "record.npz")):
         return False
     result = load_result(folder)
     if result.get("config") != config.to_json():
         raise StoreError(f"{folder / 'result.json'} is another run's; delete it and run again")
-    return bool(result.get("measure") == _as_json(how))
-
-
-def _as_json(how: MeasureConfig) -> dict[str, Any]:
-    return {**asdict(how), "sharpness": list(how.sharpness)}
+    return bool(result.get("measure") == how.to_json())
 
 
 # A process measures many members of many runs on the same images: they are kept by what they depend on.
@@ -258,18 +271,22 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
     path = folder / f"measured-{seed}.safetensors"
     trained_path = folder / f"member-{seed}.safetensors"
     # A measurement belongs to the very weights it was made of, and to its settings.
-    identity = {"run": config.run_id, "member": load_tensors(trained_path)[1]["sha256"], "how": digest(_as_json(how))}
+    identity = {"run": config.run_id, "member": load_tensors(trained_path)[1]["sha256"], "how": digest(how.to_json())}
     if path.exists() and {name: load_tensors(path)[1].get(name) for name in identity} == identity:
         return
     data = _data_of(config)
     member = load_member(trained_path, config, data, seed, device)
     images, _ = _images(data, how)
     corrupted = _corrupted(_source(config), how)[1].flatten(0, 1)
+    train_logits = _logits(member.model, data, data.train_images)
     tensors = {
         "logits": _logits(member.model, data, images),
+        "validation_logits": _logits(member.model, data, data.validation_images),
         "corrupted_probs": torch.stack([_logits(member.model, data, x).softmax(dim=1) for x in corrupted]),
-        "train_accuracy": _accuracy(_logits(member.model, data, data.train_images), data.train_labels),
-        "train_loss": torch.tensor(member.losses[-1], dtype=torch.float64),
+        "train_accuracy": _accuracy(train_logits, data.train_labels),
+        "train_loss": nn.functional.cross_entropy(train_logits.double(), data.train_labels),
+        "last_epoch_loss": torch.tensor(member.losses[-1], dtype=torch.float64),
+        "weight_norm": _weight_norm(member.model),
         "sam_samples": torch.tensor(sum(member.sam_samples)),
         **_features(member.model, data, images[: how.feature_samples]),
         **_sharpness(member.model, data, how),
@@ -278,14 +295,19 @@ def _measure_member(root: Path, config: RunConfig, seed: int, device: torch.devi
 
 
 @torch.inference_mode()
-def _logits(model: nn.Module, data: ImageData, images: Tensor) -> Float[Tensor, "samples classes"]:
+def _logits(model: ResNet, data: ImageData, images: Tensor) -> Float[Tensor, "samples classes"]:
     """Outputs in evaluation mode, on the CPU."""
     device = next(model.parameters()).device
-    with evaluation_mode(model):
-        batches = (
-            data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(500)
-        )
-        return torch.cat([model(batch) for batch in batches]).cpu()
+    network = folded(model)
+    batches = (data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(100))
+    outputs = [network(batch) for batch in batches]
+    return torch.cat(outputs).cpu() if outputs else torch.zeros(0, data.classes)
+
+
+def _weight_norm(model: nn.Module) -> Float[Tensor, ""]:
+    """Euclidean norm of the weights of convolutions and head: all but norms and biases."""
+    weights = [p.detach().double().square().sum() for p in model.parameters() if p.ndim > 1]
+    return torch.stack(weights).sum().sqrt().cpu()
 
 
 def _accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
@@ -365,13 +387,14 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
     data = _data_of(config)
     _, labels = _images(data, how)
     measured = [load_tensors(folder / f"measured-{seed}.safetensors")[0] for seed in config.seeds]
+    corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
     logits = torch.stack([m["logits"] for m in measured]).double()
     probs = logits.softmax(dim=2)
     features = [name for name in measured[0] if name.startswith("features.")]
     intervals = bootstrap(probs, labels, how.replicates)
     result = {
         "config": config.to_json(),
-        "measure": _as_json(how),
+        "measure": how.to_json(),
         "provenance": {
             **provenance(device),
             "data_sha256": data.source,
@@ -386,14 +409,23 @@ def _assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.d
             "seed": list(config.seeds),
             "sharpness": {name: [float(m[f"sharpness.{name}"][0]) for m in measured] for name in how.sharpness},
             "sharpness_stderr": {name: [float(m[f"sharpness.{name}"][1]) for m in measured] for name in how.sharpness},
-            **{name: [m[name].item() for m in measured] for name in ("train_accuracy", "train_loss", "sam_samples")},
+            **{name: [m[name].item() for m in measured] for name in _OF_MEMBERS},
         },
-        **_on_corrupted(config, how, torch.stack([m["corrupted_probs"] for m in measured]).double()),
-        # What bootstrapping over test points needs besides errors counted over corruptions and severities.
-        "predicted": pack(probs.argmax(dim=2)),
-        "predicted_ensemble": pack(probs.mean(dim=0).argmax(dim=1)),
-        "labels": pack(labels),
+        "validation": _held_out(torch.stack([m["validation_logits"] for m in measured]), data.validation_labels),
+        **_on_corrupted(config, how, corrupted),
     }
+    _, _, corrupted_labels = _corrupted(_source(config), how)
+    with_ensemble = torch.cat([corrupted, corrupted.mean(dim=0, keepdim=True)])
+    record = RunRecord(
+        result,
+        labels.numpy(),
+        probs.argmax(dim=2).numpy(),
+        probs.mean(dim=0).argmax(dim=1).numpy(),
+        probs[:, : how.stored_samples].numpy(),
+        _errors(with_ensemble, corrupted_labels).numpy(),
+        _nll(with_ensemble, corrupted_labels).mean(dim=1).numpy(),
+    )
+    save_record(folder / "record.npz", record)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, probs=probs.numpy(), logits=logits.numpy(), labels=labels.numpy())
     write_atomically(folder / "predictions.npz", buffer.getvalue())
@@ -410,10 +442,6 @@ def _on_corrupted(config: RunConfig, how: MeasureConfig, probs: Tensor) -> dict[
             for kind, name in enumerate(names)
         },
         "corrupted_by_size": by_size(probs.flatten(1, 3), labels.repeat(len(names) * len(SEVERITIES))),
-        "corrupted_errors": {
-            "members": pack(_errors(probs, labels).sum(dim=(0, 1, 2))),
-            "ensemble": pack(_errors(probs.mean(dim=0), labels).sum(dim=(0, 1))),
-        },
     }
 
 
@@ -424,6 +452,29 @@ def _by_severity(levels: list[Metrics]) -> dict[str, list[Any]]:
 
 def _six_digits(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _held_out(
+    logits: Float[Tensor, "members samples classes"], labels: Int[Tensor, " samples"]
+) -> dict[str, Any] | None:
+    """What is chosen by: accuracy on images that were neither trained nor tested on; None if the run has none."""
+    if not len(labels):
+        return None
+    ensemble = logits.double().softmax(dim=2).mean(dim=0)
+    return {
+        "samples": len(labels),
+        "accuracy_members": [_accuracy(each, labels).item() for each in logits],
+        "accuracy_ensemble": _accuracy(ensemble, labels).item(),
+        "nll_ensemble": _nll(ensemble, labels).mean().item(),
+    }
+
+
+def _nll(
+    probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
+) -> Float[Tensor, "*axes samples"]:
+    """Negative log-likelihood, of probabilities that are at least 1e-12 as in ``diversity``."""
+    truth = probs.gather(-1, labels.expand(probs.shape[:-1])[..., None])[..., 0]
+    return -truth.clamp_min(1e-12).log()
 
 
 def _errors(

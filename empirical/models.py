@@ -1,15 +1,17 @@
 """Residual networks with the CIFAR stem, from toy sizes to ResNet-18 and -34 (He et al. 2016), dense or sparse."""
 
+import copy
 from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
 
 from empirical.errors import InputError
 
-__all__ = ["Activation", "BasicBlock", "Normalization", "ResNet", "SparseConv2d"]
+__all__ = ["Activation", "BasicBlock", "Normalization", "ResNet", "SparseConv2d", "folded"]
 
 Activation = Literal["relu", "gelu"]
 Normalization = Literal["batch", "group", "none"]
@@ -174,3 +176,42 @@ class ResNet(nn.Module):
         """
         out = self.blocks(self.activation(self.norm(self.stem(x))))
         return self.head(out.mean(dim=(2, 3)))
+
+
+@torch.no_grad()
+def folded(model: ResNet) -> ResNet:
+    """A copy that predicts what the model does in evaluation mode, with its batch norms inside the convolutions before them.
+
+    The same to rounding, in less than half of the time; made for evaluating many images, not for training.
+
+    Args:
+        model: any residual network; group norm, which depends on the image, stays.
+
+    Returns:
+        A network of its own weights, in evaluation mode.
+    """
+    network = copy.deepcopy(model).eval()
+    _fold(network, "stem", "norm")
+    for block in network.blocks:
+        _fold(block, "conv1", "norm1")
+        _fold(block, "conv2", "norm2")
+        if isinstance(block.shortcut, nn.Sequential):
+            _fold(block.shortcut, "0", "1")
+    return network
+
+
+def _fold(parent: nn.Module, convolution: str, norm: str) -> None:
+    """Replace a convolution and the batch norm behind it by one convolution and nothing."""
+    before, behind = parent.get_submodule(convolution), parent.get_submodule(norm)
+    if not (isinstance(before, nn.Conv2d) and isinstance(behind, nn.BatchNorm2d)):
+        return
+    if behind.running_mean is None or behind.running_var is None:
+        return
+    weight = before.weight * before.mask if isinstance(before, SparseConv2d) else before.weight
+    statistics = (behind.running_mean, behind.running_var, behind.eps, behind.weight, behind.bias)
+    kernel, bias = fuse_conv_bn_weights(weight, before.bias, *statistics)
+    channels_out, channels, side, _ = kernel.shape
+    joined = nn.Conv2d(channels, channels_out, side, before.stride, before.padding)  # type: ignore[arg-type]  # as it was
+    joined.weight, joined.bias = kernel, bias
+    setattr(parent, convolution, joined)
+    setattr(parent, norm, nn.Identity())

@@ -46,14 +46,14 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
         device: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
-        A plan for each, and for each SGD ensemble that is trained in part because SharpBalance starts from it.
+        A plan for each, and for each ensemble that is trained in part because SharpBalance starts from it.
     """
     place = choose_device(device)
     second_of: dict[RunConfig, float] = {}
     plans = []
     for config, last in _last_epochs(configs).items():
         passes = sum(_passes(root, config, seed, last) for seed in config.seeds)
-        network = replace(config.first_phase, seeds=(0, 1), epochs=2, switch_epoch=0)
+        network = replace(config.plain, seeds=(0, 1), epochs=2, switch_epoch=0)
         if passes and network not in second_of:
             second_of[network] = _seconds_of_step(network, place)
         trained = sum((run_folder(root, config) / f"member-{seed}.safetensors").exists() for seed in config.seeds)
@@ -92,12 +92,12 @@ def forward_flops(config: RunConfig) -> int:
     Returns:
         The operations, counted on tensors without content.
     """
-    return _forward_flops(config.data, config.width, config.blocks)
+    return _forward_flops(config.data, config.width, config.blocks, config.stem_stride)
 
 
 @cache
-def _forward_flops(data: Data, width: int, blocks: tuple[int, ...]) -> int:
-    config = RunConfig("sgd", data=data, width=width, blocks=blocks)
+def _forward_flops(data: Data, width: int, blocks: tuple[int, ...], stem_stride: int | None) -> int:
+    config = RunConfig("sgd", data=data, width=width, blocks=blocks, stem_stride=stem_stride)
     images = _random_images(config, 1)
     model = new_member(config, images, 0, torch.device("cpu")).model.eval().to("meta")
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
@@ -106,14 +106,14 @@ def _forward_flops(data: Data, width: int, blocks: tuple[int, ...]) -> int:
 
 
 def _last_epochs(configs: Iterable[RunConfig]) -> dict[RunConfig, int]:
-    """Runs with the epoch they are trained to; of the SGD ensembles that SharpBalance starts from, its first phase at least."""
+    """Runs with the epoch they are trained to; of the ensembles that SharpBalance starts from, its first phase at least."""
     configs = list(configs)
-    until = {c.first_phase: c.switch for c in configs if c.method == "sharpbalance"}
+    until = {c.start: c.switch for c in configs if c.method == "sharpbalance"}
     return until | {c: c.epochs for c in configs}
 
 
 def _passes(root: Path, config: RunConfig, seed: int, last: int) -> int:
-    """Passes of a member up to an epoch; SharpBalance's first phase is its SGD ensemble's."""
+    """Passes of a member up to an epoch; SharpBalance's first phase is another ensemble's."""
     done = trained_epochs(root, config, seed)
     if config.method == "sharpbalance":
         done = max(done, config.switch)

@@ -1,153 +1,284 @@
-"""Named sets of ensembles that the main job trains, and how it measures them."""
+"""Designs: which networks are trained and measured together, and the named sets of designs that the main job takes.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A design trains every condition with the same seeds, block by block: a block is one ensemble of three of each condition, and what it
+costs to lose if the machine goes away.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from empirical.config import Method, RunConfig
+from empirical.config import RunConfig
 from empirical.measuring import MeasureConfig, Sharpness
 
-__all__ = ["PROFILES", "Part", "Profile"]
+__all__ = ["DESIGNS", "LABELS", "MEASURED_IN_FULL", "PILOT_SEEDS", "PROFILES", "QUICK_BLOCKS", "Design"]
+
+PILOT_SEEDS = tuple(range(101, 107))
+"""Seeds that decided about the designs below, and decide nothing else."""
+
+LABELS = {
+    "sgd": "SGD",
+    "sam-low": "SAM, low rho",
+    "sam-mid": "SAM",
+    "sam-high": "SAM, high rho",
+    "late-sam": "SAM after the exchange only",
+    "sharpbalance-low": "SharpBalance, low rho",
+    "sharpbalance-mid": "SharpBalance",
+    "sharpbalance-high": "SharpBalance, high rho",
+    "shuffled": "SharpBalance on shuffled sets",
+    "code": "SharpBalance as the authors' code",
+    "code-random": "the authors' code on random sets",
+    "sgd-short": "SGD, fewer epochs",
+    "narrow-sgd": "SGD, half the width",
+    "narrow-sam": "SAM, half the width",
+    "sparse-sgd": "SGD, sparse",
+    "sparse-sam": "SAM, sparse",
+}
+"""Conditions and what they are called; unless another is named rho is the middle one."""
+MEASURED_IN_FULL = (
+    "sgd",
+    "sam-low",
+    "sam-mid",
+    "sam-high",
+    "sharpbalance-low",
+    "sharpbalance-mid",
+    "sharpbalance-high",
+)
+"""Conditions that the paper's claims are about; the others tell them apart."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Ensembles whose results share a file."""
+class Design:
+    """Conditions on one data set, with the same seeds."""
 
-    results: str
-    """name of the file of results"""
-    runs: tuple[RunConfig, ...]
-    """ensembles"""
+    name: str
+    """of the folder of its results"""
+    conditions: Mapping[str, RunConfig]
+    """by a key of ``LABELS``; the seeds are those of the first block"""
+    blocks: tuple[tuple[int, ...], ...]
+    """seeds, an ensemble each"""
     how: MeasureConfig
-    """measurement of each"""
-    lazy: bool = False
-    """put them beside the lazy limit of their networks, which must be alike but for method, rho and seeds"""
+    """measurement of the conditions in ``MEASURED_IN_FULL``"""
+    how_others: MeasureConfig
+    """measurement of the others, which few corrupted images and no costly sharpness are asked of"""
+
+    @property
+    def data(self) -> str:
+        """Data set."""
+        return next(iter(self.conditions.values())).data
+
+    def runs(self, block: Sequence[int]) -> dict[str, RunConfig]:
+        """A block's runs.
+
+        Args:
+            block: seeds.
+
+        Returns:
+            A run for each condition.
+        """
+        return {name: replace(config, seeds=tuple(block)) for name, config in self.conditions.items()}
+
+    @property
+    def all_runs(self) -> tuple[RunConfig, ...]:
+        """Every run, block after block."""
+        return tuple(run for block in self.blocks for run in self.runs(block).values())
+
+    def measurement(self, name: str) -> MeasureConfig:
+        """How a condition is measured.
+
+        Args:
+            name: of the condition.
+
+        Returns:
+            Settings.
+        """
+        return self.how if name in MEASURED_IN_FULL else self.how_others
+
+    def first(self, blocks: int) -> "Design":
+        """The same design with fewer seeds.
+
+        Args:
+            blocks: how many of the blocks.
+
+        Returns:
+            A design whose runs are among these.
+        """
+        return replace(self, blocks=self.blocks[:blocks])
 
 
-Profile = tuple[Part, ...]
-"""What the main job trains and measures, part by part."""
-
-_SEEDS = ((13, 17, 27), (31, 37, 41), (43, 47, 53))
-"""Three ensembles of three; 13, 17, 27 are the paper's first, its others are not published."""
+def _blocks(count: int) -> tuple[tuple[int, ...], ...]:
+    """Triples of the confirming seeds, which begin at 1001: no earlier run has one of them."""
+    return tuple((seed, seed + 1, seed + 2) for seed in range(1001, 1001 + 3 * count, 3))
 
 
-def _runs(
-    seeds: Sequence[tuple[int, ...]], sam: Sequence[float], balance: Sequence[float], **options: Any
-) -> tuple[RunConfig, ...]:
-    """SGD, SAM and SharpBalance at some radii, for every ensemble."""
-    radii: dict[Method, Sequence[float]] = {"sgd": (0.0,), "sam": sam, "sharpbalance": balance}
-    return tuple(
-        RunConfig(method, rho, seeds=ensemble, **options)
-        for ensemble in seeds
-        for method, values in radii.items()
-        for rho in values
-    )
+def _conditions(
+    rho: tuple[float, float, float], rule: str, short: int, epochs: int, **network: Any
+) -> dict[str, RunConfig]:
+    """SGD, and SAM and SharpBalance at the same three radii; at the middle one what they are to be told apart from.
+
+    Args:
+        rho: the radii.
+        rule: of the authors' code for this data set.
+        short: epochs of the shorter SGD, which reaches about the training loss of SAM.
+        epochs: of all others.
+        **network: options of ``RunConfig``.
+
+    Returns:
+        Conditions by name.
+    """
+    low, mid, high = rho
+    half, seeds = epochs // 2, _blocks(1)[0]
+    network = {"seeds": seeds, "epochs": epochs, "switch_epoch": half, **network}
+    # The authors' code exchanges at the start of epoch T_d + 1, counted from 0; its plain SAM shares that first phase.
+    theirs: dict[str, Any] = {"rho": mid, "switch_epoch": half + 1}
+
+    def balance(**options: Any) -> RunConfig:
+        return RunConfig("sharpbalance", **network | options)
+
+    return {
+        "sgd": RunConfig("sgd", **network),
+        "sam-low": RunConfig("sam", low, **network),
+        "sam-mid": RunConfig("sam", **network | theirs),
+        "sam-high": RunConfig("sam", high, **network),
+        "late-sam": balance(rho=mid, rule="all"),
+        "sharpbalance-low": balance(rho=low),
+        "sharpbalance-mid": balance(rho=mid),
+        "sharpbalance-high": balance(rho=high),
+        "shuffled": balance(rho=mid, rule="shuffled"),
+        "code": balance(**theirs, first_phase="sam", rule=rule),
+        "code-random": balance(**theirs, first_phase="sam", rule="random"),
+        "sgd-short": RunConfig("sgd", **network | {"epochs": short, "switch_epoch": short // 2}),
+    }
 
 
-def _shapes(shapes: Sequence[dict[str, Any]], sam: Sequence[float], **options: Any) -> tuple[RunConfig, ...]:
-    """SGD and SAM in networks of other widths or sparsities (Fig. 5 of the paper)."""
-    return tuple(run for shape in shapes for run in _runs(_SEEDS, sam, (), **(options | shape)))
-
-
-_CIFAR = {"validation_samples": 5000, "augment": True, "batch_size": 128, "weight_decay": 5e-4}
-"""As in the paper; rate, momentum and schedule are the defaults."""
-
-_CIFAR10_JPEG = Part(
-    "cifar10-jpeg.json",
-    _runs(
-        _SEEDS,
-        (0.05, 0.1, 0.2),
-        (0.1, 0.2),
-        data="cifar10-jpeg",
-        train_samples=10_000,
-        width=16,
-        blocks=(1, 1, 1, 1),
-        precision="bfloat16",
-        **_CIFAR,
-    ),
-    MeasureConfig(sharpness=get_args(Sharpness), sharpness_samples=256, corrupted_samples=500, draws=10, trace_draws=4),
-    lazy=True,
-)
-
-_FASHION: dict[str, Any] = {
-    "data": "fashion-mnist",
-    "train_samples": 4000,
-    "validation_samples": 5000,
-    "augment": True,
-    "width": 8,
-    "blocks": (1, 1, 1),
-    "precision": "bfloat16",
-    "batch_size": 64,
+_RHO = (0.02, 0.05, 0.1)
+"""Of the weights' norm, which grows with the width, as much as .05 to .25 are in the paper's ResNet-18; the paper's own is .2."""
+_NETWORK: dict[str, Any] = {
+    "augment": "flip",
     "weight_decay": 5e-4,
-    "epochs": 25,
+    "schedule": "one-cycle",
+    "width": 16,
+    "blocks": (1, 1, 1, 1),
+    "stem_stride": 2,
+    "epochs": 20,
 }
-_FASHION_HOW = MeasureConfig(
-    sharpness=get_args(Sharpness),
-    sharpness_samples=256,
-    corrupted_samples=200,
+"""Small enough for two cores, large enough to interpolate its training images."""
+_SHARPNESS: tuple[Sharpness, ...] = (
+    "worst_linf",
+    "worst_l2_adaptive",
+    "average_l2_adaptive",
+    "one_step",
+    "hessian_trace",
+    "fisher_trace",
+)
+_HOW = MeasureConfig(
+    sharpness=_SHARPNESS,
+    linf_radius=5e-4,
+    corrupted_samples=2000,
+    iterations=10,
     draws=4,
     trace_draws=2,
-    feature_samples=300,
+    replicates=200,
 )
-_SETS: tuple[dict[str, Any], ...] = (
-    *({"rho": rho, "top_fraction": 0.25} for rho in (0.1, 0.2, 0.4)),
-    *({"rho": 0.2, "rule": rule} for rule in ("code", "random", "same")),
-)
-"""SharpBalance on smaller sets, and on sets by other rules."""
-_FASHION_MNIST = (
-    Part(
-        "fashion-mnist.json",
-        _runs(_SEEDS, (0.05, 0.1, 0.2, 0.3, 0.4), (0.1, 0.2, 0.4), **_FASHION),
-        _FASHION_HOW,
-        lazy=True,
-    ),
-    Part(
-        "fashion-mnist-variants.json",
-        tuple(RunConfig("sharpbalance", seeds=seeds, **_FASHION, **sets) for seeds in _SEEDS for sets in _SETS),
-        _FASHION_HOW,
-    ),
-    *(
-        Part(f"fashion-mnist-{name}.json", _shapes(shapes, (0.1, 0.3), **_FASHION), _FASHION_HOW)
-        for name, shapes in (
-            ("widths", [{"width": 16}, {"width": 32}]),
-            ("sparsities", [{"sparsity": 0.5}, {"sparsity": 0.8}]),
-        )
-    ),
-    Part("fashion-mnist-sizes.json", _runs([_SEEDS[0] + _SEEDS[1]], (0.2,), (0.2,), **_FASHION), _FASHION_HOW),
-)
-"""The main design; variants of SharpBalance; other networks, and ensembles of six. A run's results are 50 kB."""
+_HOW_OTHERS = replace(_HOW, sharpness=("worst_linf", "fisher_trace"), corrupted_samples=200)
+"""On 1,024 images; radii at which the loss rises by .3 to .5, as in the paper's figures; half of the usual ascent steps, and few
+random draws, as their noise is below that of seeds."""
 
-_PAPER = {"train_samples": None, "width": 64, "blocks": (2, 2, 2, 2), "epochs": 200, **_CIFAR}
-_PAPER_HOW = MeasureConfig(sharpness=get_args(Sharpness), corrupted_samples=10_000)
-_PAPER_DATA: tuple[dict[str, Any], ...] = (
-    {"data": "cifar10"},
-    {"data": "cifar100"},
-    {"data": "tiny-imagenet", "validation_samples": 10_000},
-)
-
-PROFILES: dict[str, Profile] = {
-    "quick": (Part("digits.json", _runs(_SEEDS, (0.05, 0.1, 0.2, 0.4), (0.1, 0.2)), MeasureConfig()),),
-    "cpu": (_CIFAR10_JPEG, *_FASHION_MNIST),
-    "paper": (
-        *(
-            Part(
-                f"paper-{data['data']}.json",
-                _runs(_SEEDS, (0.05, 0.1, 0.2), (0.05, 0.1, 0.2), **(_PAPER | data)),
-                _PAPER_HOW,
-            )
-            for data in _PAPER_DATA
-        ),
-        # The paper's widths and sparsities are not published as numbers: half and a quarter of ResNet-18's, and ours.
-        Part(
-            "paper-shapes.json",
-            _shapes(
-                [{"width": 32}, {"width": 16}, {"sparsity": 0.5}, {"sparsity": 0.8}],
-                (0.05, 0.1, 0.2),
-                **(_PAPER | {"data": "cifar10"}),
-            ),
-            _PAPER_HOW,
-        ),
-    ),
+_FASHION = {
+    **_NETWORK,
+    "data": "fashion-mnist",
+    "train_samples": 2000,
+    "validation_samples": 5000,
+    "batch_size": 50,
 }
-"""``quick``: digits, minutes on two cores. ``cpu``: parts of CIFAR-10 and Fashion-MNIST, hours on two cores. ``paper``: the
-paper's, for a GPU."""
+
+
+def _other_networks(rho: float, width: int, **network: Any) -> dict[str, RunConfig]:
+    """SGD and SAM in networks of half the width, with half the rho as is the norm of the weights, and of a fifth of the weights."""
+    network = {"seeds": _blocks(1)[0], **network}
+    narrow, sparse = {"width": width // 2}, {"width": width, "sparsity": 0.8}
+    return {
+        "narrow-sgd": RunConfig("sgd", **network | narrow),
+        "narrow-sam": RunConfig("sam", rho / 2, **network | narrow),
+        "sparse-sgd": RunConfig("sgd", **network | sparse),
+        "sparse-sam": RunConfig("sam", rho, **network | sparse),
+    }
+
+
+_DIGITS = Design(
+    "digits",
+    _conditions(_RHO, "code", short=40, epochs=60, width=8, blocks=(1, 1, 1), schedule="one-cycle", weight_decay=5e-4),
+    _blocks(8),
+    replace(_HOW, corrupted_samples=400, sharpness_samples=200),
+    replace(_HOW_OTHERS, corrupted_samples=40, sharpness_samples=200),
+)
+_CIFAR10_JPEG = Design(
+    "cifar10-jpeg",
+    _conditions(
+        _RHO,
+        "code-boost",
+        short=17,
+        **_NETWORK,
+        data="cifar10-jpeg",
+        train_samples=5000,
+        validation_samples=5000,
+        batch_size=64,
+    ),
+    _blocks(8),
+    _HOW,
+    _HOW_OTHERS,
+)
+_FASHION_MNIST = Design(
+    "fashion-mnist",
+    {**_conditions(_RHO, "code", short=17, **_FASHION), **_other_networks(_RHO[1], **_FASHION)},
+    _blocks(8),
+    _HOW,
+    _HOW_OTHERS,
+)
+
+_PAPER_SEEDS = ((13, 17, 27), (31, 37, 41), (43, 47, 53))
+"""Three ensembles of three; 13, 17, 27 are the paper's first, its others are not published."""
+_PAPER: dict[str, Any] = {
+    "train_samples": None,
+    "validation_samples": 5000,
+    "augment": "crop-flip",
+    "batch_size": 128,
+    "weight_decay": 5e-4,
+    "width": 64,
+    "blocks": (2, 2, 2, 2),
+    "epochs": 200,
+}
+_PAPER_DATA: tuple[dict[str, Any], ...] = (
+    {"data": "cifar10", "rule": "code-boost"},
+    {"data": "cifar100", "rule": "code"},
+    {"data": "tiny-imagenet", "rule": "code", "validation_samples": 10_000},
+)
+_PAPER_RHO = (0.05, 0.1, 0.2)
+_PAPER_HOW = MeasureConfig(sharpness=get_args(Sharpness), corrupted_samples=2000)
+
+
+def _paper_design(data: str, rule: str, **options: Any) -> Design:
+    """A data set of the paper; on CIFAR-10 with its other widths and sparsities, whose numbers are not published: half, and .8."""
+    options = {**_PAPER, "data": data, **options}
+    conditions = _conditions(_PAPER_RHO, rule, short=160, **options)
+    others = _other_networks(_PAPER_RHO[1], **options) if data == "cifar10" else {}
+    first = {name: replace(config, seeds=_PAPER_SEEDS[0]) for name, config in (conditions | others).items()}
+    return Design(f"paper-{data}", first, _PAPER_SEEDS, _PAPER_HOW, _PAPER_HOW)
+
+
+DESIGNS: dict[str, Design] = {
+    design.name: design
+    for design in (_DIGITS, _FASHION_MNIST, _CIFAR10_JPEG, *(_paper_design(**data) for data in _PAPER_DATA))
+}
+"""Designs by the name of their results."""
+
+QUICK_BLOCKS = 3
+"""Blocks of the digits that the main job trains."""
+
+PROFILES: dict[str, tuple[Design, ...]] = {
+    "quick": (_DIGITS.first(QUICK_BLOCKS),),
+    "cpu": (_DIGITS, _FASHION_MNIST, _CIFAR10_JPEG),
+    "paper": tuple(design for name, design in DESIGNS.items() if name.startswith("paper-")),
+}
+"""``quick``: digits, minutes on two cores. ``cpu``: the protocol's seeds, many hours on two cores. ``paper``: the paper's data and
+networks, for a GPU."""

@@ -4,13 +4,12 @@ Every step writes one file and is skipped when that file is there, so whatever w
 ends with the same bits: on the CPU a member's training depends on its configuration and seed alone.
 
     runs/<run id>/config.json                      the configuration
-    runs/<run id>/member-<seed>-epoch<T_d>.safetensors   SGD only: the state SharpBalance starts from
+    runs/<run id>/member-<seed>-epoch<T_d>.safetensors   the state SharpBalance starts from, of the SGD or SAM run that it shares
     runs/<run id>/sets.safetensors                 SharpBalance only: scores and sharpness-aware sets
     runs/<run id>/checkpoint-<seed>-<epoch>.safetensors   a member in training: the last two
     runs/<run id>/member-<seed>.safetensors        the trained member; .json beside it: seconds, device, versions
 """
 
-import platform
 import re
 import time
 import warnings
@@ -21,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
-import safetensors
 import torch
 from torch import Tensor
 
@@ -30,6 +27,7 @@ from empirical.config import RunConfig
 from empirical.data import ImageData, load_data
 from empirical.errors import InputError, StoreError
 from empirical.per_sample import per_sample_sharpness
+from empirical.provenance import provenance
 from empirical.sharpbalance import sharpness_aware_sets
 from empirical.store import load_json, load_tensors, save_json, save_tensors
 from empirical.training import Member, load_member, new_member, save_member, stream, train
@@ -40,7 +38,6 @@ __all__ = [
     "Progress",
     "load_run_data",
     "open_run",
-    "provenance",
     "run_folder",
     "train_runs",
     "trained_epochs",
@@ -102,8 +99,8 @@ def train_runs(
 ) -> None:
     """Train every member of every run that is not trained yet.
 
-    SharpBalance starts from the SGD ensemble of the same seeds at the switch epoch, trained once for all runs that
-    share it.
+    SharpBalance starts from the SGD (or SAM) ensemble of the same seeds at the switch epoch, trained once for all runs that
+    share it, that ensemble's own too.
     On the CPU each member trains on one thread, and several at once; the result does not depend on how many. Processes are
     spawned: a script that calls this needs ``if __name__ == "__main__"``.
 
@@ -121,19 +118,24 @@ def train_runs(
     """
     place = choose_device(device)
     configs = list(configs)
-    starts = list(dict.fromkeys(c.first_phase for c in configs if c.method != "sam"))
+    starts = _shared_starts(configs)
 
     def members(cost: int, step: Callable[..., None], chosen: Iterable[RunConfig]) -> list[Piece]:
         return [(cost, partial(step, root, c, seed, place, checkpoint_seconds)) for c in chosen for seed in c.seeds]
 
     # Costs in half trainings by SGD; SAM has two passes a step.
-    first = members(1, _train_first_phase, starts)
-    sam = members(4, _train_member, [c for c in configs if c.method == "sam"])
+    first = [piece for c in starts for piece in members(2 if c.method == "sam" else 1, _train_first_phase, [c])]
+    whole = members(4, _train_member, [c for c in configs if c.method == "sam" and c not in starts])
     exchange: list[Piece] = [(0, partial(_exchange, root, c, place)) for c in configs if c.method == "sharpbalance"]
-    second = members(1, _train_member, [c for c in configs if c.method == "sgd"])
-    balanced = members(2, _train_member, [c for c in configs if c.method == "sharpbalance"])
+    second = [c for c in configs if c in starts or c.method != "sam"]
+    rest = [piece for c in second for piece in members(1 if c.method == "sgd" else 2, _train_member, [c])]
     with _locked(_create(root, config) for config in dict.fromkeys([*configs, *starts])):
-        work([first + sam, exchange, second + balanced], place, workers, partial(progress, "training"))
+        work([first + whole, exchange, rest], place, workers, partial(progress, "training"))
+
+
+def _shared_starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Ensembles whose first phase is kept: those that SharpBalance starts from, and SGD's, which it may start from later."""
+    return list(dict.fromkeys(c.start for c in configs if c.method != "sam"))
 
 
 def _create(root: Path, config: RunConfig) -> Path:
@@ -161,13 +163,13 @@ def _locked(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
-    """Train an SGD member to the switch epoch and keep its state."""
+    """Train a member of SGD or SAM to the switch epoch and keep its state."""
     path = _first_phase_path(root, config, seed)
     if path.exists():
         load_tensors(path)
         return
     data = load_run_data(config)
-    aware = torch.zeros(len(data.train_labels), dtype=torch.bool)
+    aware = torch.full((len(data.train_labels),), config.method == "sam")
     start = partial(new_member, config, data, seed, device)
     _train_to(path, start, config, data, aware, range(1, config.switch), every)
 
@@ -182,11 +184,11 @@ def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device
     data = load_run_data(config)
     aware = torch.full((len(data.train_labels),), config.method == "sam")
     start = partial(_load_first_phase, root, config, seed, device, data)
-    if config.method == "sam":
-        start = partial(new_member, config, data, seed, device)
+    done = config.switch
+    if not _starts_shared(root, config, seed):
+        start, done = partial(new_member, config, data, seed, device), 0
     if config.method == "sharpbalance":
         aware = _load_sets(folder / "sets.safetensors", config)[config.seeds.index(seed)]
-    done = 0 if config.method == "sam" else config.switch
     _train_to(path, start, config, data, aware, range(done + 1, config.epochs), every)
 
 
@@ -253,30 +255,18 @@ def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Me
     return None
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
-    """What a number may depend on besides its configuration.
-
-    Returns:
-        Versions, and where it was computed.
-    """
-    return {
-        "device": str(device),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": safetensors.__version__,
-    }
-
-
 def _first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:
-    first = config.first_phase
-    return run_folder(root, first) / f"member-{seed}-epoch{first.switch}.safetensors"
+    return run_folder(root, config.start) / f"member-{seed}-epoch{config.switch}.safetensors"
+
+
+def _starts_shared(root: Path, config: RunConfig, seed: int) -> bool:
+    """Whether a member goes on from a state that is kept; one of SAM only if SharpBalance had it kept."""
+    return config.method != "sam" or _first_phase_path(root, config, seed).exists()
 
 
 def _load_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, data: ImageData) -> Member:
     path = _first_phase_path(root, config, seed)
-    return load_member(path, config, data, seed, device, run=config.first_phase.run_id)
+    return load_member(path, config, data, seed, device, run=config.start.run_id)
 
 
 def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
@@ -315,19 +305,19 @@ def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
     folder = run_folder(root, config)
     if (folder / f"member-{seed}.safetensors").exists():
         return config.epochs
-    shared = config.switch if config.method != "sam" and _first_phase_path(root, config, seed).exists() else 0
+    shared = config.switch if _first_phase_path(root, config, seed).exists() else 0
     saved = _checkpoints(folder, seed, range(1, config.epochs))
     return max(shared, int(saved[0].stem.rsplit("-", 1)[1]) if saved else 0)
 
 
 def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
-    """Device, versions and seconds of a member's training; SharpBalance's and SGD's seconds include the first phase.
+    """Device, versions and seconds of a member's training; seconds include a shared first phase.
 
     Returns:
         JSON values; ``seconds`` is None if part of the training left no record.
     """
     paths = [run_folder(root, config) / f"member-{seed}.json"]
-    if config.method != "sam":
+    if _starts_shared(root, config, seed):
         paths.append(_first_phase_path(root, config, seed).with_suffix(".json"))
     records = [load_json(path) for path in paths if path.exists()]
     seconds = sum(record["seconds"] for record in records) if len(records) == len(paths) else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +14,7 @@ from empirical.sam import SAM, frozen_running_statistics, norm_buffers
 
 __all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
 
-Rule = Literal["paper", "code", "code-boost", "random", "same"]
+Rule = Literal["paper", "code", "code-boost", "random", "same", "shuffled", "all"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -29,14 +29,16 @@ def sharpness_aware_sets(
     With N samples, M members and ``count = int(N * top_fraction)``: ``paper`` gives member i the union of the other
     members' ``count`` sharpest samples. The authors' code takes the *least* sharp: with U the samples, in index order,
     in nobody's bottom ``count``, ``code`` gives the union of the others' bottom sets and every M-th of U from its i-th
-    on, ``code-boost`` the union and all of U but those. The ablations ``random`` (own draw per member) and ``same``
-    (one draw for all) leave out ``int(N * (1 - top_fraction))`` samples. Ties go to the smaller index.
+    on, ``code-boost`` the union and all of U but those. The authors' ablations ``random`` (own draw per member) and ``same``
+    (one draw for all) leave out ``int(N * (1 - top_fraction))`` samples. Two controls are ours: ``shuffled`` takes the sets of
+    ``paper`` after one random permutation of the samples, so that they keep their sizes and overlaps but know nothing of
+    sharpness; ``all`` is every sample for every member, which makes SharpBalance SAM applied late. Ties go to the smaller index.
 
     Args:
         scores: per-sample sharpness of each member.
         top_fraction: k, in (0, 1); the paper's example is 0.5.
         rule: which sets.
-        generator: on the CPU, needed by ``random`` and ``same``.
+        generator: on the CPU, needed by ``random``, ``same`` and ``shuffled``.
 
     Returns:
         True where a member applies SAM.
@@ -45,20 +47,16 @@ def sharpness_aware_sets(
         InputError: if there are fewer than two members, scores are not finite, the fraction is outside (0, 1) or
             selects no sample, the rule is unknown, or it needs a generator and got none.
     """
+    _check(scores, top_fraction, rule)
     members, samples = scores.shape
-    if members < 2:
-        raise InputError(f"SharpBalance exchanges scores between members and needs at least 2, got {members}")
-    if not 0 < top_fraction < 1:
-        raise InputError(f"top fraction must lie strictly between 0 and 1, got {top_fraction}")
-    if not torch.isfinite(scores).all():
-        raise InputError("per-sample sharpness must be finite; a member has diverged")
     count = int(samples * top_fraction)
-    if not count:
-        raise InputError(f"top fraction {top_fraction} of {samples} samples selects none")
+    if rule == "all":
+        return torch.ones_like(scores, dtype=torch.bool)
     if rule in {"random", "same"}:
         return _random_sets(scores, samples - int(samples * (1 - top_fraction)), rule, generator)
-    if rule not in {"paper", "code", "code-boost"}:
-        raise InputError(f"rule must be one of paper, code, code-boost, random, same; got {rule!r}")
+    if rule == "shuffled":
+        order = torch.randperm(samples, generator=_given(generator, rule)).to(scores.device)
+        return sharpness_aware_sets(scores, top_fraction)[:, order]
     order = scores.argsort(dim=1, descending=rule == "paper", stable=True)
     chosen = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order[:, :count], True)
     picks = chosen.sum(dim=0)
@@ -72,9 +70,28 @@ def sharpness_aware_sets(
     return sets
 
 
-def _random_sets(scores: Tensor, count: int, rule: Rule, generator: torch.Generator | None) -> Tensor:
+def _check(scores: Tensor, top_fraction: float, rule: Rule) -> None:
+    members, samples = scores.shape
+    if members < 2:
+        raise InputError(f"SharpBalance exchanges scores between members and needs at least 2, got {members}")
+    if not 0 < top_fraction < 1:
+        raise InputError(f"top fraction must lie strictly between 0 and 1, got {top_fraction}")
+    if not torch.isfinite(scores).all():
+        raise InputError("per-sample sharpness must be finite; a member has diverged")
+    if not int(samples * top_fraction):
+        raise InputError(f"top fraction {top_fraction} of {samples} samples selects none")
+    if rule not in get_args(Rule):
+        raise InputError(f"rule must be one of {', '.join(get_args(Rule))}; got {rule!r}")
+
+
+def _given(generator: torch.Generator | None, rule: Rule) -> torch.Generator:
     if generator is None:
         raise InputError(f"rule {rule!r} draws samples and needs a generator")
+    return generator
+
+
+def _random_sets(scores: Tensor, count: int, rule: Rule, generator: torch.Generator | None) -> Tensor:
+    generator = _given(generator, rule)
     members, samples = scores.shape
     sets = torch.zeros(members, samples, dtype=torch.bool)
     for member in range(members if rule == "random" else 1):

@@ -50,7 +50,7 @@ def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.devi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, 0))
         _, channels, height, _ = data.train_images.shape
-        stem_stride = 2 if height >= 64 else 1
+        stem_stride = config.stem_stride or (2 if height >= 64 else 1)
         model = ResNet(config.width, config.blocks, channels, data.classes, stem_stride, config.sparsity)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
     optimizer = SAM(
@@ -114,15 +114,15 @@ def _train_epoch(
     member: Member, network: nn.Module, config: RunConfig, images: TrainingImages, aware: Bool[Tensor, " train"]
 ) -> None:
     """One pass over the training images; the device is waited for once, at the end."""
-    for group in member.optimizer.param_groups:
-        group["lr"] = config.learning_rate_at(member.epoch)
     generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
     order = torch.randperm(len(images.labels), generator=generator)
     augmentation = images.draw(generator)
     batches = _batches(order, config.batch_size)
     on_device = order.to(images.device, non_blocking=True).split([len(batch) for batch in batches])
     total = torch.zeros((), device=images.device)
-    for batch, index in zip(batches, on_device, strict=True):
+    for number, (batch, index) in enumerate(zip(batches, on_device, strict=True)):
+        for group in member.optimizer.param_groups:
+            group["lr"] = config.learning_rate_at(member.epoch + number / len(batches))
         loss = sharpbalance_step(
             network,
             member.optimizer,

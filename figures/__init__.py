@@ -33,7 +33,7 @@ from figures import (
     tradeoff_shapes,
     variants,
 )
-from figures.measured import compared, designs
+from figures.measured import studies
 from figures.style import style
 
 __all__ = ["FIGURES", "drawable", "render"]
@@ -43,9 +43,9 @@ FIGURES: dict[str, Callable[[Evidence], Figure]] = {
     "sam_simulation": sam_simulation.draw,
     "sharpbalance_simulation": sharpbalance_simulation.draw,
     "tradeoff_measured": tradeoff_measured.draw,
-    "tradeoff_cifar10": partial(tradeoff_measured.draw, data="cifar10"),
-    "tradeoff_cifar10_jpeg": partial(tradeoff_measured.draw, data="cifar10-jpeg"),
-    "tradeoff_fashion_mnist": partial(tradeoff_measured.draw, data="fashion-mnist"),
+    "tradeoff_cifar10": partial(tradeoff_measured.draw, design="paper-cifar10"),
+    "tradeoff_cifar10_jpeg": partial(tradeoff_measured.draw, design="cifar10-jpeg"),
+    "tradeoff_fashion_mnist": partial(tradeoff_measured.draw, design="fashion-mnist"),
     "tradeoff_datasets": tradeoff_datasets.draw,
     "tradeoff_shapes": tradeoff_shapes.draw,
     "headline_bars": headline_bars.draw,
@@ -75,19 +75,23 @@ def _whole(evidence: Evidence) -> list[dict[str, Any]]:
     return [network for network in evidence.networks if not network["network"]["head_only"]]
 
 
+def _trained(design: str, evidence: Evidence) -> Sized:
+    return studies(evidence).keys() & {design}
+
+
 _NEEDS: dict[str, Callable[[Evidence], Sized]] = {
-    "tradeoff_measured": lambda evidence: designs(evidence).keys() & {"digits"},
-    "tradeoff_cifar10": lambda evidence: designs(evidence).keys() & {"cifar10"},
-    "tradeoff_cifar10_jpeg": lambda evidence: designs(evidence).keys() & {"cifar10-jpeg"},
-    "tradeoff_fashion_mnist": lambda evidence: designs(evidence).keys() & {"fashion-mnist"},
-    "tradeoff_datasets": designs,
+    "tradeoff_measured": partial(_trained, "digits"),
+    "tradeoff_cifar10": partial(_trained, "paper-cifar10"),
+    "tradeoff_cifar10_jpeg": partial(_trained, "cifar10-jpeg"),
+    "tradeoff_fashion_mnist": partial(_trained, "fashion-mnist"),
+    "tradeoff_datasets": studies,
     "tradeoff_shapes": tradeoff_shapes.shapes,
-    "headline_bars": compared,
-    "diversity_metrics": designs,
-    "severity": compared,
-    "calibration_size": calibration_size.largest,
-    "sharpness_measures": designs,
-    "variants": variants.variants,
+    "headline_bars": headline_bars.held_out,
+    "diversity_metrics": studies,
+    "severity": studies,
+    "calibration_size": studies,
+    "sharpness_measures": studies,
+    "variants": studies,
     "bridge": _whole,
     "predicted_measured": _whole,
     "lazy_comparison": lambda evidence: evidence.comparisons,

@@ -1,36 +1,31 @@
 """Appendix of the paper: calibration error and likelihood against the size of the ensemble."""
 
+from collections.abc import Callable
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.calibration import SIXES
-from figures.measured import DATA_SETS, METHODS, compared, ensembles_shown, legend_below, required, rho_of
+from checks.study import Study
+from empirical.profiles import LABELS
+from empirical.record import RunRecord
+from figures.measured import METHODS, Points, interval, legend_below, plot_points, radii, required, studies, title
 from figures.style import new_figure
 
-__all__ = ["draw", "largest"]
+__all__ = ["ROWS", "draw", "of_size"]
 
-_ROWS = (
-    ("by_size", "ece", "ECE, clean"),
-    ("by_size", "nll", "NLL, clean, nats"),
-    ("corrupted_by_size", "ece", "ECE, corrupted"),
-    ("corrupted_by_size", "nll", "NLL, corrupted, nats"),
-)
-
-
-def largest(evidence: Evidence) -> dict[str, Evidence]:
-    """The three methods at an equal rho, in the larger ensembles of the main design's networks where there are such.
-
-    Returns:
-        Evidence by name of the data set.
-    """
-    sixes = evidence.whole(SIXES)
-    larger = {SIXES[0].data: sixes} if sixes.runs else {}
-    return compared(evidence) | larger
+ROWS = {
+    "ECE, clean": ("by_size", "ece"),
+    "NLL, clean, nats": ("by_size", "nll"),
+    "ECE, corrupted": ("corrupted_by_size", "ece"),
+    "NLL, corrupted, nats": ("corrupted_by_size", "nll"),
+}
+"""Where a record keeps what is shown."""
 
 
 def draw(evidence: Evidence) -> Figure:
-    """ECE and NLL of ensembles of 1, 2, ... members: means over all subsets of that size.
+    """ECE and NLL of ensembles of 1, 2 and 3 members: means over all subsets of that size within triples.
 
     Args:
         evidence: measured ensembles.
@@ -41,29 +36,51 @@ def draw(evidence: Evidence) -> Figure:
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    shown = required(largest(evidence), "ensembles of the three methods at an equal rho")
-    figure, axes = new_figure(len(_ROWS), len(shown), width=3.7, height=2.1)
+    shown = required(studies(evidence), "the calibration of the three methods")
+    figure, axes = new_figure(len(ROWS), len(shown), width=3.7, height=2.1)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
-        images, metric, label = _ROWS[row]
-        data, design = list(shown.items())[column]
-        for method, (name, color) in METHODS.items():
-            curves = [run[images] for run in design.where(method=method).runs]
-            sizes = curves[0]["size"]
-            values = np.array([curve[metric] for curve in curves])
-            panel.plot(sizes, values.mean(axis=0), marker="o", ms=4, lw=1.3, color=color, label=name)
-            panel.plot(sizes, values.T, ".", ms=3.5, alpha=0.45, color=color)
-        panel.set_xticks(sizes)
+        label, (images, metric) = list(ROWS.items())[row]
+        name, study = list(shown.items())[column]
+        _plot(panel, study, images, metric)
         if column == 0:
             panel.set_ylabel(label)
         if row == 0:
-            panel.set_title(f"{DATA_SETS[data]}, {ensembles_shown(design)}, rho = {rho_of(design):g}")
+            panel.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
     for panel in axes[-len(shown) :]:
         panel.set_xlabel("members of the ensemble")
     legend_below(
         figure,
         axes[0],
         len(METHODS),
-        "rho: the largest that all shown have in common; means over subsets of the members and ensembles; dots: single ensembles",
+        "means over subsets of each triple; bars: 95% intervals over triples of seeds, on these test images",
     )
     return figure
+
+
+def of_size(study: Study, name: str, images: str, metric: str) -> Points:
+    """A metric for every size of ensemble.
+
+    Args:
+        study: of the condition.
+        name: of the condition.
+        images: where a record keeps it.
+        metric: the metric there.
+
+    Returns:
+        A point for each size.
+    """
+    sizes = range(len(study.conditions[name].blocks[0].summary[images]["size"]))
+
+    def at(place: int) -> Callable[[RunRecord], float]:
+        return lambda record: float(record.summary[images][metric][place])
+
+    return np.array([interval(study.block_number(name, at(place))) for place in sizes])
+
+
+def _plot(axes: Axes, study: Study, images: str, metric: str) -> None:
+    sizes = np.array(study.conditions["sgd"].blocks[0].summary[images]["size"])
+    for place, (method, color) in enumerate(METHODS.items()):
+        y = of_size(study, method, images, metric)
+        plot_points(axes, sizes + 0.04 * (place - 1), y, color=color, marker="o", ms=4, label=LABELS[method])
+    axes.set_xticks(sizes)

@@ -3,21 +3,13 @@
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.everywhere import DIVERSITY
-from figures.measured import (
-    DATA_SETS,
-    designs,
-    ensembles_shown,
-    legend_below,
-    member_sharpness,
-    plot_means,
-    required,
-)
-from figures.style import COLORS, new_figure
+from checks.questions import DIVERSITY
+from figures.measured import BARS, CURVES, SHARPNESS_LABEL, legend_below, plot_curves, required, studies, title
+from figures.style import new_figure
 
-__all__ = ["draw"]
+__all__ = ["METRICS", "draw"]
 
-_METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"DER", "EIR"}}
+METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"D, variance of the softmax", "EIR"}}
 """Those that no other figure shows."""
 
 
@@ -33,23 +25,18 @@ def draw(evidence: Evidence) -> Figure:
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    shown = required(designs(evidence), "measures of diversity on each data set")
-    figure, axes = new_figure(len(_METRICS), len(shown), width=3.7, height=2.2)
+    shown = required(studies(evidence), "measures of diversity on each data set")
+    figure, axes = new_figure(len(METRICS), len(shown), width=3.7, height=2.2)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
-        name, metric = list(_METRICS.items())[row]
-        data, design = list(shown.items())[column]
-        for methods, color, marker, label in (
-            (("sgd", "sam"), COLORS["sam"], "o", "SGD and SAM"),
-            (("sharpbalance",), COLORS["sharpbalance"], "s", "SharpBalance"),
-        ):
-            look = {"color": color, "marker": marker, "ms": 4.5, "lw": 1.3, "label": label}
-            plot_means(panel, design.by_rho(*methods).values(), member_sharpness, metric, **look)
+        label, metric = list(METRICS.items())[row]
+        name, study = list(shown.items())[column]
+        plot_curves(panel, study, metric)
         if column == 0:
-            panel.set_ylabel(name)
+            panel.set_ylabel(label.replace(", ", ",\n"))
         if row == 0:
-            panel.set_title(f"{DATA_SETS[data]}, {ensembles_shown(design)}")
+            panel.set_title(title(name, study))
     for panel in axes[-len(shown) :]:
-        panel.set_xlabel("adaptive worst-case sharpness")
-    legend_below(figure, axes[0], 2, "mean over ensembles at each rho; dots: single ensembles")
+        panel.set_xlabel(SHARPNESS_LABEL)
+    legend_below(figure, axes[0], len(CURVES), f"joined in the order of rho; {BARS}, CKA's over triples alone")
     return figure

@@ -1,43 +1,56 @@
-"""What the figures of trained ensembles share: names, groups of runs, and points with their intervals."""
+"""What the figures of trained ensembles share: data sets, conditions and their looks, points with their intervals."""
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Sequence, Sized
 from textwrap import fill
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from checks import Evidence
-from checks.designs import MAIN
-from checks.evidence import Measured
-from checks.judging import Comparison
+from checks.crossed import Table, estimated, leave_out_means
+from checks.questions import CURVE, MAIN_SHARPNESS, SHARPNESS, sharpness
+from checks.study import GROUPS, Study
 from empirical import StoreError
+from empirical.profiles import DESIGNS
+from empirical.record import RunRecord
 from figures.style import COLORS
 
 __all__ = [
+    "BALANCE",
     "BARS",
+    "CURVES",
     "DATA_SETS",
+    "MAIN",
     "METHODS",
-    "Run",
-    "bars",
-    "compared",
-    "corrupted_mean",
-    "designs",
-    "ensembles_shown",
+    "SHARPNESS_LABEL",
+    "Points",
+    "Quantity",
+    "accuracy",
+    "by_block",
+    "interval",
     "legend_below",
-    "member_sharpness",
-    "plot_curve",
-    "plot_intervals",
-    "plot_means",
+    "levels",
+    "log_ratio",
+    "logarithmic",
+    "plot_points",
+    "radii",
+    "ratios",
     "required",
-    "rho_of",
+    "studies",
+    "title",
 ]
 
-_ENTRY_WIDTH = 1.4  # inches of a legend's column
+_ENTRY_WIDTH = 1.6  # inches of a legend's column
 _CHARACTERS = 15  # of a legend in an inch
-Run = dict[str, Any]
+Points = Float[np.ndarray, "points 3"]
+"""Estimates with the ends of their 95% intervals: value, low, high."""
+Quantity = Callable[[Study, str, str], Table]
+"""A table of a study, one of its conditions, and the units that are left out."""
 _Found = TypeVar("_Found", bound=Sized)
 
 DATA_SETS = {
@@ -50,22 +63,31 @@ DATA_SETS = {
 }
 """Data sets that ensembles may have been measured on, and their names in titles."""
 
-BARS = "bars: 95% t intervals over ensembles, of one ensemble over test points"
+BARS = "bars: 95% intervals over test images and seeds, or triples of seeds where members exchanged scores"
 """For legends."""
 
-METHODS = {
-    "sgd": ("deep ensemble", COLORS["gd"]),
-    "sam": ("SAM", COLORS["sam"]),
-    "sharpbalance": ("SharpBalance", COLORS["sharpbalance"]),
+BALANCE = ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high")
+"""SharpBalance at the radii of SAM."""
+
+CURVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "SGD (black) and SAM": (CURVE, {"color": COLORS["sam"], "marker": "o"}),
+    "SharpBalance": (BALANCE, {"color": COLORS["sharpbalance"], "marker": "s"}),
 }
-"""Name and colour of each method."""
+"""Curves over rho: their conditions and looks."""
+
+METHODS = {"sgd": COLORS["gd"], "sam-mid": COLORS["sam"], "sharpbalance-mid": COLORS["sharpbalance"]}
+"""Conditions that stand for the three methods, all at the middle rho, and their colours."""
+
+MAIN = sharpness(MAIN_SHARPNESS)
+"""The measure of sharpness that decides."""
+SHARPNESS_LABEL = f"sharpness: {SHARPNESS[MAIN_SHARPNESS]}, nats"
 
 
 def required(found: _Found, what: str) -> _Found:
     """What a figure shows, if there is any.
 
     Args:
-        found: runs, series or data sets.
+        found: studies or networks.
         what: they are, for the message.
 
     Returns:
@@ -75,143 +97,206 @@ def required(found: _Found, what: str) -> _Found:
         StoreError: if it is empty.
     """
     if not len(found):
-        raise StoreError(f"this figure shows {what}, and there are none; run sharpdiv reproduce")
+        raise StoreError(
+            f"this figure shows {what}; results of two blocks of seeds at least are needed: run sharpdiv reproduce"
+        )
     return found
 
 
-def designs(evidence: Evidence) -> dict[str, Evidence]:
-    """Main design of every data set, of the ensembles that are whole.
+def studies(evidence: Evidence) -> dict[str, Study]:
+    """Every design of which two blocks are whole.
 
     Returns:
-        Evidence by name of the data set, in the order of ``DATA_SETS``.
+        Its whole blocks, by name of the design.
     """
-    found = {data: evidence.whole(MAIN[data]) for data in DATA_SETS}
-    return {data: design for data, design in found.items() if design.runs}
+    found = {name: evidence.study(design) for name, design in DESIGNS.items()}
+    return {name: study for name, study in found.items() if study is not None}
 
 
-def compared(evidence: Evidence) -> dict[str, Evidence]:
-    """The three methods of every data set's main design, where all three are, at an equal rho.
-
-    Returns:
-        As ``designs``.
-    """
-    found = {data: _equal_rho(design) for data, design in designs(evidence).items()}
-    return {data: design for data, design in found.items() if design.runs}
-
-
-def _equal_rho(evidence: Evidence) -> Evidence:
-    """The three methods at the largest rho that SAM and SharpBalance have in common, a choice that no test image enters.
-
-    Returns:
-        Empty evidence if they have none in common or there is no deep ensemble.
-    """
-    radii = {name: {run["config"]["rho"] for run in evidence.where(method=name).runs} for name in METHODS}
-    if not (radii["sgd"] and (common := radii["sam"] & radii["sharpbalance"])):
-        return Evidence()
-    return Evidence(tuple(run for run in evidence.runs if run["config"]["rho"] in {0.0, max(common)}))
-
-
-def rho_of(evidence: Evidence) -> float:
-    """The one rho of evidence at an equal rho."""
-    return max(run["config"]["rho"] for run in evidence.runs)
-
-
-def ensembles_shown(evidence: Evidence) -> str:
-    """How many ensembles a mean is over, for a title."""
-    return f"{evidence.ensembles} ensembles" if evidence.ensembles > 1 else "one ensemble"
-
-
-def member_sharpness(run: Run, measure: str = "worst_l2_adaptive") -> float:
-    """Mean sharpness over the members of a run."""
-    return float(np.mean(run["members"]["sharpness"][measure]))
-
-
-def corrupted_mean(run: Run, metric: str) -> float:
-    """Mean of a metric over corruptions and severities."""
-    return float(np.mean([levels[metric] for levels in run["corrupted"].values()]))
-
-
-def bars(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points with the lengths of their error bars.
+def title(name: str, study: Study) -> str:
+    """Data set and number of seeds.
 
     Args:
-        values: of every ensemble, resampled over test points, ``(replicates, ensembles, points)``.
+        name: of the design.
+        study: its whole blocks.
 
     Returns:
-        Means ``(points,)``, and lengths below and above to the ends of the 95% interval ``(2, points)``; of one ensemble over test
-        points alone.
+        One line.
     """
-    found = [Comparison.of("", values[..., point]) for point in range(values.shape[-1])]
-    middle = np.array([c.value for c in found])
-    return middle, np.array([middle - [c.low for c in found], [c.high for c in found] - middle])
+    return f"{DATA_SETS[DESIGNS[name].data]}, {study.seeds} seeds in {study.blocks} triples"
 
 
-def plot_intervals(axes: Axes, sharpness: np.ndarray, values: np.ndarray, *, color: str, **look: Any) -> None:
-    """A line through points with the 95% intervals of both coordinates, in a paler colour.
+def radii(name: str, conditions: Sequence[str]) -> list[float]:
+    """Rho of some conditions.
+
+    Args:
+        name: of the design.
+        conditions: their names.
+
+    Returns:
+        In the same order.
+    """
+    return [DESIGNS[name].conditions[condition].rho for condition in conditions]
+
+
+# -------------------------------------------------------------------------------------------------------- estimates
+
+
+def interval(table: Table, positive: bool = False) -> Float[np.ndarray, "3"]:
+    """Value of a statistic and the ends of its 95% interval.
+
+    Args:
+        table: of the statistic.
+        positive: whether it is; the interval is then one of its logarithm, and positive too.
+
+    Returns:
+        Value, low, high; NaN for ends that do not exist.
+    """
+    found = estimated(np.log(table) if positive else table)
+    ends = np.array([found.value, *found.interval()])
+    return np.exp(ends) if positive else ends
+
+
+def levels(study: Study, names: Sequence[str], quantity: Quantity, positive: bool = False) -> Points:
+    """A quantity in each of some conditions.
+
+    Args:
+        study: of the conditions.
+        names: theirs.
+        quantity: the quantity.
+        positive: as for ``interval``.
+
+    Returns:
+        A point for each.
+    """
+    return np.array([interval(quantity(study, name, study.units(name)), positive) for name in names])
+
+
+def log_ratio(study: Study, quantity: Quantity, name: str, other: str) -> Table:
+    """Logarithm of the ratio of a quantity in two conditions, paired by unit and group of test images.
+
+    Args:
+        study: of the conditions.
+        quantity: the quantity, positive.
+        name: condition above the line.
+        other: condition below it.
+
+    Returns:
+        Its table.
+    """
+    units = study.units(name, other)
+    return np.log(quantity(study, name, units)) - np.log(quantity(study, other, units))
+
+
+def ratios(study: Study, quantity: Quantity, pairs: Sequence[tuple[str, str]]) -> Points:
+    """Ratios of a quantity in pairs of conditions.
+
+    Args:
+        study: of the conditions.
+        quantity: the quantity, positive.
+        pairs: conditions above and below the line.
+
+    Returns:
+        A point for each pair.
+    """
+    return np.exp([interval(log_ratio(study, quantity, *pair)) for pair in pairs])
+
+
+def accuracy(error: Quantity) -> Quantity:
+    """Accuracy in percent.
+
+    Args:
+        error: the error.
+
+    Returns:
+        The quantity.
+    """
+    return lambda study, name, units: 100 * (1 - error(study, name, units))
+
+
+def by_block(study: Study, name: str, get: Callable[[RunRecord], Float[np.ndarray, " samples"]]) -> Table:
+    """Mean over images of a number that every block has of each, with blocks and groups of images left out.
+
+    Args:
+        study: of the condition.
+        name: of the condition.
+        get: the numbers of a block, in the order of the test images.
+
+    Returns:
+        The table.
+    """
+    values = np.stack([get(record) for record in study.conditions[name].blocks])
+    size = values.shape[1] // GROUPS
+    grouped = values[:, : GROUPS * size].reshape(len(values), GROUPS, size).mean(axis=2)
+    return leave_out_means(grouped.T, np.eye(study.blocks, dtype=bool))
+
+
+# ---------------------------------------------------------------------------------------------------------- drawing
+
+
+def plot_points(axes: Axes, x: Points | Sequence[float], y: Points | Sequence[float], **look: Any) -> None:
+    """A line through points, with intervals of the coordinates that have any, in a paler colour.
 
     Args:
         axes: where.
-        sharpness: horizontal coordinate, as ``bars`` takes it; its intervals end at 0.
-        values: the same of the vertical coordinate.
-        color: of the line.
-        **look: of the line, as Matplotlib takes it.
+        x: horizontal coordinates, with intervals or without.
+        y: vertical coordinates, likewise.
+        **look: of the line, as Matplotlib takes it; a colour at least.
     """
-    (x, x_bars), (y, y_bars) = bars(sharpness), bars(values)
-    x_bars[0] = np.minimum(x_bars[0], x)
-    line: dict[str, Any] = {
-        "color": color,
-        "ecolor": mpl.colors.to_rgba(color, 0.4),
-        "ms": 5.5,
-        "lw": 1.2,
-        "elinewidth": 1,
-    }
-    axes.errorbar(x, y, y_bars, x_bars, **line | look)
+    (x_values, x_bars), (y_values, y_bars) = _bars(x), _bars(y)
+    line: dict[str, Any] = {"ecolor": mpl.colors.to_rgba(look["color"], 0.45), "elinewidth": 1.1, "ms": 5, "lw": 1.2}
+    axes.errorbar(x_values, y_values, y_bars, x_bars, **line | look)
 
 
-def plot_curve(axes: Axes, curve: Measured, values: np.ndarray, **look: Any) -> None:
-    """A quantity against sharpness, joined in the order of rho, with intervals and a black point for SGD.
+def _bars(points: Points | Sequence[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values, and lengths of the bars below and above if there are any."""
+    values = np.asarray(points, dtype=float)
+    return (values, None) if values.ndim == 1 else (values[:, 0], np.abs(values[:, 1:] - values[:, :1]).T)
+
+
+def plot_curves(axes: Axes, study: Study, quantity: Quantity, positive: bool = False) -> None:
+    """A quantity against sharpness, of SGD and SAM and of SharpBalance, each joined in the order of rho.
 
     Args:
         axes: where.
-        curve: whose sharpness.
-        values: the quantity, as ``bars`` takes it.
-        **look: of the line, as Matplotlib takes it.
+        study: of the conditions.
+        quantity: the quantity.
+        positive: as for ``interval``.
     """
-    plot_intervals(axes, curve.sharpness, values, **look)
-    sgd = curve.rho == 0
-    x, y = (means[0].mean(axis=0)[sgd] for means in (curve.sharpness, values))
-    axes.plot(x, y, look["marker"], color=COLORS["gd"], ms=5.5, zorder=3)
+    for label, (names, look) in CURVES.items():
+        x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity, positive)
+        plot_points(axes, x, y, label=label, **look)
+        if names[0] == "sgd":
+            axes.plot(x[0, 0], y[0, 0], look["marker"], color=COLORS["gd"], ms=5, zorder=3)
+    logarithmic(axes, "x")
 
 
-def plot_means(
-    axes: Axes, groups: Iterable[list[Run]], x: Callable[[Run], float], y: Callable[[Run], float], **look: Any
-) -> None:
-    """A line through the means over ensembles of each group, and a small dot for each ensemble.
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with plain numbers at its ticks, some within a decade too.
 
     Args:
-        axes: where.
-        groups: ensembles of each point of the line.
-        x: horizontal coordinate of an ensemble.
-        y: its vertical coordinate.
-        **look: of the line, as Matplotlib takes it.
+        axes: whose.
+        which: of them.
     """
-    points = [np.array([[x(run), y(run)] for run in runs]) for runs in groups]
-    (line,) = axes.plot(*np.array([p.mean(axis=0) for p in points]).T, **look)
-    axes.plot(*np.concatenate(points).T, ".", ms=3.5, alpha=0.45, color=line.get_color())
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int, title: str) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int, text: str) -> None:
     """The legend of one panel as that of the figure, under all panels, with a line that says what points and bars are.
 
     Args:
         figure: of the panel.
         axes: the panel.
         columns: of the legend, or as many as fit.
-        title: the line.
+        text: the line.
     """
     handles, labels = axes.get_legend_handles_labels()
     width = figure.get_figwidth()
     fitting = min(columns, int(width / _ENTRY_WIDTH))
-    lines = fill(title, int(width * _CHARACTERS))
+    lines = fill(text, int(width * _CHARACTERS))
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines, title_fontsize=8.5)
     legend.get_title().set_multialignment("center")

@@ -1,22 +1,50 @@
 """Appendix of the paper: accuracy by the severity of the corruption."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from figures.measured import DATA_SETS, METHODS, compared, ensembles_shown, legend_below, required, rho_of
+from checks.crossed import Table
+from checks.study import Study
+from empirical.corruptions import SEVERITIES
+from empirical.profiles import LABELS
+from empirical.record import RunRecord
+from figures.measured import METHODS, by_block, interval, legend_below, plot_points, radii, required, studies, title
 from figures.style import new_figure
 
-__all__ = ["draw"]
+__all__ = ["KINDS", "accuracy_at", "draw"]
 
-_KINDS = {"accuracy_ensemble": ("ensemble", "-", "o"), "accuracy_mean": ("mean of its members", "--", "s")}
+KINDS = {"ensemble of three": ("-", "o"), "mean of its members": ("--", "s")}
+"""Predictors, and their lines and markers."""
+
+
+def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
+    """Accuracy on images that are corrupted this much, mean over corruptions.
+
+    Args:
+        severity: from 1.
+        kind: a key of ``KINDS``.
+        study: of the condition.
+        name: of the condition.
+
+    Returns:
+        Its table in percent, with triples left out.
+    """
+
+    def right(record: RunRecord) -> np.ndarray:
+        # Corruptions come one after the other, each with all severities.
+        at_severity = record.corrupted_wrong[:, severity - 1 :: len(SEVERITIES)]
+        wrong = at_severity[-1:] if kind == "ensemble of three" else at_severity[:-1]
+        return 100 * (1 - wrong.mean(axis=(0, 1)))
+
+    return by_block(study, name, right)
 
 
 def draw(evidence: Evidence) -> Figure:
-    """Accuracy of the three methods at an equal rho, and what SAM and SharpBalance add to a deep ensemble.
+    """Accuracy of the three methods at the middle rho, and what SAM and SharpBalance add to SGD.
 
     Args:
         evidence: measured ensembles.
@@ -27,42 +55,40 @@ def draw(evidence: Evidence) -> Figure:
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    shown = required(compared(evidence), "the three methods at an equal rho")
+    shown = required(studies(evidence), "the three methods on corrupted images")
     figure, axes = new_figure(2, len(shown), width=3.7, height=2.7)
-    for column, (data, design) in enumerate(shown.items()):
+    for column, (name, study) in enumerate(shown.items()):
         upper, lower = axes[column], axes[column + len(shown)]
-        for kind in _KINDS:
-            _plot(upper, lower, design, kind)
-        upper.set(title=f"{DATA_SETS[data]}, {ensembles_shown(design)}, rho = {rho_of(design):g}", ylabel="accuracy, %")
-        lower.set(xlabel="severity", ylabel="gain over deep\nensemble, points")
-        lower.axhline(0, color=METHODS["sgd"][1], lw=1.3)
-    for name, color in METHODS.values():
-        axes[0].plot([], [], color=color, label=name)
-    for name, line, marker in _KINDS.values():
-        axes[0].plot([], [], color="0.5", ls=line, marker=marker, ms=4, lw=1.3, label=name)
+        for kind in KINDS:
+            _plot(upper, lower, study, kind)
+        upper.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
+        lower.set_xlabel("severity of the corruption")
+        lower.axhline(0, color=METHODS["sgd"], lw=1)
+    axes[0].set_ylabel("accuracy, %")
+    axes[len(shown)].set_ylabel("gain over SGD,\npercentage points")
+    for method, color in METHODS.items():
+        axes[0].plot([], [], color=color, label=LABELS[method])
+    for kind, (line, marker) in KINDS.items():
+        axes[0].plot([], [], color="0.5", ls=line, marker=marker, ms=4, lw=1.2, label=kind)
     legend_below(
-        figure, axes[0], 5, "rho: the largest in common; means over corruptions and ensembles; dots: single ensembles"
+        figure,
+        axes[0],
+        5,
+        "means over corruptions; bars: 95% intervals over triples of seeds and test images, of gains paired by both",
     )
     return figure
 
 
-def _plot(upper: Axes, lower: Axes, design: Evidence, kind: str) -> None:
-    _, line, marker = _KINDS[kind]
-    # Ensembles in the same order for each method, so that gains are differences between the same seeds.
-    accuracy = {method: _by_severity(design.where(method=method), kind) for method in METHODS}
-    severities = np.arange(1, 1 + accuracy["sgd"].shape[1])
-    for method, values in accuracy.items():
-        look: dict[str, Any] = {"color": METHODS[method][1], "ls": line, "marker": marker, "ms": 4, "lw": 1.3}
-        upper.plot(severities, values.mean(axis=0), **look)
+def _plot(upper: Axes, lower: Axes, study: Study, kind: str) -> None:
+    line, marker = KINDS[kind]
+    x = np.array(SEVERITIES)
+    tables = [partial(accuracy_at, severity, kind, study) for severity in SEVERITIES]
+    for place, (method, color) in enumerate(METHODS.items()):
+        shifted = x + 0.08 * (place - 1)  # so that bars stand side by side
+        look = {"color": color, "ls": line, "marker": marker, "ms": 4}
+        plot_points(upper, shifted, np.array([interval(table(method)) for table in tables]), **look)
         if method != "sgd":
-            gain = values - accuracy["sgd"]
-            lower.plot(severities, gain.mean(axis=0), **look)
-            lower.plot(severities, gain.T, ".", ms=3.5, alpha=0.45, color=look["color"])
+            gains = np.array([interval(table(method) - table("sgd")) for table in tables])
+            plot_points(lower, shifted, gains, **look)
     for axes in (upper, lower):
-        axes.set_xticks(severities)
-
-
-def _by_severity(evidence: Evidence, kind: str) -> np.ndarray:
-    """Mean over corruptions in percent, ``(ensembles, severities)``."""
-    runs = sorted(evidence.runs, key=lambda run: run["config"]["seeds"])
-    return 100 * np.array([np.mean([levels[kind] for levels in run["corrupted"].values()], axis=0) for run in runs])
+        axes.set_xticks(x)

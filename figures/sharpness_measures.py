@@ -1,69 +1,84 @@
-"""Appendix of the paper: other measures of sharpness against rho."""
+"""Appendix of the paper: every measure of sharpness against rho."""
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.everywhere import SHARPNESS
-from figures.measured import DATA_SETS, Run, designs, legend_below, member_sharpness, plot_means, required
+from checks.questions import CURVE, SHARPNESS, sharpness
+from checks.study import Study
+from figures.measured import (
+    BALANCE,
+    legend_below,
+    logarithmic,
+    plot_points,
+    radii,
+    ratios,
+    required,
+    studies,
+    title,
+)
 from figures.style import COLORS, new_figure
 
-__all__ = ["draw"]
+__all__ = ["METHODS", "draw", "measures"]
 
-_MEASURES = {name: label for name, label in SHARPNESS.items() if name != "worst_l2_adaptive"}
-_LOOKS = dict(zip(DATA_SETS, (("o", ":"), ("s", "-"), ("^", "--"), ("D", "-."), ("v", ":"), ("P", "-")), strict=True))
+METHODS = {"SAM": CURVE[1:], "SharpBalance": BALANCE}
+"""Conditions in the order of rho."""
+_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#882255", "#117733")
+_LOOKS = dict(zip(SHARPNESS, zip(_COLORS, "osD^vP<>Xd", strict=True), strict=True))
+
+
+def measures(study: Study) -> list[str]:
+    """Measures that were taken.
+
+    Args:
+        study: whole blocks of a design.
+
+    Returns:
+        Keys of ``SHARPNESS``, in their order.
+    """
+    taken = study.conditions["sgd"].blocks[0].summary["members"]["sharpness"]
+    return [measure for measure in SHARPNESS if measure in taken]
 
 
 def draw(evidence: Evidence) -> Figure:
-    """Every measure but the main one, of members trained by SAM and SharpBalance, over its value for SGD.
+    """Every measure, of members trained by SAM and by SharpBalance, over its value for SGD.
 
     Args:
         evidence: measured ensembles.
 
     Returns:
-        One panel for each measure, without those that no data set has.
+        A row for each method, a column for each data set.
 
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    found = required(designs(evidence), "measures of sharpness on each data set")
-    shown = {measure: {d: e for d, e in found.items() if _has(e, measure)} for measure in _MEASURES}
-    shown = {measure: measured for measure, measured in shown.items() if measured}
-    columns = min(len(shown), 3)
-    figure, axes = new_figure(-(-len(shown) // columns), columns, width=3.6, height=2.5)
-    for panel, (measure, measured) in zip(axes, shown.items(), strict=False):
-        for data, design in measured.items():
-            _plot(panel, design, measure, data)
-        panel.set(title=_MEASURES[measure], xlabel="rho (0 is SGD)", ylabel="ratio to SGD")
-        panel.set_ylim(bottom=0)
-    for panel in axes[len(shown) :]:
-        panel.remove()
-    legend_below(figure, axes[0], len(found), "mean over ensembles; dots: single ensembles")
+    shown = required(studies(evidence), "measures of sharpness on each data set")
+    figure, axes = new_figure(len(METHODS), len(shown), width=4.0, height=2.9)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(shown))
+        method, conditions = list(METHODS.items())[row]
+        name, study = list(shown.items())[column]
+        _plot(panel, study, name, conditions)
+        if column == 0:
+            panel.set_ylabel(f"{method}: sharpness,\nratio to SGD")
+        if row == 0:
+            panel.set_title(title(name, study))
+    for panel in axes[-len(shown) :]:
+        panel.set_xlabel("rho")
+    for measure in dict.fromkeys(m for study in shown.values() for m in measures(study)):
+        color, marker = _LOOKS[measure]
+        axes[0].plot([], [], color=color, marker=marker, ms=4, lw=1.2, label=SHARPNESS[measure])
+    legend_below(figure, axes[0], 5, "bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's")
     return figure
 
 
-def _has(evidence: Evidence, measure: str) -> bool:
-    return all(measure in run["members"]["sharpness"] for run in evidence.runs)
-
-
-def _plot(axes: Axes, design: Evidence, measure: str, data: str) -> None:
-    marker, line = _LOOKS[data]
-    unit = float(np.mean([member_sharpness(run, measure) for run in design.where(method="sgd").runs]))
-
-    def ratio(run: Run) -> float:
-        return member_sharpness(run, measure) / unit
-
-    for methods, color, label in (
-        (("sgd", "sam"), COLORS["sam"], "SAM"),
-        (("sharpbalance",), COLORS["sharpbalance"], "SharpBalance"),
-    ):
-        look = {
-            "color": color,
-            "ls": line,
-            "marker": marker,
-            "ms": 4,
-            "lw": 1.3,
-            "label": f"{label}, {DATA_SETS[data]}",
-        }
-        plot_means(axes, design.by_rho(*methods).values(), lambda run: run["config"]["rho"], ratio, **look)
+def _plot(axes: Axes, study: Study, design: str, conditions: tuple[str, ...]) -> None:
+    taken = measures(study)
+    for place, measure in enumerate(taken):
+        shift = 1 + 0.008 * (place - (len(taken) - 1) / 2)  # so that bars stand side by side
+        color, marker = _LOOKS[measure]
+        y = ratios(study, sharpness(measure), [(name, "sgd") for name in conditions])
+        plot_points(axes, [shift * rho for rho in radii(design, conditions)], y, color=color, marker=marker, ms=4)
+    axes.axhline(1, color=COLORS["gd"], lw=1)
+    axes.set_xlim(left=0)
+    logarithmic(axes, "y")

@@ -1,67 +1,122 @@
-"""Fig. 5 of the paper: the trade-off of networks of several widths and sparsities."""
+"""Fig. 5 of the paper: the trade-off of narrower and of sparser networks, and how steep it is."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.shapes import SHAPES
-from figures.measured import BARS, DATA_SETS, ensembles_shown, legend_below, plot_curve, required
+from checks.crossed import Table
+from checks.questions import DIVERSITY, LEVELS
+from checks.study import Study
+from figures.measured import (
+    BARS,
+    MAIN,
+    SHARPNESS_LABEL,
+    Quantity,
+    accuracy,
+    interval,
+    legend_below,
+    levels,
+    log_ratio,
+    logarithmic,
+    plot_points,
+    radii,
+    required,
+    studies,
+    title,
+)
 from figures.style import COLORS, new_figure
 
-__all__ = ["draw", "shapes"]
+__all__ = ["SHAPES", "draw", "shapes", "slope"]
 
-_DATA = "fashion-mnist"
-_LOOKS = ((COLORS["sam"], "o"), ("#56B4E9", "s"), ("#999999", "^"))
-"""The base network in the colour of SAM."""
+SHAPES = {
+    "the data set's networks": (("sgd", "sam-mid"), COLORS["sam"], "o"),
+    "half the width": (("narrow-sgd", "narrow-sam"), "#56B4E9", "s"),
+    "a fifth of the weights": (("sparse-sgd", "sparse-sam"), COLORS["control"], "^"),
+}
+"""Networks: their SGD and SAM, colour, and marker."""
+_D = DIVERSITY["D, variance of the softmax"]
+_COLUMNS: dict[str, Quantity] = {
+    "D, variance of the softmax": _D,
+    "EIR of three": LEVELS["EIR of three"],
+    "accuracy of members,\ncorrupted images, %": accuracy(LEVELS["member error on corrupted images"]),
+}
 
 
-def shapes(evidence: Evidence) -> dict[str, dict[float, Evidence]]:
-    """SGD and SAM of every shape, by what varies and its value, of the ensembles that are whole.
+def shapes(evidence: Evidence) -> dict[str, Study]:
+    """Designs with networks of other shapes.
 
     Args:
         evidence: measured ensembles.
 
     Returns:
-        Empty if there are none.
+        As ``studies``.
     """
-    panels = {}
-    for field, plan in SHAPES.items():
-        if (found := evidence.whole(plan)).runs:
-            values = dict.fromkeys(run["config"][field] for run in found.runs)
-            panels[field] = {value: found.where(**{field: value}) for value in values}
-    return panels
+    return {name: study for name, study in studies(evidence).items() if "narrow-sgd" in study.conditions}
+
+
+def slope(study: Study, sgd: str, sam: str) -> Table:
+    """Change of log D for a change of log sharpness.
+
+    Args:
+        study: of the conditions.
+        sgd: one condition.
+        sam: the other.
+
+    Returns:
+        The table of that quotient.
+    """
+    return log_ratio(study, _D, sam, sgd) / log_ratio(study, MAIN, sam, sgd)
 
 
 def draw(evidence: Evidence) -> Figure:
-    """EIR, and accuracy of members on corrupted images, against sharpness.
+    """D, EIR, and accuracy of members on corrupted images, against sharpness: SGD and SAM at one rho.
 
     Args:
         evidence: measured ensembles.
 
     Returns:
-        Two panels for the widths and two for the sparsities, if these have been measured.
+        Three panels for each data set.
 
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    shown = required(shapes(evidence), f"networks of several widths or sparsities on {_DATA}")
-    figure, axes = new_figure(2, len(shown), width=4.4, height=2.9)
-    for column, (name, series) in enumerate(shown.items()):
-        upper, lower = axes[column], axes[column + len(shown)]
-        _plot(upper, lower, series)
-        base = next(iter(series.values()))
-        rhos = ", ".join(f"{rho:g}" for rho in base.by_rho("sgd", "sam"))
-        upper.set(title=f"{DATA_SETS[_DATA]}, {ensembles_shown(base)}, rho = {rhos}", ylabel="EIR")
-        lower.set(xlabel="adaptive worst-case sharpness", ylabel="accuracy of members,\ncorrupted images, %")
-        for value, (color, marker) in zip(series, _LOOKS, strict=False):
-            axes[0].plot([], [], color=color, marker=marker, label=f"{name} {value:g}")
-    entries = sum(len(series) for series in shown.values())
-    legend_below(figure, axes[0], entries, f"joined in the order of rho; black: SGD; {BARS}")
+    shown = required(shapes(evidence), "networks of half the width and sparse ones")
+    figure, axes = new_figure(len(shown), len(_COLUMNS), width=4.4, height=3.2)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(_COLUMNS))
+        name, study = list(shown.items())[row]
+        label, quantity = list(_COLUMNS.items())[column]
+        _plot(panel, study, quantity)
+        panel.set_ylabel(label)
+        if column == 0:
+            panel.set_title(title(name, study))
+            _tell_slopes(panel, study, name)
+    for panel in axes[-len(_COLUMNS) :]:
+        panel.set_xlabel(SHARPNESS_LABEL)
+    for label, (_, color, marker) in SHAPES.items():
+        axes[0].plot([], [], color=color, marker=marker, label=label)
+    legend_below(
+        figure,
+        axes[0],
+        len(SHAPES),
+        f"black: SGD, joined with SAM; slope: of log D against log sharpness, 95% interval; {BARS}",
+    )
     return figure
 
 
-def _plot(upper: Axes, lower: Axes, series: dict[float, Evidence]) -> None:
-    for evidence, (color, marker) in zip(series.values(), _LOOKS, strict=False):
-        curve = evidence.measured("sgd", "sam")
-        for axes, values in ((upper, curve.eir), (lower, 100 * curve.corrupted_member_accuracy)):
-            plot_curve(axes, curve, values, color=color, marker=marker)
+def _plot(axes: Axes, study: Study, quantity: Quantity) -> None:
+    for names, color, marker in SHAPES.values():
+        x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity)
+        plot_points(axes, x, y, color=color, marker=marker)
+        axes.plot(x[0, 0], y[0, 0], marker, color=COLORS["gd"], ms=5, zorder=3)
+    logarithmic(axes, "x")
+
+
+def _tell_slopes(axes: Axes, study: Study, design: str) -> None:
+    """Rho and slope of each line in its colour, in the corner where D and sharpness are not."""
+    for place, (names, color, _) in enumerate(SHAPES.values()):
+        value, low, high = interval(slope(study, *names))
+        (rho,) = radii(design, names[1:])
+        text = f"rho {rho:g}: slope {value:.2f} [{low:.2f}, {high:.2f}]"
+        at = (0.98, 0.18 - 0.08 * place)
+        axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color=color)

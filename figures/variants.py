@@ -1,65 +1,75 @@
-"""SharpBalance in its variants: diversity against sharpness, beside the curve of SAM."""
+"""What SharpBalance's sets do: every comparison that tells them apart from what goes with them, as ratios."""
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from checks import Evidence
-from checks.designs import PLANS
-from checks.variants import PAPER, VARIANTS
-from figures.measured import BARS, DATA_SETS, METHODS, ensembles_shown, legend_below, plot_curve, required
+from checks.questions import LEVELS, QUESTIONS
+from checks.study import Study
+from empirical.profiles import DESIGNS, LABELS
+from figures.measured import DATA_SETS, MAIN, Quantity, legend_below, plot_points, ratios, required, studies
 from figures.style import COLORS, new_figure
 
-__all__ = ["draw", "variants"]
+__all__ = ["COMPARISONS", "QUANTITIES", "draw"]
 
-_DATA = "fashion-mnist"
-_SETS = {"the paper's rule": PAPER} | VARIANTS
-_LOOKS = {
-    "SAM": (COLORS["sam"], "o"),
-    "the paper's rule": (COLORS["sharpbalance"], "s"),
-    "a quarter of the samples": (COLORS["normalised"], "D"),
-    "rule code": ("#E69F00", "P"),
-    "rule random": (COLORS["control"], "^"),
-    "rule same": (COLORS["bound"], "v"),
+COMPARISONS = (
+    ("sharpbalance-mid", "sam-mid"),
+    ("sharpbalance-mid", "late-sam"),
+    ("sharpbalance-mid", "shuffled"),
+    ("sharpbalance-mid", "code"),
+    ("code", "code-random"),
+    ("code", "sam-mid"),
+)
+"""Conditions above and below the line, all at the middle rho."""
+QUANTITIES: dict[str, tuple[Quantity, str]] = {
+    "D, variance of the softmax": (LEVELS["D"], "sets-{}-diversity"),
+    "trace of the Hessian": (MAIN, "c1-{}-sharpness"),
+    "error of ensembles": (LEVELS["ensemble error"], "sets-{}"),
+    "error of ensembles, corrupted": (LEVELS["ensemble error on corrupted images"], "c6-{}-corrupted"),
 }
-
-
-def variants(evidence: Evidence) -> dict[str, Evidence]:
-    """SharpBalance by each variant, and SGD and SAM as ``SAM``: the ensembles that were trained in all these ways.
-
-    Args:
-        evidence: measured ensembles.
-
-    Returns:
-        Empty if there are none.
-    """
-    grid = evidence.whole(PLANS[_DATA] + PLANS[f"{_DATA}-variants"])
-    plain = Evidence(grid.where(method="sgd").runs + grid.where(method="sam").runs)
-    balance = grid.where(method="sharpbalance")
-    return {"SAM": plain} | {name: balance.where(**sets) for name, sets in _SETS.items()} if grid.runs else {}
+"""What is compared, and the question whose smallest effect of interest it has."""
+_DELTAS = {question.id: question.delta for question in QUESTIONS}
+_LOOKS = dict(zip(DESIGNS, zip(COLORS.values(), "os^DvP", strict=True), strict=True))
 
 
 def draw(evidence: Evidence) -> Figure:
-    """DER and ensemble accuracy against sharpness, one point for each rho.
+    """Ratios of diversity, sharpness and errors, a row for each comparison.
 
     Args:
         evidence: measured ensembles.
 
     Returns:
-        Two panels.
+        A panel for each quantity.
 
     Raises:
         StoreError: if nothing of that has been measured.
     """
-    shown = required(variants(evidence), f"variants of SharpBalance on {_DATA}")
-    figure, (left, right) = new_figure(1, 2, height=3.7)
-    for name, series in shown.items():
-        curve = series.measured(*METHODS)
-        color, marker = _LOOKS[name]
-        label = f"{name}: rho {', '.join(f'{rho:g}' for rho in curve.rho)}"
-        for axes, values in ((left, curve.der), (right, 100 * (1 - curve.ensemble_error))):
-            plot_curve(axes, curve, values, color=color, marker=marker, label=label)
-    left.set(xlabel="adaptive worst-case sharpness", ylabel="DER")
-    right.set(xlabel="adaptive worst-case sharpness", ylabel="ensemble accuracy, %")
-    for axes in (left, right):
-        axes.set_title(f"{DATA_SETS[_DATA]}, {ensembles_shown(shown['SAM'])}")
-    legend_below(figure, left, 3, f"joined in the order of rho; black: SGD; {BARS}")
+    shown = required(studies(evidence), "SharpBalance beside its controls")
+    figure, axes = new_figure(1, len(QUANTITIES), width=3.1, height=1.2 + 0.55 * len(COMPARISONS))
+    for panel, (label, (quantity, question)) in zip(axes, QUANTITIES.items(), strict=True):
+        delta = _DELTAS[question]
+        panel.axvspan(np.exp(-delta), np.exp(delta), color="0.5", alpha=0.15, lw=0)
+        panel.axvline(1, color="0.3", lw=0.8)
+        _plot(panel, shown, quantity)
+        panel.set(title=label, xlabel="ratio", yticks=range(len(COMPARISONS)), yticklabels=[])
+        panel.invert_yaxis()
+    axes[0].set_yticklabels([f"{LABELS[name]}\nover {LABELS[other]}" for name, other in COMPARISONS])
+    axes[0].set_ylabel("comparison, all at the middle rho")
+    legend_below(
+        figure,
+        axes[0],
+        len(shown),
+        "bars: 95% intervals over triples of seeds and test images (sharpness: triples); shaded: smaller than of interest",
+    )
     return figure
+
+
+def _plot(axes: Axes, shown: dict[str, Study], quantity: Quantity) -> None:
+    apart = min(0.16, 0.75 / len(shown))
+    for place, (name, study) in enumerate(shown.items()):
+        color, marker = _LOOKS[name]
+        y = np.arange(len(COMPARISONS)) + apart * (place - (len(shown) - 1) / 2)
+        label = f"{DATA_SETS[DESIGNS[name].data]}, {study.seeds} seeds"
+        look = {"color": color, "marker": marker, "ls": "", "label": label}
+        plot_points(axes, ratios(study, quantity, COMPARISONS), y, **look)

@@ -1,10 +1,13 @@
 """Configurations as files: every field comes back, and what is no configuration is refused."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +25,7 @@ options = st.fixed_dictionaries(
         "blocks": st.lists(st.integers(1, 3), min_size=1, max_size=4).map(tuple),
         "clip_norm": st.none() | st.floats(0.1, 10),
         "precision": st.sampled_from(["float32", "bfloat16"]),
-        "augment": st.booleans(),
+        "augment": st.sampled_from(["none", "flip", "crop-flip"]),
     }
 )
 
@@ -85,3 +88,47 @@ def test_malformed_files_give_a_typed_error_or_fields(tmp_path: Path, content: s
         except InputError:
             continue
         assert set(fields) <= set(RunConfig.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("epochs", [10, 20, 40])
+def test_one_cycle_is_pytorchs(epochs: int) -> None:
+    """Against the scheduler itself, whose cycle over k steps has its peak one step early: within the change of three steps."""
+    batches, rate = 100, 0.1
+    steps = epochs * batches
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=rate)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, cycle_momentum=False)
+    config = RunConfig("sgd", epochs=epochs, learning_rate=rate, schedule="one-cycle")
+    ours, theirs = [], []
+    for step in range(steps):
+        ours.append(config.learning_rate_at(step / batches))
+        theirs.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        if step + 1 < steps:
+            scheduler.step()
+    # The steepest part of either cosine changes by pi / 2 of its height over its length.
+    assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < 3 * rate * math.pi / 2 / (0.3 * steps)
+    assert max(ours) == pytest.approx(rate)
+    assert ours[0] == pytest.approx(rate / 25)
+    assert config.learning_rate_at(float(epochs)) == pytest.approx(rate / 25e4)
+
+
+def test_the_step_schedule_changes_at_ends_of_epochs_only() -> None:
+    config = RunConfig("sgd", epochs=25, learning_rate=0.1)
+    rates = [config.learning_rate_at(epoch + part) for epoch in range(25) for part in (0.0, 0.99)]
+    assert [rates.count(rate) / 2 for rate in sorted(set(rates), reverse=True)] == [13, 6, 6]
+
+
+@pytest.mark.parametrize("old", [{"augment": True}, {"augment": False}])
+def test_configurations_of_an_earlier_version_are_read(old: dict[str, bool]) -> None:
+    now = RunConfig("sgd", augment="crop-flip" if old["augment"] else "none")
+    before = {k: v for k, v in now.to_json().items() if k not in {"schedule", "stem_stride", "first_phase"}} | old
+    assert RunConfig.from_json(before) == now
+
+
+def test_a_first_phase_belongs_to_sharpbalance() -> None:
+    balance = RunConfig("sharpbalance", 0.1, first_phase="sam", rule="code-boost")
+    assert balance.start == RunConfig("sam", 0.1)
+    assert replace(balance, first_phase="sgd").start == RunConfig("sgd") == balance.plain
+    assert RunConfig("sam", 0.1).start == RunConfig("sam", 0.1)
+    with pytest.raises(InputError, match="belongs to sharpbalance"):
+        RunConfig("sam", 0.1, first_phase="sam")

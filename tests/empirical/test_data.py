@@ -37,8 +37,8 @@ def zeroed(offset: int) -> Callable[[Any], Any]:
 def test_augmentation_is_pad_crop_and_flip(seed: int) -> None:
     """Against the definition, one image at a time, on the normalised floats."""
     source = images(seed)
-    draws = TrainingImages(source, CPU, augment=True).draw(torch.Generator().manual_seed(seed))
-    ours = TrainingImages(source, CPU, augment=True)
+    draws = TrainingImages(source, CPU, augment="crop-flip").draw(torch.Generator().manual_seed(seed))
+    ours = TrainingImages(source, CPU, augment="crop-flip")
     index = torch.tensor([4, 0, 3])
     batch = ours.batch(index, ours.draw(torch.Generator().manual_seed(seed)))
     again = torch.Generator().manual_seed(seed)
@@ -55,7 +55,7 @@ def test_augmentation_is_pad_crop_and_flip(seed: int) -> None:
 
 def test_without_augmentation_a_batch_is_the_normalised_images() -> None:
     source = images(1)
-    ours = TrainingImages(source, CPU, augment=False)
+    ours = TrainingImages(source, CPU, augment="none")
     assert ours.draw(torch.Generator()) is None
     index = torch.tensor([5, 1])
     assert torch.equal(ours.batch(index, None), source.normalize(source.train_images[index]))
@@ -65,7 +65,7 @@ def test_without_augmentation_a_batch_is_the_normalised_images() -> None:
 def test_offsets_and_flips_are_uniform() -> None:
     """Each of 9 offsets and both flips as often as the others: within 4.5 standard errors of a binomial count."""
     source = images(0, samples=9000, height=2, width=2)
-    draws = TrainingImages(source, CPU, augment=True).draw(torch.Generator().manual_seed(0))
+    draws = TrainingImages(source, CPU, augment="crop-flip").draw(torch.Generator().manual_seed(0))
     assert draws is not None
     for column, values in ((0, 9), (1, 9), (2, 2)):
         counts = torch.bincount(draws[:, column], minlength=values)

@@ -17,7 +17,15 @@ from empirical.runs import run_folder
 from empirical.store import load_json, load_tensors
 
 TINY = RunConfig(
-    "sharpbalance", 0.1, seeds=(1, 2), train_samples=60, width=3, blocks=(1, 1), epochs=12, batch_size=20, augment=True
+    "sharpbalance",
+    0.1,
+    seeds=(1, 2),
+    train_samples=60,
+    width=3,
+    blocks=(1, 1),
+    epochs=12,
+    batch_size=20,
+    augment="crop-flip",
 )
 KILLS = 30
 
@@ -160,7 +168,7 @@ def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
 
 def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp_path: Path) -> None:
     train_here(tmp_path)
-    first = run_folder(tmp_path, TINY.first_phase)
+    first = run_folder(tmp_path, TINY.start)
     (first / "member-1-epoch6.safetensors").unlink()
     (run_folder(tmp_path, TINY) / "member-1.safetensors").unlink()
     train_here(tmp_path)

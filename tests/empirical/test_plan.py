@@ -38,9 +38,7 @@ def test_passes_of_an_empty_folder() -> None:
     """5 steps an epoch: SharpBalance 3 epochs of 2 passes, its start 1 of 1, SAM 4 of 2, SGD 4 of 1; two members each."""
     plans = {
         p.run_id.split("-")[1]: p
-        for p in plan_runs(
-            [BALANCE, replace(BALANCE, method="sam"), replace(BALANCE.first_phase, split_seed=1)], FOLDER
-        )
+        for p in plan_runs([BALANCE, replace(BALANCE, method="sam"), replace(BALANCE.start, split_seed=1)], FOLDER)
     }
     assert plans["sam"].passes == 2 * 5 * 4 * 2
     assert plans["sharpbalance"].passes == 2 * 5 * 3 * 2
@@ -50,7 +48,7 @@ def test_passes_of_an_empty_folder() -> None:
 
 def test_what_is_trained_is_not_planned_again(tmp_path: Path) -> None:
     train_runs([BALANCE], tmp_path, workers=1)
-    sgd = BALANCE.first_phase
+    sgd = BALANCE.start
     plans = {p.run_id: p for p in plan_runs([BALANCE, sgd], tmp_path)}
     assert (plans[BALANCE.run_id].passes, plans[BALANCE.run_id].trained) == (0, 2)
     assert plans[BALANCE.run_id].seconds == 0
@@ -82,7 +80,7 @@ def test_operations_by_hand() -> None:
 def test_hours_by_hand() -> None:
     """41 images, two members: SAM 4 epochs of 2 passes; SharpBalance 3 of 2 after its SGD ensemble's first, of 1."""
     pass_ = 3 * forward_flops(BALANCE) * 41 * 2
-    sam, sgd = replace(BALANCE, method="sam"), BALANCE.first_phase
+    sam, sgd = replace(BALANCE, method="sam"), BALANCE.start
     hours = 1e6 * 3600
     assert gpu_hours([sam], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
     assert gpu_hours([BALANCE], 1e6) * hours == pytest.approx(7 * pass_, rel=1e-12)

@@ -47,7 +47,7 @@ changes: dict[str, tuple[Any, Any]] = {
     "adaptive": (False, True),
     "m": (None, 4),
     "validation_samples": (0, 5),
-    "augment": (False, True),
+    "augment": ("none", "flip"),
     "blocks": ((1, 1), (1, 2)),
     "sparsity": (0.0, 0.5),
     "clip_norm": (None, 1.0),
@@ -70,7 +70,7 @@ def final_state(epochs: tuple[int, ...], folder: Path) -> dict[str, torch.Tensor
     """Weights after training in pieces, saved and loaded between them."""
     data = digits(40)
     aware = torch.arange(40) % 2 == 0
-    config = replace(TINY, method="sharpbalance", rho=0.1, augment=True, sparsity=0.5, m=3)
+    config = replace(TINY, method="sharpbalance", rho=0.1, augment="crop-flip", sparsity=0.5, m=3)
     member = training.new_member(config, data, 1, CPU)
     for until in epochs:
         training.train(member, config, data, until, aware)

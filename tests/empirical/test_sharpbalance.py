@@ -67,6 +67,25 @@ def test_sets_follow_members_and_samples(seed: int, members: int, samples: int, 
 
 
 @law(
+    Mutation(
+        "each member in an order of its own",
+        "empirical.sharpbalance.sharpness_aware_sets",
+        lambda f: lambda s, k, rule="paper", g=None: f(s, k, rule, g).sort(dim=1).values,
+    ),
+    seed=seeds,
+    **sizes,
+)
+def test_shuffled_sets_keep_sizes_and_overlaps(seed: int, members: int, samples: int, fraction: float) -> None:
+    """The same columns as the paper's sets, in another order; SAM applied late is every sample."""
+    scores = scores_of(seed, members, samples)
+    generator = torch.Generator().manual_seed(seed)
+    ours = sharpbalance.sharpness_aware_sets(scores, fraction, "shuffled", generator)
+    paper = sharpbalance.sharpness_aware_sets(scores, fraction)
+    assert sorted(map(tuple, ours.T.tolist())) == sorted(map(tuple, paper.T.tolist()))
+    assert sharpbalance.sharpness_aware_sets(scores, fraction, "all").all()
+
+
+@law(
     Mutation("one sample more", "empirical.sharpbalance._random_sets", lambda f: lambda s, n, *a: f(s, n + 1, *a)),
     seed=seeds,
     rule=st.sampled_from(["random", "same"]),

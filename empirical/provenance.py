@@ -1,0 +1,97 @@
+"""What a number may depend on besides its configuration: this code, the libraries, and the processor."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+
+from empirical.store import digest, load_json
+
+__all__ = ["PROTOCOL", "commit", "protocol_name", "provenance"]
+
+PROTOCOL = Path(__file__).resolve().parents[1] / "results" / "protocol.json"
+"""What was fixed before the seeds that decide were trained."""
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Versions, and where it was computed.
+
+    Networks are chaotic: another processor, with other instructions, rounds otherwise and trains other networks from the same seed.
+
+    Args:
+        device: of the computation.
+
+    Returns:
+        JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none.
+    """
+    return {
+        "device": str(device),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+        "sharpdiv": _version(),
+        "commit": commit(),
+        "protocol": protocol_name(),
+    }
+
+
+@cache
+def protocol_name() -> str | None:
+    """Name of the protocol that this code comes with.
+
+    Returns:
+        A hash of its content; None if there is none.
+    """
+    return digest(load_json(PROTOCOL)) if PROTOCOL.exists() else None
+
+
+@cache
+def commit() -> str | None:
+    """Commit of the checkout this code is in.
+
+    Returns:
+        Its hash, with ``-dirty`` behind it if tracked files differ from it; None if there is no checkout or no git.
+    """
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = _git(root, "rev-parse", "HEAD")
+        return f"{found}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else found
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", os.fspath(root), *words]
+    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=30).stdout.strip()  # noqa: S603
+
+
+@cache
+def _cpu() -> str:
+    """The processor's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"
+
+
+@cache
+def _version() -> str | None:
+    try:
+        return version("sharpdiv")
+    except PackageNotFoundError:
+        return None
