@@ -207,7 +207,7 @@ def _other_networks(rho: float, width: int, **network: Any) -> dict[str, RunConf
 
 _DIGITS = Design(
     "digits",
-    _conditions(_RHO, "code", short=40, epochs=60, width=8, blocks=(1, 1, 1), schedule="one-cycle", weight_decay=5e-4),
+    _conditions(_RHO, "code", 30, 40, validation_samples=300, width=8, schedule="one-cycle", weight_decay=5e-4),
     _blocks(8),
     replace(_HOW, corrupted_samples=400, sharpness_samples=200),
     replace(_HOW_OTHERS, corrupted_samples=40, sharpness_samples=200),
