@@ -34,6 +34,7 @@ from theory import (
 
 if TYPE_CHECKING:
     from checks import Claim, Evidence, Finding
+    from checks.verdicts import Beside
     from empirical import PlannedRun, RunConfig
     from empirical.profiles import Design
 
@@ -768,7 +769,7 @@ def _compare() -> Callable[..., int]:
         figure are written to the folder --out.
 
         Args:
-            run: folders of measured runs, at least two of SGD or SAM.
+            run: folders or records (.npz) of measured runs, at least two of SGD or SAM.
             train_samples: first training images, which kernels are taken on: one of (images x classes)^2 numbers for each seed.
             test_samples: first test images, which predictions are made for.
             out: folder for comparison.json and the figure.
@@ -946,8 +947,7 @@ def _reproduce() -> Callable[..., int]:
             if dial:
                 save_json(target / dial.results, run_dial(dial, runs, **options, progress=progress))
             for design in designs:
-                for block in design.blocks:
-                    _measure_block(design, block, runs, target, **options, progress=progress)
+                _measure_design(design, runs, target, **options, progress=progress)
         return _report(target)
 
     return reproduce
@@ -964,11 +964,22 @@ def _take(have: Path, target: Path, designs: "Iterable[Design]") -> None:
 
     if not have.is_dir():
         raise UsageError(f"--have takes a folder of results, got {have}")
+    for file in have.glob("comparison-*.json"):
+        if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
+            write_atomically(target / file.name, file.read_bytes())
     for design in designs:
         for run in design.all_runs:
             source, copy = _record(have, design, run), _record(target, design, run)
             if source.exists() and not copy.exists():
                 write_atomically(copy, source.read_bytes())
+
+
+def _measure_design(design: "Design", runs: Path, target: Path, **options: Any) -> None:
+    """All blocks, and the first ones beside their lazy limit; the dial is about the digits', a GPU's are too large for it."""
+    for block in design.blocks:
+        _measure_block(design, block, runs, target, **options)
+    if design.name in {"fashion-mnist", "cifar10-jpeg"}:
+        _compare_with_lazy_limit(design, target, options["device"], options["progress"])
 
 
 def _measure_block(design: "Design", block: tuple[int, ...], runs: Path, target: Path, **options: Any) -> None:
@@ -988,9 +999,24 @@ def _measure_block(design: "Design", block: tuple[int, ...], runs: Path, target:
     print(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured", flush=True)
 
 
+def _compare_with_lazy_limit(design: "Design", target: Path, device: Device, progress: Any) -> None:
+    """Put SGD and SAM of a design's first blocks beside the lazy limit of their networks, if that is not done."""
+    from checks.compare import compare_runs
+    from checks.questions import CURVE
+    from empirical.store import save_json
+
+    path = target / f"comparison-{design.name}.json"
+    if path.exists():
+        return
+    runs = [design.runs(block)[name] for block in design.blocks[:3] for name in CURVE]
+    found = compare_runs([_record(target, design, run) for run in runs], device=device, progress=progress)
+    save_json(path, found)
+
+
 def _report(target: Path) -> int:
-    """Verdicts, report and figures of the results in a folder."""
+    """Verdicts, report and figures of the results in a folder, and which verdicts survive on these networks."""
     from checks import CLAIMS, load_evidence, render
+    from checks.verdicts import beside
     from empirical.store import write_atomically
     from figures import drawable
     from figures import render as render_figures
@@ -1001,7 +1027,18 @@ def _report(target: Path) -> int:
     write_atomically(target / "paper_checks.md", render(findings).encode())
     paths = render_figures(drawable(evidence), evidence, target / "figures")
     print(f"Report: {target / 'paper_checks.md'}\nFigures: {', '.join(str(p) for p in paths if p.suffix == '.png')}")
+    _print_beside(beside(findings, evidence, load_evidence(RESULTS)))
     return _status(findings)
+
+
+def _print_beside(rows: "Sequence[Beside]") -> None:
+    """The table of the verdicts here and of the committed ones, and why those that differ may."""
+    if not rows:
+        return
+    print("\nYour verdicts beside the committed ones")
+    for row in rows:
+        print(f"{row.claim:<34} {row.yours:<14} {row.committed:<14} {row.why}".rstrip())
+    print(f"{sum(row.yours == row.committed for row in rows)} of {len(rows)} are the same.")
 
 
 COMMANDS: dict[str, Callable[[], Callable[..., int]]] = {

@@ -26,6 +26,7 @@ from checks.judging import spearman
 from empirical import InputError, RunConfig, load_data, load_result, open_run
 from empirical.lazy import freeze_batch_norm
 from empirical.provenance import provenance
+from empirical.record import load_record
 from empirical.runs import Progress
 from empirical.tangent import tangent_kernel
 from empirical.training import new_member
@@ -37,11 +38,11 @@ __all__ = ["QUANTITIES", "compare_runs", "over_rho"]
 QUANTITIES = ("diversity", "eir", "member_error", "ensemble_error", "disagreement", "sharpness")
 """What is predicted and measured"""
 _STEPS = tuple(5 * 2**j for j in range(15))
-_MAY_DIFFER = {"method", "rho", "seeds", "switch_epoch", "top_fraction", "rule", "adaptive", "m"}
+_MAY_DIFFER = {"method", "rho", "seeds", "switch_epoch", "first_phase", "top_fraction", "rule", "adaptive", "m"}
 
 
 def compare_runs(
-    folders: Sequence[Path],
+    paths: Sequence[Path],
     *,
     train_samples: int = 200,
     test_samples: int = 400,
@@ -51,7 +52,7 @@ def compare_runs(
     """Prediction and measurement of some runs that differ in method, rho and seeds only.
 
     Args:
-        folders: of measured runs.
+        paths: folders of measured runs, or their records (``.npz``).
         train_samples: first training images, which kernels are taken on.
         test_samples: first test images, which predictions are made for.
         device: where kernels are taken.
@@ -69,7 +70,7 @@ def compare_runs(
             not so many images.
         StoreError: if a run is not measured.
     """
-    runs = [(open_run(folder), load_result(folder)) for folder in folders]
+    runs = [_measured_run(path) for path in paths]
     runs.sort(key=lambda run: (run[0].method == "sharpbalance", run[0].rho, run[0].seeds))
     _check_alike([config for config, _ in runs])
     how = _one_measurement(runs)
@@ -92,6 +93,14 @@ def compare_runs(
         "points": points,
         "rank_correlation": {name: _rank_correlation(points, name) for name in QUANTITIES},
     }
+
+
+def _measured_run(path: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """Configuration and result of a run."""
+    if path.suffix == ".npz":
+        summary = load_record(path).summary
+        return RunConfig.from_json(summary["config"]), summary
+    return open_run(path), load_result(path)
 
 
 def _rank_correlation(points: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -15,8 +15,10 @@ SharpBalance" (NeurIPS 2024), each statement of this project's own that the verd
 from the theory, is checked by the command given with it. A failing claim of the paper or about networks is a finding; a failing
 statement of the implementation is a bug.
 
-Verdicts: *holds*; *holds within stated conditions*; *fails*; *inconclusive* (an interval contains the threshold, or there is
-nothing to compare); *not run* (with the reason).
+Verdicts: *holds*; *holds within stated conditions*; *fails*; *no effect* (certainly smaller than what is of interest);
+*inconclusive* (it may be either, or there is nothing to compare yet; with the number of seeds that would decide); *not run* (with the
+reason). Claims about trained ensembles say whether they are *confirmed*: judged on networks that were trained after their rule, seeds
+and smallest effects of interest were committed (`results/protocol.json`). All else is *exploratory*.
 """
 
 _CLAIMS = {
@@ -29,6 +31,7 @@ _CLAIMS = {
     "C7": "their ECE and NLL are the lowest at every size",
     "C8": "SharpBalance costs little more than SAM",
     "Theorems": "networks do what the model of the theorems predicts",
+    "Reasons": "what explains it: the sets, applying SAM late, the authors' code",
 }
 """What the paper claims, in its order, and at the end what it leaves unsaid."""
 _COLUMNS = ("closed forms", "kernels beside networks", "digits", "fashion-mnist", "cifar10-jpeg", "paper's size")
@@ -57,8 +60,7 @@ def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
     """The paper's claims by where they were checked."""
     cells: dict[tuple[str, str], list[str]] = {}
     for claim, finding in findings:
-        about = re.findall(r"\bC\d\b", claim.source) or ["Theorems"] * (claim.subject == "networks")
-        for name, column in product(about, _columns(claim)):
+        for name, column in product(_rows(claim), _columns(claim)):
             cells.setdefault((name, column), []).append(f"[{claim.id}](#{claim.id}) **{finding.verdict}**")
     rows = [
         f"| **{name}** {text} | "
@@ -69,14 +71,23 @@ def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
     return [f"| the paper claims | {' | '.join(_COLUMNS)} |", f"| --- |{' --- |' * len(_COLUMNS)}", *rows]
 
 
+def _rows(claim: Claim) -> list[str]:
+    """Which of the paper's claims it is about; of those about networks that are about none, their model or what explains them."""
+    if found := re.findall(r"\bC\d\b", claim.source):
+        return found
+    if claim.subject != "networks":
+        return []
+    return ["Reasons" if "here on" in claim.source else "Theorems"]
+
+
 def _columns(claim: Claim) -> list[str]:
     """Where a claim was checked; nowhere if it is about the implementation."""
-    if claim.subject == "networks":
-        return ["kernels beside networks"]
     if "--profile paper" in claim.command:
         return ["paper's size"]
     _, _, data = claim.source.partition("here on ")
-    return [column for column in _COLUMNS if column in data] or ["closed forms"] * (claim.subject == "paper")
+    if found := [column for column in _COLUMNS if column in data]:
+        return found
+    return {"networks": ["kernels beside networks"], "paper": ["closed forms"], "implementation": []}[claim.subject]
 
 
 def section(claim: Claim, finding: Finding) -> str:
