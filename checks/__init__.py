@@ -10,6 +10,7 @@ from checks import (
     lazy_real,
     lazy_to_rich,
     random_features,
+    rule,
     sharpness,
     theorems,
 )
@@ -30,6 +31,7 @@ CLAIMS: tuple[Claim, ...] = (
     *lazy_limit.CLAIMS,
     *lazy_to_rich.CLAIMS,
     *lazy_real.CLAIMS,
+    *rule.CLAIMS,
     *ensembles.CLAIMS,
 )
 """All claims, in the order of the report."""

@@ -50,14 +50,33 @@ def decided(study: Study, questions: tuple[Question, ...]) -> Family:
 
 def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
     study = evidence.study(design)
+    published = _published(question, design)
     if study is None:
-        return Finding(Verdict.NOT_RUN, remark=_missing(design, len(evidence.blocks(design))))
+        return Finding(Verdict.NOT_RUN, published, _missing(design, len(evidence.blocks(design))))
     questions = tuple(asked(design, question.family))
     decision, p, p_within = decided(study, questions)[questions.index(question)]
     if not judged(design, study.blocks):
         decision = Decision.INCONCLUSIVE
     rows = [*_deciding(question, study, decision, p, p_within), *_levels(question, study), *_samples(study)]
-    return Finding(_VERDICTS[decision], tuple(rows), _status(design, study))
+    return Finding(_VERDICTS[decision], (*published, *rows), _status(design, study))
+
+
+_HEADLINE = {
+    "c6-paper-cifar10": ("95.58 / 94.74", "96.06 / 95.66", "96.18 / 95.73"),
+    "c6-paper-cifar10-corrupted": ("75.83 / 74.19", "76.32 / 75.45", "77.32 / 76.12"),
+    "c6-paper-cifar100": ("79.28 / 76.77", "79.50 / 77.81", "79.84 / 78.06"),
+    "c6-paper-cifar100-corrupted": ("50.67 / 47.66", "51.29 / 49.41", "52.46 / 50.43"),
+    "c6-paper-tiny-imagenet": ("69.60 / 65.75", "70.69 / 68.26", "70.83 / 68.36"),
+    "c6-paper-tiny-imagenet-corrupted": ("29.64 / 26.30", "30.82 / 28.37", "31.98 / 29.27"),
+}
+"""Accuracy in percent, ensemble / member mean, of SGD, SAM and SharpBalance (Fig. 7)."""
+
+
+def _published(question: Question, design: Design) -> tuple[tuple[str, str], ...]:
+    """The paper's own numbers, where it gives some."""
+    values = _HEADLINE.get(question.id.format(design.name), ())
+    names = ("deep ensemble", "SAM", "SharpBalance")
+    return tuple((f"paper: {name}, ensemble / member mean", v) for name, v in zip(names, values, strict=False))
 
 
 def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[tuple[str, str]]:

@@ -16,9 +16,9 @@ from the theory, is checked by the command given with it. A failing claim of the
 statement of the implementation is a bug.
 
 Verdicts: *holds*; *holds within stated conditions*; *fails*; *no effect* (certainly smaller than what is of interest);
-*inconclusive* (it may be either, or there is nothing to compare yet; with the number of seeds that would decide); *not run* (with the
-reason). Claims about trained ensembles say whether they are *confirmed*: judged on networks that were trained after their rule, seeds
-and smallest effects of interest were committed (`results/protocol.json`). All else is *exploratory*.
+*inconclusive* (it may be either, with the number of seeds that would decide; or there is nothing to compare yet); *not run* (with
+the reason). Claims about trained ensembles say whether they are *confirmed*: judged on networks that were trained after their rule,
+seeds and smallest effects of interest were committed (`results/protocol.json`). All else is *exploratory*.
 """
 
 _CLAIMS = {
