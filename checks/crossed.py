@@ -28,6 +28,7 @@ __all__ = [
     "holm",
     "interpolated",
     "leave_out_means",
+    "p_text",
 ]
 
 LEVEL = 0.05
