@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: reproduce test lint bench figures results clean
+.PHONY: reproduce test test-all lint bench figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
 
 test: $(STAMP)
 	$(BIN)/pytest
+
+test-all: $(STAMP)
+	$(BIN)/pytest -m ""
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

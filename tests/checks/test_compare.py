@@ -13,7 +13,7 @@ from checks.compare import QUANTITIES, compare_runs
 from empirical import InputError, MeasureConfig, RunConfig, StoreError, load_result, measure_runs, train_runs
 from empirical.runs import run_folder
 
-SGD = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, blocks=(1, 1), epochs=2, batch_size=20, switch_epoch=1)
+SGD = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=8, blocks=(1, 1), epochs=2, batch_size=20, switch_epoch=1)
 RUNS = [
     SGD,
     replace(SGD, method="sam", rho=0.1),
@@ -83,7 +83,7 @@ def test_the_steps_are_the_first_that_reach_the_training_accuracy(root: Path, mo
     [
         (RUNS[:1], "at least two runs"),
         ([SGD, replace(SGD, method="sharpbalance", rho=0.1)], "two values of rho"),
-        ([SGD, replace(SGD, method="sam", rho=0.1, width=3)], "differs in width"),
+        ([SGD, replace(SGD, method="sam", rho=0.1, width=16)], "differs in width"),
         ([SGD, replace(SGD, method="sam", rho=0.1, seeds=(3, 4))], "the same seeds at every rho"),
     ],
 )

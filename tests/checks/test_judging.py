@@ -8,7 +8,7 @@ from checks import Verdict
 from checks.judging import LEVEL, Comparison, aligned, judge, spearman
 from tests.laws import Mutation, law
 
-STUDIES = 400
+STUDIES = 60
 BOUND = 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES)
 """The level and three binomial standard errors."""
 
@@ -46,12 +46,12 @@ def test_one_ensemble_ensembles_that_are_alike_and_numbers_that_are_none() -> No
 
 @pytest.mark.parametrize("ensembles", [2, 3, 6])
 def test_the_detectable_difference_is_detected_in_four_of_five_studies(ensembles: int) -> None:
-    """Of ensembles that vary as those that it was computed from; 4,000 studies within 3 standard errors (1.9%)."""
+    """Of ensembles that vary as those that it was computed from; 1,000 studies within 3 standard errors (3.8%)."""
     rng = np.random.default_rng(5)
     shape = np.arange(float(ensembles)) - (ensembles - 1) / 2
     size = Comparison("", shape / shape.std(ddof=1)).detectable
-    found = [Comparison("", size + rng.normal(size=ensembles)).p < LEVEL for _ in range(4000)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.019)
+    found = [Comparison("", size + rng.normal(size=ensembles)).p < LEVEL for _ in range(1000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.038)
 
 
 def test_spearman_is_scipys() -> None:
@@ -98,6 +98,10 @@ def test_what_cannot_be_compared_is_unclear_and_shown() -> None:
     assert judge([_with_p(-1, 0.03, "a"), missing], 1).verdict == Verdict.INCONCLUSIVE
 
 
+@law(
+    Mutation("as measured", "tests.checks.test_judging.aligned", lambda _: lambda predicted, measured, _: measured),
+    Mutation("any prediction has a sign", "checks.judging.LEVEL", lambda _: 1.0),
+)
 def test_what_was_measured_counts_in_the_direction_that_was_predicted() -> None:
     falls, rises = _with_p(-1, 0.001, "theory"), _with_p(1, 0.01, "trained")
     assert aligned(falls, rises, "").value == -rises.value
@@ -105,6 +109,9 @@ def test_what_was_measured_counts_in_the_direction_that_was_predicted() -> None:
     assert "no clear sign" in aligned(_with_p(1, 0.5), rises, "").obstacle
 
 
+@law(
+    Mutation("unadjusted", "checks.judging.holm", lambda _: list),
+)
 def test_nothing_is_rarely_called_something() -> None:
     """Families of twelve comparisons of three ensembles in which there is nothing."""
     rng = np.random.default_rng(8)

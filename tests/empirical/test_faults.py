@@ -8,11 +8,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
-from empirical import RunConfig, StoreError, runs, train_runs, training
+from empirical import RunConfig, StoreError, runs, sharpbalance_step, train_runs, training
 from empirical.runs import run_folder
 from empirical.store import load_json, load_tensors
 
@@ -21,12 +22,13 @@ TINY = RunConfig(
     0.1,
     seeds=(1, 2),
     train_samples=60,
-    width=3,
+    width=8,
     blocks=(1, 1),
     epochs=12,
     batch_size=20,
     augment="crop-flip",
 )
+FROM_SAM = replace(TINY, first_phase="sam", schedule="one-cycle")
 KILLS = 30
 
 
@@ -35,9 +37,9 @@ def weights(root: Path, config: RunConfig) -> dict[int, Any]:
     return {seed: ({n: t.tolist() for n, t in tensors.items()}, meta) for seed, (tensors, meta) in found.items()}
 
 
-def train_here(root: Path) -> None:
+def train_here(root: Path, config: RunConfig = TINY) -> None:
     torch.set_num_threads(1)
-    train_runs([TINY], root, workers=1, checkpoint_seconds=0.0)
+    train_runs([config], root, workers=1, checkpoint_seconds=0.0)
 
 
 def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
@@ -67,6 +69,54 @@ def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     assert not list(root.rglob("checkpoint-*"))
 
 
+def train_until_killed(root: Path, epoch: int) -> None:
+    """The process is gone in the middle of this epoch of the first member: nothing is written, nothing cleaned up."""
+
+    def stop(*arguments: Any, **options: Any) -> torch.Tensor:
+        value = sharpbalance_step(*arguments, **options)
+        steps.append(value)
+        if len(steps) == 3 * epoch + 2:  # of three in an epoch
+            os.kill(os.getpid(), signal.SIGKILL)
+        return value
+
+    steps: list[torch.Tensor] = []
+    with patch("empirical.training.sharpbalance_step", stop):
+        train_here(root, FROM_SAM)
+
+
+@pytest.mark.parametrize("epoch", [0, 4])
+def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
+    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_here(tmp_path / "undisturbed", FROM_SAM)
+    root = tmp_path / "killed"
+    process = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=(root, epoch))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    sam = FROM_SAM.start
+    assert sam.method == "sam"
+    found = sorted(path.name for path in root.rglob("*.safetensors"))
+    assert found == [f"checkpoint-1-{done}.safetensors" for done in range(max(epoch - 1, 1), epoch + 1)]
+    assert len(list(run_folder(root, sam).glob("checkpoint-*"))) == len(found)
+    begun: list[int] = []
+    monkeypatch.setattr(runs, "train", recorded(training.train, begun))
+    train_here(root, FROM_SAM)
+    assert begun == [epoch, 0, 6, 6]  # both first phases, then both second ones
+    assert weights(root, FROM_SAM) == weights(tmp_path / "undisturbed", FROM_SAM)
+    for seed in (1, 2):
+        name = Path(sam.run_id) / f"member-{seed}-epoch6.safetensors"
+        ours, theirs = load_tensors(root / name)[0], load_tensors(tmp_path / "undisturbed" / name)[0]
+        assert all(torch.equal(ours[n], theirs[n]) for n in theirs)
+    assert not list(root.rglob("checkpoint-*"))
+    # SAM itself goes on from there, to the bits of one trained from scratch.
+    for place, start in ((root, 6), (tmp_path / "alone", 0)):
+        begun.clear()
+        train_here(place, sam)
+        assert begun == [start, start]
+    assert weights(root, sam) == weights(tmp_path / "alone", sam)
+
+
 def interrupted(root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, error: BaseException) -> None:
     """Train until an epoch of the second phase of the first member, where something happens."""
     original = training._train_epoch
@@ -76,8 +126,8 @@ def interrupted(root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, error: 
             raise error
         original(member, *arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_train_epoch", stop)
+    with monkeypatch.context() as context:
+        context.setattr(training, "_train_epoch", stop)
         with pytest.raises(type(error)):
             train_here(root)
 
@@ -132,8 +182,8 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
             if len(calls) == 20:
                 raise error
 
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", full)
+        with monkeypatch.context() as context:
+            context.setattr(os, "fsync", full)
             with pytest.raises(OSError, match="No space left"):
                 train_here(tmp_path)
     else:

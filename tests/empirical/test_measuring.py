@@ -1,5 +1,6 @@
 """Measurement of runs: every number is the one its function gives for the stored networks."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +11,7 @@ import torch
 
 from empirical import (
     CORRUPTIONS,
+    ImageData,
     InputError,
     MeasureConfig,
     RunConfig,
@@ -19,20 +21,25 @@ from empirical import (
     load_result,
     measure,
     measure_runs,
+    measuring,
     train_runs,
     worst_case_sharpness,
 )
+from empirical.datasets import RawImages
 from empirical.measuring import Sharpness
+from empirical.provenance import provenance
+from empirical.record import load_record
 from empirical.runs import run_folder
-from empirical.store import load_tensors, unpack
+from empirical.store import load_tensors
 from empirical.training import load_member
+from tests.laws import Mutation, law
 
 TINY = RunConfig(
     "sgd",
     seeds=(1, 2, 3),
     train_samples=60,
     validation_samples=30,
-    width=2,
+    width=8,
     blocks=(1, 1),
     epochs=3,
     batch_size=20,
@@ -46,9 +53,11 @@ ALL = MeasureConfig(
     sharpness_samples=24,
     sharpness_batch=12,
     corrupted_samples=10,
+    stored_samples=50,
     feature_samples=20,
     replicates=50,
 )
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def test_predictions_are_the_networks_own(root: Path, result: dict[str, Any]) ->
     probs = []
     for seed in TINY.seeds:
         path = run_folder(root, TINY) / f"member-{seed}.safetensors"
-        model = load_member(path, TINY, data, seed, torch.device("cpu")).model.eval()
+        model = load_member(path, TINY, data, seed, CPU).model.eval()
         with torch.no_grad():
             probs.append(model(data.normalize(data.test_images)).double().softmax(dim=1))
     stacked = torch.stack(probs)
@@ -81,8 +90,9 @@ def test_predictions_are_the_networks_own(root: Path, result: dict[str, Any]) ->
     for name in ("disagreement", "variance", "kl", "nll_ensemble", "brier_mean"):
         # The same rounding, relative to numbers of some 1e-2; and a prediction on the boundary may tip, as below.
         assert result["metrics"][name] == pytest.approx(expected[name], rel=1e-3)
-    assert (unpack(result["predicted"]) != stacked.argmax(dim=2).numpy()).mean() < 1e-3
-    assert unpack(result["labels"]).tolist() == data.test_labels.tolist()
+    kept = load_record(run_folder(root, TINY) / "record.npz")
+    assert (kept.predicted != stacked.argmax(dim=2).numpy()).mean() < 1e-3
+    assert kept.labels.tolist() == data.test_labels.tolist()
     assert result["by_size"]["accuracy"][-1] == result["metrics"]["accuracy_ensemble"]
     low, high = result["intervals"]["disagreement"]
     assert low <= result["metrics"]["disagreement"] <= high
@@ -91,7 +101,7 @@ def test_predictions_are_the_networks_own(root: Path, result: dict[str, Any]) ->
 def test_sharpness_is_of_the_first_training_images(root: Path, result: dict[str, Any]) -> None:
     data = load_data("digits", 60, 30)
     path = run_folder(root, TINY) / "member-2.safetensors"
-    model = load_member(path, TINY, data, 2, torch.device("cpu")).model
+    model = load_member(path, TINY, data, 2, CPU).model
     images, labels = data.normalize(data.train_images[:24]), data.train_labels[:24]
     batches = list(zip(images.split(12), labels.split(12), strict=True))
     ours = result["members"]["sharpness"]
@@ -109,15 +119,131 @@ def test_corrupted_images_are_those_of_the_split(root: Path, result: dict[str, A
     data = load_data("digits", 60, 30)
     assert set(result["corrupted"]) == set(CORRUPTIONS)
     stored, _ = load_tensors(run_folder(root, TINY) / "measured-1.safetensors")
-    model = load_member(
-        run_folder(root, TINY) / "member-1.safetensors", TINY, data, 1, torch.device("cpu")
-    ).model.eval()
+    model = load_member(run_folder(root, TINY) / "member-1.safetensors", TINY, data, 1, CPU).model.eval()
     kind, level = CORRUPTIONS.index("contrast"), 4
     images = corrupt(data.test_images[:10], "contrast", 5, seed=10 * kind + 5)
     with torch.no_grad():
         expected = model(data.normalize(images)).softmax(dim=1)
     assert stored["corrupted_probs"][kind * 5 + level].numpy() == pytest.approx(expected.numpy(), abs=1e-5)
-    assert unpack(result["corrupted_errors"]["members"]).max() <= 3 * 5 * len(CORRUPTIONS)
+    kept = load_record(run_folder(root, TINY) / "record.npz")
+    assert kept.corrupted_wrong.shape == (3 + 1, 5 * len(CORRUPTIONS), 10)
+
+
+def networks(root: Path) -> list[torch.nn.Module]:
+    data, folder = load_data("digits", 60, 30), run_folder(root, TINY)
+    paths = {seed: folder / f"member-{seed}.safetensors" for seed in TINY.seeds}
+    return [load_member(path, TINY, data, seed, CPU).model.eval() for seed, path in paths.items()]
+
+
+def with_ensemble(members: list[torch.Tensor]) -> torch.Tensor:
+    probs = torch.stack(members).double()
+    return torch.cat([probs, probs.mean(dim=0, keepdim=True)])
+
+
+def test_the_record_keeps_the_predictions(root: Path, result: dict[str, Any]) -> None:
+    """Its arrays again from predictions.npz, which holds everything in full precision."""
+    kept = load_record(run_folder(root, TINY) / "record.npz")
+    with np.load(run_folder(root, TINY) / "predictions.npz") as file:
+        probs, logits, labels = file["probs"], file["logits"], file["labels"]
+    assert kept.summary == result == load_result(run_folder(root, TINY))
+    assert np.array_equal(kept.labels, labels)
+    assert np.array_equal(kept.predicted, logits.argmax(axis=2))
+    assert np.array_equal(kept.predicted_ensemble, probs.mean(axis=0).argmax(axis=1))
+    assert kept.probs.shape == (3, 50, 10)
+    # Half a step of 1/64 for the rounding, and as much when they are divided by their sum.
+    large = probs[:, :50] > np.exp(-31)
+    assert np.abs(np.log(kept.probs[large]) - np.log(probs[:, :50][large])).max() <= 1 / 64
+    assert np.exp(logits - logits.max(axis=2, keepdims=True)) == pytest.approx(
+        probs / probs.max(axis=2, keepdims=True), rel=1e-12
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _copy(root: Path, result: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+    global COPY
+    COPY = Path(shutil.copytree(root, tmp_path_factory.mktemp("copy") / "runs"))
+
+
+COPY = Path()
+"""Of the measured run, to be put together from its members again."""
+
+
+@law(
+    Mutation("hits for errors", "empirical.measuring._errors", lambda f: lambda *a: ~f(*a)),
+    Mutation("in bits", "empirical.measuring._nll", lambda f: lambda *a: f(*a) / np.log(2)),
+    Mutation(
+        "the last corruption first", "torch.Tensor.double", lambda f: lambda t: f(t.roll(1, 1) if t.ndim == 4 else t)
+    ),
+)
+def test_the_record_keeps_what_corruption_does() -> None:
+    """Every corruption and severity of the first ten test images, corrupted here and shown to the networks themselves."""
+    measuring._assemble(COPY, TINY, ALL, CPU)
+    kept, data = load_record(run_folder(COPY, TINY) / "record.npz"), load_data("digits", 60, 30)
+    labels, models, columns = data.test_labels[:10], networks(COPY), load_result(run_folder(COPY, TINY))["corrupted"]
+    losses = []
+    for kind, name in enumerate(CORRUPTIONS):
+        for severity in range(1, 6):
+            images = data.normalize(corrupt(data.test_images[:10], name, severity, seed=10 * kind + severity))
+            with torch.no_grad():
+                probs = with_ensemble([model(images).softmax(dim=1) for model in models])
+            first, second = probs.topk(2, dim=2).values.unbind(dim=2)
+            sure = first - second > 1e-4  # folded networks round otherwise, to some 1e-6, and may tip what is closer
+            wrong = probs.argmax(dim=2) != labels
+            ours = torch.from_numpy(kept.corrupted_wrong[:, 5 * kind + severity - 1])
+            assert torch.equal(ours[sure], wrong[sure])
+            losses.append(-probs[:, torch.arange(10), labels].clamp_min(1e-12).log())
+    # As above: 1e-6 of probabilities that are mostly above 1e-2, averaged over 70; then float32.
+    assert kept.corrupted_nll == pytest.approx(torch.stack(losses).mean(dim=0).numpy(), rel=1e-3)
+    accuracy = 1 - kept.corrupted_wrong[3].reshape(len(CORRUPTIONS), 5, 10).mean(axis=2)
+    assert np.array([columns[name]["accuracy_ensemble"] for name in CORRUPTIONS]) == pytest.approx(accuracy, rel=1e-5)
+
+
+def test_a_result_says_what_it_was_made_of(root: Path, result: dict[str, Any]) -> None:
+    found = result["provenance"]
+    here = provenance(CPU)
+    assert set(here) == {
+        *("device", "platform", "processor", "instructions", "python", "torch", "numpy", "safetensors"),
+        *("sharpdiv", "commit", "protocol"),
+    }
+    assert {name: found[name] for name in here} == here
+    assert (found["data_sha256"], found["test_order"]) == ("bundled", "stratified-0")
+    assert len(found["trained"]) == 3
+    for trained in found["trained"]:
+        assert trained.pop("seconds") > 0
+        assert trained == here
+
+
+def test_numbers_of_members_are_those_of_the_trained_networks(root: Path, result: dict[str, Any]) -> None:
+    """In evaluation mode and un-augmented, but for the last epoch's loss, which is the one of training."""
+    data, members = load_data("digits", 60, 30), result["members"]
+    images, folder = data.normalize(data.train_images), run_folder(root, TINY)
+    for i, model in enumerate(networks(root)):
+        with torch.no_grad():
+            logits = model(images).double()
+        loss = float(torch.nn.functional.cross_entropy(logits, data.train_labels))
+        assert members["train_loss"][i] == pytest.approx(loss, rel=1e-4)  # float32 logits, folded or not
+        hits = float((logits.argmax(dim=1) == data.train_labels).double().mean())
+        assert members["train_accuracy"][i] == pytest.approx(hits, abs=1 / 60)
+        tensors, _ = load_tensors(folder / f"member-{TINY.seeds[i]}.safetensors")
+        assert members["last_epoch_loss"][i] == tensors["history.loss"][-1]
+        weights = [t for name, t in tensors.items() if name.startswith("model.") and name.endswith("weight")]
+        norm = torch.cat([w.flatten() for w in weights if w.ndim > 1]).double().norm()
+        assert members["weight_norm"][i] == pytest.approx(float(norm), rel=1e-6)
+        # Batch statistics of 20 images against running ones of 3 epochs of 3 steps: nowhere near equal.
+        assert abs(members["last_epoch_loss"][i] - loss) > 0.01 * loss
+
+
+def test_what_is_chosen_by_is_of_the_validation_images(root: Path, result: dict[str, Any]) -> None:
+    data, found = load_data("digits", 60, 30), result["validation"]
+    images, labels = data.normalize(data.validation_images), data.validation_labels
+    with torch.no_grad():
+        probs = with_ensemble([model(images).softmax(dim=1) for model in networks(root)])
+    accuracy = (probs.argmax(dim=2) == labels).double().mean(dim=1)
+    assert found["samples"] == 30
+    assert found["accuracy_members"] == pytest.approx(accuracy[:3].tolist())
+    assert found["accuracy_ensemble"] == pytest.approx(float(accuracy[3]))
+    nll = -probs[3, torch.arange(30), labels].log().mean()
+    assert found["nll_ensemble"] == pytest.approx(float(nll), rel=1e-4)
 
 
 def test_corrupted_metrics_are_short_columns_over_severities(root: Path, result: dict[str, Any]) -> None:
@@ -135,13 +261,20 @@ def test_corrupted_metrics_are_short_columns_over_severities(root: Path, result:
     assert all(float(f"{value:.6g}") == value for value in columns["nll_mean"])
 
 
-def test_held_out_images_can_be_measured(root: Path, result: dict[str, Any]) -> None:
+@pytest.fixture
+def copied(root: Path, result: dict[str, Any], tmp_path: Path) -> Path:
+    """The measured run's folder, to be measured otherwise."""
+    return Path(shutil.copytree(run_folder(root, TINY), tmp_path / TINY.run_id))
+
+
+def test_held_out_images_can_be_measured(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, split="validation", sharpness=("one_step",))
-    held = measure(run_folder(root, TINY), how=how)
-    assert unpack(held["labels"]).tolist() == load_data("digits", 60, 30).validation_labels.tolist()
+    held = measure(copied, how=how)
+    kept = load_record(copied / "record.npz")
+    assert kept.labels.tolist() == load_data("digits", 60, 30).validation_labels.tolist()
+    assert kept.summary == held == load_result(copied)
     assert held["measure"]["split"] == "validation"
-    assert load_result(run_folder(root, TINY)) == held
-    again = measure(run_folder(root, TINY), how=ALL)  # other settings: measured anew
+    again = measure(copied, how=replace(how, split="test"))  # other settings: measured anew
     assert again["metrics"] == result["metrics"]
 
 
@@ -168,9 +301,49 @@ def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
         measure(run_folder(tmp_path, config), how=replace(ALL, split="validation"))
 
 
-def test_normalised_logits_change_the_sharpness(root: Path, result: dict[str, Any]) -> None:
+def test_normalised_logits_change_the_sharpness(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, normalize_logits=True, sharpness=("one_step",))
-    assert (
-        measure(run_folder(root, TINY), how=how)["members"]["sharpness"]["one_step"]
-        != result["members"]["sharpness"]["one_step"]
-    )
+    found = measure(copied, how=how)["members"]["sharpness"]["one_step"]
+    assert found != result["members"]["sharpness"]["one_step"]
+
+
+def published(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[ImageData, list[tuple[str, int]]]:
+    """A made-up data set, its files in an arbitrary order, with published corruptions: the images, plus the severity."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(10).repeat_interleave(30)[torch.randperm(300, generator=generator)]
+    x = torch.randint(200, (300, 3, 4, 4), generator=generator, dtype=torch.uint8)
+    raw, read = RawImages(x, labels, x.flip(1), labels, 10, "made up"), []
+
+    def load(folder: Path, corruption: str, severity: int, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+        read.append((corruption, severity))
+        assert kind == f"{name}-c"
+        return raw.test_images + severity, raw.test_labels
+
+    monkeypatch.setattr("empirical.data.load_images", lambda _: raw)
+    monkeypatch.setattr(measuring, "load_published", load)
+    measuring._corrupted.cache_clear()
+    return load_data(name, 100), read
+
+
+@law(
+    Mutation(
+        "the first of the files", "empirical.measuring.stratified_order", lambda _: lambda y: torch.arange(len(y))
+    ),
+    Mutation("one sample late", "empirical.measuring.stratified_order", lambda f: lambda y: f(y).roll(1)),
+)
+def test_published_corruptions_are_taken_in_the_order_of_the_test_set() -> None:
+    """CIFAR's files have the published order of the test set: corrupted image i is test image i of what is in memory."""
+    for name in ("cifar10", "cifar100"):
+        with pytest.MonkeyPatch.context() as patch:
+            data, read = published(patch, name)
+            config = RunConfig("sgd", data=name, train_samples=100)
+            how = replace(ALL, corrupted="published", corrupted_samples=45)
+            names, images, labels = measuring._corrupted(measuring._source(config), how)
+        assert len(names) == 15
+        assert read == [(kind, severity) for kind in names for severity in range(1, 6)]
+        assert images.shape == (15, 5, 45, 3, 4, 4)
+        assert torch.equal(labels, data.test_labels[:45])
+        for severity in range(1, 6):
+            assert all(torch.equal(kind[severity - 1], data.test_images[:45] + severity) for kind in images)
+        assert set(torch.bincount(labels, minlength=10).tolist()) == {4, 5}
+        measuring._corrupted.cache_clear()

