@@ -210,7 +210,7 @@ def estimated(table: Table) -> Estimate:
 
 
 def interpolated(
-    x: Float[np.ndarray, "points *axes"], y: Float[np.ndarray, "points *axes"], at: np.ndarray
+    x: Float[np.ndarray, "points *#axes"], y: Float[np.ndarray, "points *#axes"], at: np.ndarray
 ) -> np.ndarray:
     """A curve through points at some places, piecewise linear, for every element of the other axes by itself.
 

@@ -52,7 +52,7 @@ def draw(evidence: Evidence, design: str = "digits") -> Figure:
     _against_rho(middle, study, design, _D)
     middle.set(ylabel="D, ratio to SGD", title="Diversity against rho")
     _against_rho(right, study, design, MAIN)
-    right.set(ylabel="trace of the Hessian, ratio to SGD", title="Sharpness against rho")
+    right.set(ylabel=f"{SHARPNESS_LABEL}, ratio to SGD", title="Sharpness against rho")
     legend_below(figure, left, 2, f"lines join the radii; {BARS}; small: single triples; ratios are paired by seed")
     return figure
 

@@ -24,7 +24,7 @@ COMPARISONS = (
 """Conditions above and below the line, all at the middle rho."""
 QUANTITIES: dict[str, tuple[Quantity, str]] = {
     "D, variance of the softmax": (LEVELS["D"], "sets-{}-diversity"),
-    "trace of the Hessian": (MAIN, "c1-{}-sharpness"),
+    "sharpness": (MAIN, "c1-{}-sharpness"),
     "error of ensembles": (LEVELS["ensemble error"], "sets-{}"),
     "error of ensembles, corrupted": (LEVELS["ensemble error on corrupted images"], "c6-{}-corrupted"),
 }

@@ -122,7 +122,7 @@ def test_the_command_writes_numbers_and_figure_that_the_project_reads(
     options = ["--train-samples", "20", "--test-samples", "30", "--out", str(tmp_path)]
     assert sharpdiv._run(["compare", *runs, *options, "--json", "-"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    (stored,) = load_evidence(tmp_path / "comparison.json").comparisons
+    (stored,) = load_evidence(tmp_path).comparisons
     assert stored == printed
     assert (tmp_path / "lazy_comparison.png").stat().st_size > 10_000
     assert sharpdiv._run(["compare", *runs, *options]) == 0

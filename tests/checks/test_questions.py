@@ -210,7 +210,7 @@ def test_at_equal_loss_a_change_along_sgds_line_is_no_change() -> None:
     expected = d["sam-mid"] - (d["sgd"] + slope * (loss["sam-mid"] - loss["sgd"]))
     assert statistic(study)[0, 0] == pytest.approx(expected, rel=1e-9)
     # With SAM's networks for those of the shorter SGD, both are one point of the line.
-    same = Study(study.conditions | {"sgd-short": study.conditions["sam-mid"]})
+    same = Study({**study.conditions, "sgd-short": study.conditions["sam-mid"]})
     assert statistic(same)[0, 0] == pytest.approx(0, abs=1e-12)
 
 

@@ -99,7 +99,8 @@ def _table(condition: Condition, quantity: str, units: str, coupled: bool, acros
     tuples = _tuples(over, coupled, across)
     values = np.array([direct(condition.blocks, members) for members in tuples], dtype=float)
     size = values.shape[1] // GROUPS
-    left_out = [set()] + [
+    left_out: list[set[tuple[int, int]]] = [set()]
+    left_out += [
         {(block, place)} if units == "seeds" else {(block, other) for other in range(3)}
         for block in range(BLOCKS)
         for place in range(3 if units == "seeds" else 1)

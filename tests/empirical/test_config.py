@@ -101,7 +101,7 @@ def test_one_cycle_is_pytorchs(epochs: int) -> None:
     ours, theirs = [], []
     for step in range(steps):
         ours.append(config.learning_rate_at(step / batches))
-        theirs.append(scheduler.get_last_lr()[0])
+        theirs.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         if step + 1 < steps:
             scheduler.step()

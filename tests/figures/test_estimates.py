@@ -22,7 +22,7 @@ from tests.figures.made_up import made_up_evidence
 
 EVIDENCE = made_up_evidence(("fashion-mnist",))
 STUDY = studies(EVIDENCE)["fashion-mnist"]
-TRACE, D = LEVELS["trace of the Hessian"], LEVELS["D"]
+SHARP, D = LEVELS["sharpness"], LEVELS["D"]
 RHO = [DESIGNS["fashion-mnist"].conditions[name].rho for name in CURVE[1:]]
 
 Quantity = Callable[[Study, str, str], Table]
@@ -67,13 +67,13 @@ def test_a_number_of_every_block_and_image_is_estimated_as_the_study_does() -> N
 def test_the_trade_off_passes_through_the_means_and_every_triple_is_there() -> None:
     left, middle, right, *_ = _draw("tradeoff_fashion_mnist").axes
     for (points, ends), names in zip(_bars(left), (CURVE, BALANCE), strict=True):
-        assert_allclose(points, np.stack([_of(TRACE, names), _of(D, names)], axis=1))
+        assert_allclose(points, np.stack([_of(SHARP, names), _of(D, names)], axis=1))
         assert ((ends[:, 0, 1] < points[:, 1]) & (points[:, 1] < ends[:, 1, 1])).all()
     triples = np.concatenate([np.asarray(cloud.get_offsets()) for cloud in left.collections[:2]])
     alone = Study({"sgd": Condition(STUDY.conditions["sgd"].blocks[:1])})
-    assert_allclose(triples[0], [quantity(alone, "sgd", "seeds")[0, 0] for quantity in (TRACE, D)])
+    assert_allclose(triples[0], [quantity(alone, "sgd", "seeds")[0, 0] for quantity in (SHARP, D)])
     assert len(triples) == len(CURVE + BALANCE) * STUDY.blocks
-    for axes, quantity in ((middle, D), (right, TRACE)):
+    for axes, quantity in ((middle, D), (right, SHARP)):
         for (points, ends), names in zip(_bars(axes), (CURVE[1:], BALANCE), strict=True):
             assert_allclose(points[:, 0], RHO, rtol=0.02)
             read = np.column_stack([points[:, 1], ends[:, :, 1]])
@@ -85,15 +85,15 @@ def test_data_sets_show_eir_and_robustness_of_every_rho() -> None:
     accuracy = 100 * (1 - _of(LEVELS["member error on corrupted images"], CURVE))
     for axes, values in ((upper, _of(LEVELS["EIR of three"], CURVE)), (lower, accuracy)):
         points = np.concatenate([point for point, _ in _bars(axes)])
-        assert_allclose(points, np.stack([_of(TRACE, CURVE), values], axis=1))
+        assert_allclose(points, np.stack([_of(SHARP, CURVE), values], axis=1))
 
 
 def test_slopes_of_other_shapes_are_told() -> None:
     axes, *_ = _draw("tradeoff_shapes").axes
     pairs = (("sgd", "sam-mid"), ("narrow-sgd", "narrow-sam"), ("sparse-sgd", "sparse-sam"))
     for (points, _), text, names in zip(_bars(axes), axes.texts, pairs, strict=True):
-        assert_allclose(points, np.stack([_of(TRACE, names), _of(D, names)], axis=1))
-        slope = np.diff(np.log(_of(D, names))) / np.diff(np.log(_of(TRACE, names)))
+        assert_allclose(points, np.stack([_of(SHARP, names), _of(D, names)], axis=1))
+        slope = np.diff(np.log(_of(D, names))) / np.diff(np.log(_of(SHARP, names)))
         assert f"slope {slope[0]:.2f} [" in text.get_text()
 
 
@@ -151,7 +151,7 @@ def test_calibration_is_the_mean_over_triples_for_every_size() -> None:
 def test_comparisons_of_the_sets_are_ratios_in_their_rows() -> None:
     panels = _draw("variants").axes
     errors = (LEVELS["ensemble error"], LEVELS["ensemble error on corrupted images"])
-    for axes, quantity in zip(panels, (D, TRACE, *errors), strict=True):
+    for axes, quantity in zip(panels, (D, SHARP, *errors), strict=True):
         ((points, ends),) = _bars(axes)
         assert_allclose(points[:, 1], range(len(COMPARISONS)))
         read = np.column_stack([points[:, 0], ends[:, :, 0]])
