@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from checks import Evidence
-from checks.crossed import Table, estimated, leave_out_means
+from checks.crossed import GROUPS, Table, estimated, leave_out_means
 from checks.questions import CURVE, MAIN_SHARPNESS, SHARPNESS, sharpness
-from checks.study import GROUPS, Study
+from checks.study import Study
 from empirical import StoreError
 from empirical.profiles import DESIGNS
 from empirical.record import RunRecord
