@@ -7,8 +7,10 @@ logarithm in steps of 1/64, as precise as a half-precision logit between 8 and 1
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,18 @@ SCHEMA = 1
 """Version of the file's layout."""
 _STEPS = 64  # of a log-probability, in one nat
 _FLOOR = 32 * _STEPS - 1
+_DAMAGE = (
+    KeyError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+    TokenError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What reading raises where a bit of the file has flipped."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ def load_record(path: Path) -> RunRecord:
             whole = {name: stored[name].astype(np.int64) for name in ("labels", "predicted", "predicted_ensemble")}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{path} is not a whole record of a run ({error}); delete it and measure again") from error
     probs = np.exp(-codes / _STEPS)
     probs /= probs.sum(axis=2, keepdims=True)
