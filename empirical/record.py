@@ -29,7 +29,7 @@ _DAMAGE = (
     KeyError,
     TypeError,
     ValueError,
-    NotImplementedError,
+    RuntimeError,
     OSError,
     EOFError,
     TokenError,

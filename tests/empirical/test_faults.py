@@ -28,7 +28,7 @@ TINY = RunConfig(
     batch_size=20,
     augment="crop-flip",
 )
-FROM_SAM = replace(TINY, first_phase="sam", schedule="one-cycle")
+FROM_SAM = replace(TINY, first_phase="sam", schedule="one-cycle", epochs=8, switch_epoch=5)
 KILLS = 30
 
 
@@ -84,11 +84,19 @@ def train_until_killed(root: Path, epoch: int) -> None:
         train_here(root, FROM_SAM)
 
 
-@pytest.mark.parametrize("epoch", [0, 4])
+@pytest.fixture(scope="module")
+def from_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with SharpBalance, and with its SAM ensemble trained by itself in ``alone``."""
+    root = tmp_path_factory.mktemp("from-sam")
+    train_here(root, FROM_SAM)
+    train_here(root / "alone", FROM_SAM.start)
+    return root
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
 def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
-    epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    epoch: int, from_sam: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_here(tmp_path / "undisturbed", FROM_SAM)
     root = tmp_path / "killed"
     process = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=(root, epoch))
     process.start()
@@ -102,19 +110,18 @@ def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
     begun: list[int] = []
     monkeypatch.setattr(runs, "train", recorded(training.train, begun))
     train_here(root, FROM_SAM)
-    assert begun == [epoch, 0, 6, 6]  # both first phases, then both second ones
-    assert weights(root, FROM_SAM) == weights(tmp_path / "undisturbed", FROM_SAM)
+    assert begun == [epoch, 0, 5, 5]  # both first phases, then both second ones
+    assert weights(root, FROM_SAM) == weights(from_sam, FROM_SAM)
     for seed in (1, 2):
-        name = Path(sam.run_id) / f"member-{seed}-epoch6.safetensors"
-        ours, theirs = load_tensors(root / name)[0], load_tensors(tmp_path / "undisturbed" / name)[0]
+        name = Path(sam.run_id) / f"member-{seed}-epoch5.safetensors"
+        ours, theirs = load_tensors(root / name)[0], load_tensors(from_sam / name)[0]
         assert all(torch.equal(ours[n], theirs[n]) for n in theirs)
     assert not list(root.rglob("checkpoint-*"))
     # SAM itself goes on from there, to the bits of one trained from scratch.
-    for place, start in ((root, 6), (tmp_path / "alone", 0)):
-        begun.clear()
-        train_here(place, sam)
-        assert begun == [start, start]
-    assert weights(root, sam) == weights(tmp_path / "alone", sam)
+    begun.clear()
+    train_here(root, sam)
+    assert begun == [5, 5]
+    assert weights(root, sam) == weights(from_sam / "alone", sam)
 
 
 def interrupted(root: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, error: BaseException) -> None:
