@@ -27,8 +27,10 @@ __all__ = [
     "estimated",
     "holm",
     "interpolated",
+    "jackknife_variances",
     "leave_out_means",
     "p_text",
+    "satterthwaite",
 ]
 
 LEVEL = 0.05
@@ -38,13 +40,17 @@ POWER = 0.8
 GROUPS = 40
 """Of test points: consecutive ones of the stratified order, so that groups are alike."""
 _MOST_SEEDS = 100_000
+_NO_VALUE = "no value for some seeds: outside the compared range, or the logarithm of a quantity that is not above 0"
 
+Array = Float[np.ndarray, "*studies"]
 Table = Float[np.ndarray, "groups_and_all units_and_all"]
 """A statistic of everything (first row and column), without each group of test points, without each unit, and without both; one row
 if test points do not enter."""
 
 
-def leave_out_means(values: Float[np.ndarray, "groups tuples"], touched: Bool[np.ndarray, "units tuples"]) -> Table:
+def leave_out_means(
+    values: Float[np.ndarray, "*studies groups tuples"], touched: Bool[np.ndarray, "units tuples"]
+) -> Float[np.ndarray, "*studies groups_and_all units_and_all"]:
     """Means over tuples of seeds and groups of test points, of everything and with one left out.
 
     Args:
@@ -54,10 +60,11 @@ def leave_out_means(values: Float[np.ndarray, "groups tuples"], touched: Bool[np
     Returns:
         The table; NaN where nothing is left.
     """
-    groups = len(values)
+    groups = values.shape[-2]
     points = values
     if groups > 1:
-        points = np.vstack([values.mean(axis=0), (values.sum(axis=0) - values) / (groups - 1)])
+        mean = values.mean(axis=-2, keepdims=True)
+        points = np.concatenate([mean, (groups * mean - values) / (groups - 1)], axis=-2)
     kept = np.vstack([np.ones(touched.shape[1]), ~touched])
     counts = kept.sum(axis=1)
     return points @ kept.T / np.where(counts > 0, counts, np.nan)
@@ -86,8 +93,7 @@ class Estimate:
     @property
     def freedom(self) -> float:
         """Degrees of freedom by Satterthwaite, of the units' part and of the points' part."""
-        parts = self.units_variance**2 / (self.units - 1) + self.points_variance**2 / (GROUPS - 1)
-        return self.stderr**4 / parts if parts else self.units - 1.0
+        return float(satterthwaite(self.units_variance, self.points_variance, self.units))
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Student's interval.
@@ -185,28 +191,54 @@ def estimated(table: Table) -> Estimate:
     Returns:
         The estimate; with an obstacle where the statistic has no value with something left out.
     """
-    units, groups = table.shape[1] - 1, len(table) - 1
+    units, value = table.shape[1] - 1, float(table[0, 0])
     if not np.isfinite(table).all():
-        return Estimate(
-            float(table[0, 0]), units, np.nan, obstacle="no value for some seeds: outside the compared range"
-        )
-    value = float(table[0, 0])
+        return Estimate(value, units, np.nan, obstacle=_NO_VALUE)
+    of_units, of_points = jackknife_variances(table)
+    return Estimate(value, units, float(of_units), float(of_points))
+
+
+def jackknife_variances(table: Float[np.ndarray, "*studies groups_and_all units_and_all"]) -> tuple[Array, Array]:
+    """The two parts of a statistic's variance, from the analysis of variance of its pseudo-values.
+
+    Args:
+        table: of the statistic, of one study or of many.
+
+    Returns:
+        The part that falls as one over the units, and the part that all units share, 0 where test points do not enter.
+    """
+    units, groups = table.shape[-1] - 1, table.shape[-2] - 1
+    value, of_unit = table[..., :1, :1], table[..., :1, 1:]
     if not groups:
-        pseudo = units * value - (units - 1) * table[0, 1:]
-        return Estimate(value, units, float(pseudo.var(ddof=1)) / units)
+        pseudo = (units * value - (units - 1) * of_unit)[..., 0, :]
+        return np.asarray(pseudo.var(axis=-1, ddof=1) / units), np.zeros(table.shape[:-2])
     pseudo = (
         units * groups * value
-        - (units - 1) * groups * table[:1, 1:]
-        - units * (groups - 1) * table[1:, :1]
-        + (units - 1) * (groups - 1) * table[1:, 1:]
+        - (units - 1) * groups * of_unit
+        - units * (groups - 1) * table[..., 1:, :1]
+        + (units - 1) * (groups - 1) * table[..., 1:, 1:]
     )
-    by_unit, by_group, mean = pseudo.mean(axis=0), pseudo.mean(axis=1), pseudo.mean()
-    rest = pseudo - by_unit - by_group[:, None] + mean
-    square_units = groups * float(by_unit.var(ddof=1))
-    square_groups = units * float(by_group.var(ddof=1))
-    square_rest = float((rest**2).sum()) / ((units - 1) * (groups - 1))
-    cells = units * groups
-    return Estimate(value, units, square_units / cells, max(square_groups - square_rest, 0.0) / cells)
+    by_unit, by_group = pseudo.mean(axis=-2, keepdims=True), pseudo.mean(axis=-1, keepdims=True)
+    rest = pseudo - by_unit - by_group + pseudo.mean(axis=(-2, -1), keepdims=True)
+    of_units = np.asarray(by_unit[..., 0, :].var(axis=-1, ddof=1) / units)
+    of_rest = (rest**2).sum(axis=(-2, -1)) / ((units - 1) * (groups - 1) * units * groups)
+    return of_units, np.asarray(np.maximum(by_group[..., 0].var(axis=-1, ddof=1) / groups - of_rest, 0.0))
+
+
+def satterthwaite(of_units: float | Array, of_points: float | Array, units: int) -> Array:
+    """Degrees of freedom of the sum of two estimated variances (Satterthwaite 1946).
+
+    Args:
+        of_units: part with one degree less than the units.
+        of_points: part with one degree less than the groups of test points.
+        units: seeds or triples.
+
+    Returns:
+        At most the sum of both; the units' own where the sum is 0.
+    """
+    first, second = np.asarray(of_units, dtype=float), np.asarray(of_points, dtype=float)
+    parts = first**2 / (units - 1) + second**2 / (GROUPS - 1)
+    return np.where(parts > 0, (first + second) ** 2 / np.where(parts > 0, parts, 1.0), units - 1.0)
 
 
 def interpolated(

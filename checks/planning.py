@@ -13,7 +13,7 @@ from checks.questions import QUESTIONS, Question, log_ratio, mean_of
 from checks.study import Condition, Study
 from empirical.record import RunRecord
 
-__all__ = ["Component", "pilot_components", "pilot_summary", "power"]
+__all__ = ["IN_TRIPLES", "Component", "pilot_components", "pilot_summary", "power"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ _STANDS_FOR: dict[str, tuple[str, bool]] = {
     "c7-{}-corrupted": ("corrupted member error", True),
 }
 """Which statistic's variances each question of the paper is planned with, and whether triples are its units."""
+IN_TRIPLES = frozenset(name for name, (_, triples) in _STANDS_FOR.items() if triples)
+"""Questions whose units are triples of seeds."""
 
 
 def pilot_components(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Component]:

@@ -87,6 +87,7 @@ def stated() -> dict[str, Any]:
                 "direction": q.direction,
                 "delta": q.delta,
                 "reason": q.reason,
+                "needs": list(q.needs),
             }
             for q in QUESTIONS
         },

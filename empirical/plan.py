@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from empirical.config import Data, RunConfig
 from empirical.data import ImageData
 from empirical.datasets import DATASETS
-from empirical.runs import run_folder, trained_epochs
+from empirical.runs import lacks_first_phase, run_folder, trained_epochs
 from empirical.training import new_member, train
 from empirical.workers import choose_device, single_thread
 
@@ -51,8 +51,10 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
     place = choose_device(device)
     second_of: dict[RunConfig, float] = {}
     plans = []
+    configs = list(configs)
+    starts = {c.start for c in configs if c.method == "sharpbalance"}
     for config, last in _last_epochs(configs).items():
-        passes = sum(_passes(root, config, seed, last) for seed in config.seeds)
+        passes = sum(_passes(root, config, seed, last, config in starts) for seed in config.seeds)
         network = replace(config.plain, seeds=(0, 1), epochs=2, switch_epoch=0)
         if passes and network not in second_of:
             second_of[network] = _seconds_of_step(network, place)
@@ -112,13 +114,15 @@ def _last_epochs(configs: Iterable[RunConfig]) -> dict[RunConfig, int]:
     return until | {c: c.epochs for c in configs}
 
 
-def _passes(root: Path, config: RunConfig, seed: int, last: int) -> int:
-    """Passes of a member up to an epoch; SharpBalance's first phase is another ensemble's."""
+def _passes(root: Path, config: RunConfig, seed: int, last: int, start: bool) -> int:
+    """Passes of a member up to an epoch; SharpBalance's first phase is another ensemble's, whose ``start`` must be kept."""
     done = trained_epochs(root, config, seed)
     if config.method == "sharpbalance":
         done = max(done, config.switch)
+    # SAM that went past its first phase before anyone asked for it goes through it again.
+    again = config.switch if start and done >= config.switch and lacks_first_phase(root, config, seed) else 0
     steps = -(-_training_images(config) // config.batch_size)
-    return max(last - done, 0) * steps * _passes_of_step(config)
+    return (max(last - done, 0) + again) * steps * _passes_of_step(config)
 
 
 def _training_images(config: RunConfig) -> int:

@@ -1,7 +1,8 @@
 """Record of a measured run: one small file from which every claim about trained ensembles is computed without training.
 
 An ``.npz`` file that NumPy alone reads (arrays below, and the text ``summary``, a JSON object). Probabilities are kept as the
-logarithm in steps of 1/64, as precise as a half-precision logit between 8 and 16, down to exp(-32).
+logarithm in steps of 1/64, as precise as a half-precision logit between 8 and 16, down to exp(-32); the negative log-likelihood on
+corrupted images in half precision.
 """
 
 import io
@@ -78,7 +79,7 @@ def save_record(path: Path, record: RunRecord) -> None:
         "log_probs_low": (codes & 255).astype(np.uint8),
         "log_probs_high": (codes >> 8).astype(np.uint8),
         "corrupted_wrong": np.packbits(record.corrupted_wrong, axis=-1),
-        "corrupted_nll": record.corrupted_nll.astype("<f4"),
+        "corrupted_nll": record.corrupted_nll.astype("<f2"),
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)

@@ -36,6 +36,7 @@ from empirical.workers import Piece, choose_device, work
 __all__ = [
     "CHECKPOINT_SECONDS",
     "Progress",
+    "lacks_first_phase",
     "load_run_data",
     "open_run",
     "run_folder",
@@ -204,15 +205,15 @@ def _train_to(
     """Train to the end of the epochs between, going on from the last checkpoint, and write the member to its path."""
     member = start()
     record = path.with_suffix(".json")
-    earlier = 0.0
+    earlier = {"seconds": 0.0, "from_epoch": between.start - 1}
     if found := _last_checkpoint(path.parent, config, data, member, between):
         member = found
-        earlier = load_json(record)["seconds"] if record.exists() else 0.0
+        earlier |= load_json(record) if record.exists() else {}
     began = written = time.perf_counter()
 
     def save_record() -> None:
-        seconds = earlier + time.perf_counter() - began
-        save_json(record, {"seconds": seconds, **provenance(next(member.model.parameters()).device)})
+        spent = {"seconds": earlier["seconds"] + time.perf_counter() - began, "from_epoch": earlier["from_epoch"]}
+        save_json(record, {**provenance(next(member.model.parameters()).device), **spent})
 
     def checkpoint(member: Member) -> None:
         nonlocal written
@@ -316,9 +317,20 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
     Returns:
         JSON values; ``seconds`` is None if part of the training left no record.
     """
-    paths = [run_folder(root, config) / f"member-{seed}.json"]
-    if _starts_shared(root, config, seed):
-        paths.append(_first_phase_path(root, config, seed).with_suffix(".json"))
-    records = [load_json(path) for path in paths if path.exists()]
-    seconds = sum(record["seconds"] for record in records) if len(records) == len(paths) else None
-    return {**(records[0] if records else {}), "seconds": seconds}
+    path = run_folder(root, config) / f"member-{seed}.json"
+    record = load_json(path) if path.exists() else {}
+    parts = [record]
+    if record.pop("from_epoch", 0):
+        path = _first_phase_path(root, config, seed).with_suffix(".json")
+        parts.append(load_json(path) if path.exists() else {})
+    seconds = sum(part["seconds"] for part in parts) if all("seconds" in part for part in parts) else None
+    return {**record, "seconds": seconds}
+
+
+def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:
+    """Whether the state at the switch epoch, which SharpBalance starts from, is not kept.
+
+    Returns:
+        True also where the member was trained past it.
+    """
+    return not _first_phase_path(root, config, seed).exists()

@@ -42,7 +42,7 @@ def test_only_whole_blocks_enter() -> None:
         assert study is not None
         assert study.blocks == 2
         seeds = [[r.summary["config"]["seeds"] for r in c.blocks] for c in study.conditions.values()]
-        assert seeds == [[[1001, 1002, 1003], [1007, 1008, 1009]]] * len(DIGITS.conditions)
+        assert seeds == [[[1004, 1005, 1006], [1010, 1011, 1012]]] * len(DIGITS.conditions)
 
 
 def test_one_block_is_no_study() -> None:

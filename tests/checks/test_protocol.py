@@ -10,7 +10,16 @@ import pytest
 from numpy.testing import assert_allclose
 
 from checks import planning, rule
-from checks.crossed import LEVEL, Decision, Estimate, Primary, estimated
+from checks.crossed import (
+    GROUPS,
+    LEVEL,
+    Decision,
+    Primary,
+    estimated,
+    jackknife_variances,
+    leave_out_means,
+    satterthwaite,
+)
 from checks.ensembles import judged
 from checks.planning import Component, pilot_components, power
 from checks.protocol import asked, deviation, obstacle, protocol, protocol_commit, stated
@@ -255,9 +264,23 @@ def test_a_family_has_a_false_statement_in_five_per_cent_of_studies() -> None:
 
 
 @law(
-    Mutation("test points held fixed", "checks.rule.estimated", lambda f: lambda t: replace(f(t), points_variance=0.0)),
-    Mutation("never", "checks.rule.estimated", lambda _: lambda t: Estimate(0.0, 3, 1.0)),
+    Mutation("test points held fixed", "checks.rule.jackknife_variances", lambda f: lambda t: (f(t)[0], 0 * f(t)[1])),
+    Mutation("units held fixed", "checks.rule.jackknife_variances", lambda f: lambda t: (0 * f(t)[0], f(t)[1])),
+    Mutation("normal", "checks.rule.satterthwaite", lambda f: lambda *a: np.full_like(f(*a), 1e9)),
 )
 def test_a_test_finds_something_in_five_per_cent_of_studies() -> None:
-    """Within 4 standard errors of 500 studies (3.9%)."""
-    assert rule.type_one_error(24, (0.1, 1.0, 0.3), 500, 3) == pytest.approx(LEVEL, abs=0.039)
+    """Within 4 standard errors of 10,000 studies (.9%), of 8 triples, with and without an effect of test points."""
+    for shares in ((0.1, 1.0, 0.3), (1.0, 0.0, 0.0)):
+        assert rule.type_one_error(8, shares, 10_000, 3) == pytest.approx(LEVEL, abs=0.009)
+
+
+def test_many_studies_at_once_are_each_by_itself() -> None:
+    """To rounding."""
+    values = np.random.default_rng(0).normal(size=(3, GROUPS, 5))
+    touched = np.eye(5, dtype=bool)
+    together = jackknife_variances(leave_out_means(values, touched))
+    for place, each in enumerate(values):
+        found = estimated(leave_out_means(each, touched))
+        parts = found.units_variance, found.points_variance
+        assert parts == pytest.approx([part[place] for part in together], rel=1e-9, abs=1e-15)
+        assert found.freedom == pytest.approx(satterthwaite(*parts, 5), rel=1e-12)

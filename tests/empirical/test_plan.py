@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from empirical import RunConfig, plan_runs, train_runs
 from empirical.plan import forward_flops, gpu_hours
-from empirical.runs import trained_epochs
+from empirical.runs import run_folder, trained_epochs, training_record
+from empirical.store import load_json
 from tests.laws import Mutation, law
 
 BALANCE = RunConfig(
@@ -29,7 +31,7 @@ FOLDER = Path()
     Mutation(
         "one pass for SAM",
         "empirical.plan._passes",
-        lambda f: lambda r, c, s, u: f(r, c, s, u) // (2 - (c.method == "sgd")),
+        lambda f: lambda r, c, s, u, k: f(r, c, s, u, k) // (2 - (c.method == "sgd")),
     ),
 )
 def test_passes_of_an_empty_folder() -> None:
@@ -56,6 +58,22 @@ def test_what_is_trained_is_not_planned_again(tmp_path: Path) -> None:
 
 
 FROM_SAM = replace(BALANCE, first_phase="sam", switch_epoch=2)
+
+
+@law(Mutation("a start is never asked for", "empirical.plan.lacks_first_phase", lambda _: lambda *_: False))
+def test_sam_that_was_trained_whole_goes_through_its_first_phase_again() -> None:
+    """5 steps an epoch, two members, 2 epochs of 2 passes; and what it then goes on from is counted once in its seconds."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        train_runs([FROM_SAM.start], root, workers=1)
+        alone = training_record(root, FROM_SAM.start, 1)
+        plans = {p.run_id: p.passes for p in plan_runs([FROM_SAM, FROM_SAM.start], root)}
+        assert plans == {FROM_SAM.start.run_id: 2 * 5 * 2 * 2, FROM_SAM.run_id: 2 * 5 * 2 * 2}
+        train_runs([FROM_SAM], root, workers=1)
+        assert training_record(root, FROM_SAM.start, 1) == alone
+        first = load_json(run_folder(root, FROM_SAM.start) / "member-1-epoch2.json")["seconds"]
+        rest = load_json(run_folder(root, FROM_SAM) / "member-1.json")["seconds"]
+        assert training_record(root, FROM_SAM, 1)["seconds"] == pytest.approx(first + rest)
 
 
 @law(

@@ -24,8 +24,8 @@ OURS = [name for name in DESIGNS if not name.startswith("paper-")]
 @pytest.mark.parametrize(
     ("profile", "runs", "identity"),
     [
-        ("quick", {"digits": 36}, "c98f0ebf951c"),
-        ("cpu", {"digits": 96, "fashion-mnist": 128, "cifar10-jpeg": 96}, "88d3ae71d581"),
+        ("quick", {"digits": 36}, "8baa3595c136"),
+        ("cpu", {"digits": 96, "fashion-mnist": 128, "cifar10-jpeg": 96}, "4d8133d25b3b"),
         ("paper", {"paper-cifar10": 48, "paper-cifar100": 36, "paper-tiny-imagenet": 36}, "3cb5fa3e18d2"),
     ],
 )
@@ -71,7 +71,7 @@ def moved(seed: int) -> Any:
 @law(
     Mutation("a seed of the pilot", "empirical.profiles.DESIGNS", moved(PILOT_SEEDS[0])),
     Mutation("a seed of the paper", "empirical.profiles.DESIGNS", moved(13)),
-    Mutation("a seed in two blocks", "empirical.profiles.DESIGNS", moved(1004)),
+    Mutation("a seed in two blocks", "empirical.profiles.DESIGNS", moved(1007)),
 )
 def test_seeds_that_decide_are_new_and_in_one_block_each() -> None:
     """The paper's designs have the paper's seeds; no other has one that anything here was ever decided by."""

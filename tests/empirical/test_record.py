@@ -60,14 +60,14 @@ def same(first: RunRecord, second: RunRecord) -> bool:
     corrupted=st.integers(1, 17),
 )
 def test_a_record_comes_back(seed: int, classes: int, sharpness: float, corrupted: int) -> None:
-    """Classes and errors exactly, losses as float32, log-probabilities to a step of 1/64."""
+    """Classes and errors exactly, losses in half precision, log-probabilities to a step of 1/64."""
     kept = record(seed, classes, sharpness, corrupted)
     save_record(FOLDER / "record.npz", kept)
     found = load_record(FOLDER / "record.npz")
     assert found.summary == kept.summary
     for name in ("labels", "predicted", "predicted_ensemble", "corrupted_wrong"):
         assert np.array_equal(getattr(found, name), getattr(kept, name))
-    assert np.array_equal(found.corrupted_nll, kept.corrupted_nll.astype(np.float32))
+    assert np.array_equal(found.corrupted_nll, kept.corrupted_nll.astype(np.float16))
     assert np.allclose(found.probs.sum(axis=2), 1, rtol=0, atol=1e-12)
     # Half a step of rounding, and as much when all classes are divided by their sum.
     large = kept.probs > np.exp(-31)
