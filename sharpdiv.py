@@ -928,9 +928,10 @@ def _reproduce() -> Callable[..., int]:
         dial = DIALS.get(profile) if not data or "digits" in data else None
         if not (designs or dial):
             raise UsageError(f"profile {profile} has nothing on {' or '.join(data)}")
-        if have is not None:
-            _take(have, target, designs)
-        missing = [run for design in designs for run in design.all_runs if not _record(target, design, run).exists()]
+        if have is not None and not have.is_dir():
+            raise UsageError(f"--have takes a folder of results, got {have}")
+        folders = [target] if have is None else [target, have]
+        missing = [run for d in designs for run in d.all_runs if not any(_record(f, d, run).exists() for f in folders)]
         if dry_run or profile != "quick":
             print("Timing a step of each network", flush=True)
             plans = plan_runs(missing, runs, device) + (plan_dial(dial, runs, device) if dial else [])
@@ -938,6 +939,8 @@ def _reproduce() -> Callable[..., int]:
         if dry_run:
             print("Nothing was trained.")
             return 0
+        if have is not None:
+            _take(have, target, designs)
         for config in {config.data: config for config in missing}.values():
             load_run_data(config)  # what is missing is said now, not after hours
         members = sum(len(config.seeds) for config in missing)
@@ -962,8 +965,6 @@ def _take(have: Path, target: Path, designs: "Iterable[Design]") -> None:
     """Copy the records of some designs from one folder of results to another that lacks them."""
     from empirical.store import write_atomically
 
-    if not have.is_dir():
-        raise UsageError(f"--have takes a folder of results, got {have}")
     for file in have.glob("comparison-*.json"):
         if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
             write_atomically(target / file.name, file.read_bytes())

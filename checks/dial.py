@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from empirical import DivergenceError, PlannedRun
-from empirical.data import digits
+from empirical.data import TEST_ORDER, digits
 from empirical.lazy import LazyProblem, lazy_network, train_lazy
 from empirical.models import Activation, Normalization
 from empirical.provenance import provenance
@@ -67,6 +67,7 @@ _CONSTANTS = {
     "ascent_steps": _ASCENT_STEPS,
     "split_seed": _SPLIT_SEED,
     "normalised": _NORMALISED,
+    "order": TEST_ORDER,
 }
 """What every member depends on besides its dial and network."""
 

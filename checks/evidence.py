@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from empirical.record import RunRecord, load_record
 from empirical.store import digest, load_json
 
 __all__ = ["Evidence", "load_evidence"]
+
+_Whole = tuple[tuple[tuple[int, ...], ...], Study | None]
+"""Seeds of whole blocks, and their study."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,10 @@ class Evidence:
     def _by_config(self) -> Mapping[str, RunRecord]:
         return {digest(record.summary["config"]): record for record in self.records}
 
+    @cached_property
+    def _studies(self) -> dict[Design, "_Whole"]:
+        return {}
+
     def blocks(self, design: Design) -> tuple[tuple[int, ...], ...]:
         """Blocks of a design that are whole: with a record of every condition.
 
@@ -39,11 +46,7 @@ class Evidence:
         Returns:
             Their seeds, in the order of the design.
         """
-        return tuple(
-            block
-            for block in design.blocks
-            if all(digest(run.to_json()) in self._by_config for run in design.runs(block).values())
-        )
+        return self._of(design)[0]
 
     def study(self, design: Design) -> Study | None:
         """The whole blocks of a design.
@@ -56,29 +59,28 @@ class Evidence:
         Returns:
             None if no two blocks are whole: one cannot show how much blocks vary.
         """
-        found = self.blocks(design)
-        return _study(self, design, found) if len(found) > 1 else None
+        return self._of(design)[1]
 
+    def _of(self, design: Design) -> "_Whole":
+        """Whole blocks and their study, made once: every claim about a design asks for them."""
+        if design not in self._studies:
+            self._studies[design] = self._gathered(design)
+        return self._studies[design]
 
-@lru_cache(maxsize=32)
-def _study_of(evidence: Evidence, name: str, keys: tuple[tuple[str, tuple[str, ...]], ...]) -> Study:
-    del name
-    by_config = evidence._by_config
-    return Study({each: Condition(tuple(by_config[key] for key in of)) for each, of in keys})
-
-
-def _study(evidence: Evidence, design: Design, blocks: tuple[tuple[int, ...], ...]) -> Study:
-    keys = tuple(
-        (name, tuple(digest(design.runs(block)[name].to_json()) for block in blocks)) for name in design.conditions
-    )
-    return _study_of(evidence, design.name, keys)
+    def _gathered(self, design: Design) -> "_Whole":
+        keys = {b: {n: digest(run.to_json()) for n, run in design.runs(b).items()} for b in design.blocks}
+        whole = tuple(block for block, of in keys.items() if self._by_config.keys() >= set(of.values()))
+        if len(whole) < 2:
+            return whole, None
+        of_each = {n: tuple(self._by_config[keys[block][n]] for block in whole) for n in design.conditions}
+        return whole, Study({name: Condition(records) for name, records in of_each.items()})
 
 
 def load_evidence(path: Path) -> Evidence:
-    """Evidence from everything that a folder holds: records (``.npz``, at any depth) and results (``.json``).
+    """Evidence from a file, or from everything that a folder holds: records (``.npz``, at any depth) and results (``.json``).
 
     Args:
-        path: of the folder; it need not exist.
+        path: of the folder or file; it need not exist.
 
     Returns:
         Empty evidence if there is nothing.
@@ -88,14 +90,14 @@ def load_evidence(path: Path) -> Evidence:
     """
     records: dict[str, Path] = {}
     loaded = []
-    for file in sorted(path.rglob("*.npz")):
+    for file in _files(path, "**/*.npz"):
         record = load_record(file)
         if (earlier := records.setdefault(digest(record.summary["config"]), file)) != file:
             raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
         loaded.append(record)
     networks: dict[str, dict[str, Any]] = {}
     comparisons: list[dict[str, Any]] = []
-    for file in sorted(path.glob("*.json")):
+    for file in _files(path, "*.json"):
         found = load_json(file)
         if isinstance(found.get("networks"), list):
             # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
@@ -105,3 +107,12 @@ def load_evidence(path: Path) -> Evidence:
         elif "protocol" not in found:
             raise StoreError(f"{file} holds nothing that was measured; make reproduce writes such files")
     return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons))
+
+
+def _files(path: Path, pattern: str) -> list[Path]:
+    """The file itself if it has the pattern's ending, or a folder's files."""
+    if not path.is_file():
+        return sorted(path.glob(pattern))
+    if path.suffix not in {".npz", ".json"}:
+        raise StoreError(f"{path} is neither a record (.npz) nor results (.json); make reproduce writes both")
+    return [path] if pattern.endswith(path.suffix) else []

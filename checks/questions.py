@@ -175,8 +175,8 @@ def log_ratio(quantity: Quantity, name: str, other: str) -> Callable[[Study], Ta
     return statistic
 
 
-def gap(name: str, quantity: Quantity, at: Quantity, curve: tuple[str, ...] = CURVE) -> Callable[[Study], Table]:
-    """Logarithm of a quantity minus that of a curve of conditions, where another quantity is equal.
+def gap(name: str, quantity: Quantity, at: Quantity) -> Callable[[Study], Table]:
+    """Logarithm of a quantity minus that of the curve of SGD and SAM, where another quantity is equal.
 
     The curve is piecewise linear in both logarithms.
 
@@ -184,16 +184,15 @@ def gap(name: str, quantity: Quantity, at: Quantity, curve: tuple[str, ...] = CU
         name: of a condition beside the curve.
         quantity: that is compared.
         at: that is equal.
-        curve: conditions.
 
     Returns:
         The statistic; NaN where the condition is outside the range of the curve.
     """
 
     def statistic(study: Study) -> Table:
-        units = study.units(name, *curve)
-        places = np.stack([np.log(at(study, each, units)) for each in curve])
-        heights = np.stack([np.log(quantity(study, each, units)) for each in curve])
+        units = study.units(name, *CURVE)
+        places = np.stack([np.log(at(study, each, units)) for each in CURVE])
+        heights = np.stack([np.log(quantity(study, each, units)) for each in CURVE])
         found = np.log(quantity(study, name, units))
         return found - interpolated(places, heights, np.log(at(study, name, units)))
 

@@ -226,10 +226,13 @@ _WARM = 0.3
 
 def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
     """Fields as this version has them, of a configuration that an earlier one wrote."""
-    added = {"stem_stride": None, "schedule": "step", "first_phase": "sgd"}
+    return {"stem_stride": None, "schedule": "step", "first_phase": "sgd"} | _renamed(fields)
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Values as this version calls them: ``augment`` was true or false."""
     augment = fields.get("augment")
-    renamed = {"augment": "crop-flip" if augment else "none"} if isinstance(augment, bool) else {}
-    return added | fields | renamed
+    return fields | {"augment": "crop-flip" if augment else "none"} if isinstance(augment, bool) else fields
 
 
 _NONE = "none"
@@ -260,9 +263,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     fields.pop("sha256", None)  # of a run's own file
     if unknown := set(fields) - set(RunConfig.__dataclass_fields__):
         raise InputError(f"{path} has unknown fields {', '.join(sorted(unknown))}")
-    if isinstance(augment := fields.get("augment"), bool):  # of an earlier version
-        fields["augment"] = "crop-flip" if augment else "none"
-    return {name: _from_file(name, value) for name, value in fields.items()}
+    return {name: _from_file(name, value) for name, value in _renamed(fields).items()}
 
 
 def _from_file(name: str, value: Any) -> Any:

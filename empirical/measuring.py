@@ -259,7 +259,8 @@ def _published(source: RunConfig, how: MeasureConfig) -> tuple[tuple[str, ...], 
     names = PUBLISHED_CORRUPTIONS[:15]
     read = [[load_published(data_folder() / folder, name, severity, kind) for severity in SEVERITIES] for name in names]
     labels = read[0][0][1]
-    # The files have the test set's own order: the same order again makes the first images the same ones.
+    # CIFAR's files have the test set's own order, so that this makes the first images the same ones; Tiny-ImageNet-C is sorted
+    # by class, and its first images are others in the same shares.
     some = stratified_order(labels)[: how.corrupted_samples]
     images = torch.stack([torch.stack([level[some] for level, _ in levels]) for levels in read])
     return names, images, labels[some]

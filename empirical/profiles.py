@@ -47,7 +47,7 @@ MEASURED_IN_FULL = (
 """Conditions that the paper's claims are about; the others tell them apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """Conditions on one data set, with the same seeds."""
 

@@ -4,15 +4,12 @@ A file is either absent or complete: it is written beside its place and renamed.
 content, so damage is noticed when it is read and the message names the file.
 """
 
-import base64
 import hashlib
 import json
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +17,7 @@ from torch import Tensor
 
 from empirical.errors import StoreError
 
-__all__ = ["digest", "load_json", "load_tensors", "pack", "save_json", "save_tensors", "unpack", "write_atomically"]
+__all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -83,40 +80,6 @@ def load_json(path: Path) -> dict[str, Any]:
     if digest(value) != checksum:
         raise StoreError(_damage(path, "its content does not match its checksum"))
     return value
-
-
-def pack(values: Tensor) -> dict[str, Any]:
-    """Small non-negative integers, such as predicted classes, as a JSON value a tenth the length of a list.
-
-    Args:
-        values: from 0 to 65,535, of any shape.
-
-    Returns:
-        ``shape``, and in ``zlib64`` the values as little-endian uint16, compressed and in base 64.
-
-    Raises:
-        ValueError: if a value does not fit.
-    """
-    if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < 2**16:
-        raise ValueError(f"expected values from 0 to 65,535, got {int(values.min())} to {int(values.max())}")
-    content = zlib.compress(values.cpu().numpy().astype("<u2").tobytes(), 9)
-    return {"shape": list(values.shape), "zlib64": base64.b64encode(content).decode()}
-
-
-def unpack(value: dict[str, Any]) -> np.ndarray:
-    """Read what ``pack`` made.
-
-    Returns:
-        An integer array.
-
-    Raises:
-        StoreError: if the value is something else.
-    """
-    try:
-        content = zlib.decompress(base64.b64decode(value["zlib64"], validate=True))
-        return np.frombuffer(content, "<u2").astype(np.int64).reshape(value["shape"])
-    except (TypeError, KeyError, ValueError, zlib.error) as error:
-        raise StoreError(f"not a packed array ({error})") from error
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -224,11 +224,8 @@ def test_metrics_has_every_key(capsys: pytest.CaptureFixture[str], predictions: 
         ("check --only theorem1-uper", "did you mean 'theorem1-upper'?"),
         ("check --only c1-digits --write", "--write"),
         ("check --only alternating-sum --results {npz}/other", "good.npz is not a whole record of a run"),
-        pytest.param(
-            "check --only alternating-sum --results {npz}/good.npz",
-            "good.npz",
-            marks=pytest.mark.xfail(reason="load_evidence finds nothing in a file and says nothing", strict=False),
-        ),
+        ("check --only alternating-sum --results {npz}/good.npz", "good.npz is not a whole record of a run"),
+        ("check --only alternating-sum --results {npz}/negative.txt", "is neither a record (.npz) nor results (.json)"),
         ("theory sharpbalance --rho 0.1 --members 4", "--members goes with"),
         ("theory gd --blocks 1", "at least 2 blocks"),
         ("theory sam --rho 0.1 --radius 1e-154", "radius must lie between 1e-50 and 1e+50"),
@@ -521,6 +518,7 @@ def test_what_is_there_already_is_not_planned(
     assert [line.split()[0] for line in out.splitlines() if " of 2 " in line] == [SMALL_RUN.run_id]
     assert "Nothing was trained." in out
     assert not trained
+    assert not (tmp_path / "mine").exists()  # nor copied
 
 
 def test_the_main_job_takes_the_data_sets_asked_for(

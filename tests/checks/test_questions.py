@@ -171,13 +171,13 @@ def test_outside_the_curve_there_is_no_value() -> None:
 
 @law(
     Mutation("in plain numbers", "checks.questions.np.log", lambda _: lambda x: x),
-    Mutation("between SGD and the highest rho only", f"{HERE}.CURVE", lambda c: (c[0], c[-1])),
+    Mutation("between SGD and the highest rho only", "checks.questions.CURVE", lambda c: (c[0], c[-1])),
 )
 def test_the_gap_is_to_a_line_through_logarithms() -> None:
     """Two points of the curve beside a condition, by hand; of everything and without each block."""
     study = planted_study(blocks=3)
     name = "sharpbalance-mid"
-    found = gap(name, mean_of("D"), sharpness(MAIN_SHARPNESS), CURVE)(study)
+    found = gap(name, mean_of("D"), sharpness(MAIN_SHARPNESS))(study)
     x = {c: sharpness(MAIN_SHARPNESS)(study, c, "blocks")[0] for c in (name, "sam-low", "sam-mid")}
     y = {c: study.mean(c, "D", "blocks") for c in x}
     share = np.log(x[name] / x["sam-low"]) / np.log(x["sam-mid"] / x["sam-low"])

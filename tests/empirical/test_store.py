@@ -1,7 +1,6 @@
 """Files of a run: what was written comes back, and damage is named."""
 
 import errno
-import json
 from pathlib import Path
 from typing import Any
 
@@ -110,29 +109,3 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
         store.save_json(path, {"x": 2})
     assert store.load_json(path) == {"x": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["j.json"]
-
-
-@law(
-    Mutation(
-        "bytes of another order", "empirical.store.np.frombuffer", lambda f: lambda content, kind: f(content, ">u2")
-    ),
-    examples=30,
-    values=st.lists(st.integers(0, 2**16 - 1), max_size=30),
-)
-def test_packed_integers_come_back(values: list[int]) -> None:
-    packed = store.pack(torch.tensor([values, values], dtype=torch.int64))
-    assert store.unpack(json.loads(json.dumps(packed))).tolist() == [values, values]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{}, {"zlib64": "AA==", "shape": [1]}, {"zlib64": "?", "shape": [1]}, {"zlib64": 3, "shape": [1]}]
-)
-def test_what_is_not_packed_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(StoreError, match="not a packed array"):
-        store.unpack(wrong)
-
-
-def test_integers_that_do_not_fit_are_refused() -> None:
-    for wrong in (torch.tensor([-1]), torch.tensor([2**16])):
-        with pytest.raises(ValueError, match="from 0 to 65,535"):
-            store.pack(wrong)
