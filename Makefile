@@ -17,7 +17,7 @@ test-all: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sharpdiv.py theory empirical checks figures tests benchmarks
+	$(BIN)/mypy sharpdiv tests benchmarks
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -14,20 +14,23 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 
 from benchmarks.plain_loop import simulate_plainly
-from empirical import (
-    SAM,
-    ImageData,
-    ResNet,
-    evaluation_mode,
-    per_sample_sharpness,
-    sharpbalance_step,
-    tangent_kernel,
-    worst_case_sharpness,
-)
-from empirical.data import TrainingImages
-from theory import MarchenkoPastur, Setting, Simulation, phi, sam_tradeoff, sharpbalance_tradeoff, simulate
-from theory.narayana import alternating_phi
-from theory.random_features import RandomFeatureSetting, random_feature_tradeoff
+from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.curvature.recording import evaluation_mode
+from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
+from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
+from sharpdiv.empirical.data.splits import ImageData, TrainingImages
+from sharpdiv.empirical.models import ResNet
+from sharpdiv.empirical.optim.sam import SAM
+from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
+from sharpdiv.theory.filters import phi
+from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
+from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.simulation import Simulation, simulate
+from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
+from sharpdiv.theory.spectra.narayana import alternating_phi
+from sharpdiv.theory.theorems.sam import sam_tradeoff
+from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
 
 
 def best_of(repeats: int, function: Callable[[], object]) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from checks.evidence import Evidence
+from sharpdiv.checks.results import Evidence
 
 __all__ = ["Claim", "Finding", "Verdict", "number"]
 
@@ -33,7 +33,7 @@ class Finding:
     """conditions of the verdict, or the reason for none"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One statement and the way to check it."""
 
@@ -55,6 +55,12 @@ class Claim:
     """of the random draws, None if there are none"""
     check: Callable[[Evidence], Finding]
     """does it"""
+    about: tuple[str, ...] = ()
+    """what of the paper, or beyond it, it is about: rows of the report's first table"""
+    where: str = ""
+    """where it was checked: the column of that table"""
+    design: str = ""
+    """of the trained ensembles it is about, if so"""
     command: str = ""
     """what produces the evidence; the check itself unless given"""
 

@@ -1,10 +1,8 @@
 """paper_checks.md and the table of verdicts, rendered from claims and findings."""
 
-import re
 from collections import Counter
-from itertools import product
 
-from checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Verdict
 
 __all__ = ["render", "section"]
 
@@ -60,8 +58,8 @@ def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
     """The paper's claims by where they were checked."""
     cells: dict[tuple[str, str], list[str]] = {}
     for claim, finding in findings:
-        for name, column in product(_rows(claim), _columns(claim)):
-            cells.setdefault((name, column), []).append(f"[{claim.id}](#{claim.id}) **{finding.verdict}**")
+        for name in claim.about:
+            cells.setdefault((name, claim.where), []).append(f"[{claim.id}](#{claim.id}) **{finding.verdict}**")
     rows = [
         f"| **{name}** {text} | "
         + " | ".join("<br>".join(cells.get((name, column), ["-"])) for column in _COLUMNS)
@@ -69,25 +67,6 @@ def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
         for name, text in _CLAIMS.items()
     ]
     return [f"| the paper claims | {' | '.join(_COLUMNS)} |", f"| --- |{' --- |' * len(_COLUMNS)}", *rows]
-
-
-def _rows(claim: Claim) -> list[str]:
-    """Which of the paper's claims it is about; of those about networks that are about none, their model or what explains them."""
-    if found := re.findall(r"\bC\d\b", claim.source):
-        return found
-    if claim.subject != "networks":
-        return []
-    return ["Reasons" if "here on" in claim.source else "Theorems"]
-
-
-def _columns(claim: Claim) -> list[str]:
-    """Where a claim was checked; nowhere if it is about the implementation."""
-    if "--profile paper" in claim.command:
-        return ["paper's size"]
-    _, _, data = claim.source.partition("here on ")
-    if found := [column for column in _COLUMNS if column in data]:
-        return found
-    return {"networks": ["kernels beside networks"], "paper": ["closed forms"], "implementation": []}[claim.subject]
 
 
 def section(claim: Claim, finding: Finding) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 
-from empirical.errors import InputError
+from sharpdiv.empirical.errors import InputError
 
 __all__ = ["Activation", "BasicBlock", "Normalization", "ResNet", "SparseConv2d", "folded"]
 
@@ -21,7 +21,7 @@ _GROUPS = 4  # of channels in group norm, or as many as there are channels
 
 
 class SparseConv2d(nn.Conv2d):
-    """A convolution without bias whose smallest weights at initialisation are 0 and stay 0.
+    """A convolution without bias whose smallest weights at initialization are 0 and stay 0.
 
     ``mask`` is a buffer of ones and zeros: masked weights are no parameters, so they get no gradient, no SAM ascent and no
     share in any sharpness.
@@ -30,7 +30,7 @@ class SparseConv2d(nn.Conv2d):
         channels_in: input channels.
         channels: output channels.
         kernel: side of the square kernel.
-        stride: of the convolution.
+        stride: stride of the convolution.
         padding: zeros around the image.
         sparsity: fraction of the weights to remove, in (0, 1).
     """
@@ -75,9 +75,9 @@ class BasicBlock(nn.Module):
     Args:
         channels_in: input channels.
         channels: output channels.
-        stride: of the first convolution.
+        stride: stride of the first convolution.
         sparsity: fraction of each convolution's weights that is removed.
-        norm: behind each convolution.
+        norm: norm behind each convolution.
         activation: between the convolutions and behind the sum.
     """
 
@@ -122,13 +122,13 @@ class ResNet(nn.Module):
     Args:
         width: channels of the first stage.
         blocks: residual blocks in each stage.
-        channels: of the images.
+        channels: channels of the images.
         classes: number of outputs.
         stem_stride: 1 for 32x32 images; 2 lets the stages see 64x64 images (Tiny-ImageNet) at 32x32.
-        sparsity: fraction of each block convolution's weights that is removed by magnitude at initialisation; stem, norms
+        sparsity: fraction of each block convolution's weights that is removed by magnitude at initialization; stem, norms
             and head stay dense.
-        norm: behind every convolution; group norm has 4 groups.
-        activation: of the network.
+        norm: norm behind every convolution; group norm has 4 groups.
+        activation: nonlinearity of the network.
 
     Raises:
         InputError: if a size is below 1, the sparsity is outside [0, 1), or norm or activation is unknown.

@@ -4,7 +4,6 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ import numpy as np
 import safetensors
 import torch
 
-from empirical.store import digest, load_json
+from sharpdiv import __version__
+from sharpdiv.empirical.store import digest, load_json
+from sharpdiv.paths import CHECKOUT, RESULTS
 
 __all__ = ["PROTOCOL", "commit", "protocol_name", "provenance"]
 
-PROTOCOL = Path(__file__).resolve().parents[1] / "results" / "protocol.json"
+PROTOCOL = RESULTS / "protocol.json"
 """What was fixed before the seeds that decide were trained."""
 
 
@@ -26,7 +27,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     Networks are chaotic: another processor, with other instructions, rounds otherwise and trains other networks from the same seed.
 
     Args:
-        device: of the computation.
+        device: device of the computation.
 
     Returns:
         JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none.
@@ -40,7 +41,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "safetensors": safetensors.__version__,
-        "sharpdiv": _version(),
+        "sharpdiv": __version__,
         "commit": commit(),
         "protocol": protocol_name(),
     }
@@ -63,12 +64,11 @@ def commit() -> str | None:
     Returns:
         Its hash, with ``-dirty`` behind it if tracked files differ from it; None if there is no checkout or no git.
     """
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
+    if CHECKOUT is None or not (CHECKOUT / ".git").exists():
         return None
     try:
-        found = _git(root, "rev-parse", "HEAD")
-        return f"{found}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else found
+        found = _git(CHECKOUT, "rev-parse", "HEAD")
+        return f"{found}-dirty" if _git(CHECKOUT, "status", "--porcelain", "--untracked-files=no") else found
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -87,11 +87,3 @@ def _cpu() -> str:
         return platform.processor() or "unknown"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
-
-
-@cache
-def _version() -> str | None:
-    try:
-        return version("sharpdiv")
-    except PackageNotFoundError:
-        return None

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from empirical.errors import StoreError
+from sharpdiv.empirical.errors import StoreError
 
 __all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "write_atomically"]
 

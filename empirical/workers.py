@@ -12,7 +12,7 @@ from multiprocessing.sharedctypes import Synchronized
 
 import torch
 
-from empirical.errors import InputError, WorkerError
+from sharpdiv.empirical.errors import InputError, WorkerError
 
 __all__ = ["Piece", "choose_device", "default_workers", "single_thread", "work"]
 
@@ -47,9 +47,9 @@ def work(
 
     Args:
         stages: pieces, each a top-level function's partial (it may cross to another process).
-        device: that the pieces use.
+        device: device that the pieces use.
         workers: processes; ``default_workers`` unless given.
-        progress: told after every piece of the units done and the units in all.
+        progress: listener, told at the start and after every piece of the units done and the units in all.
 
     Raises:
         InputError: if there are to be fewer than one worker.
@@ -60,6 +60,7 @@ def work(
     workers = workers or default_workers(device)
     _keep_kernels()
     done, total = 0, sum(units for stage in stages for units, _ in stage)
+    progress(done, total)
     with single_thread(), _pool(workers) as run:
         for stage in stages:
             for units in run(stage):

@@ -10,7 +10,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from theory import Estimate
+from sharpdiv.theory.estimate import Estimate
 
 __all__ = ["ALPHAS", "COLORS", "mark_unstable", "new_figure", "plot_simulation", "style"]
 

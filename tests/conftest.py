@@ -8,8 +8,10 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 
 from jaxtyping import install_import_hook  # noqa: E402
 
+import tests.shapes  # noqa: E402, F401 - looked up by its name
+
 # Before any of our modules is imported: every annotated shape and type of the rooms is checked at run time.
-_HOOK = install_import_hook(["theory", "empirical", "checks"], "beartype.beartype")
+_HOOK = install_import_hook(["sharpdiv.theory", "sharpdiv.empirical", "sharpdiv.checks"], "tests.shapes.checked")
 
 import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import sharpdiv
-from checks import CLAIMS
+from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.cli import main
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -27,17 +27,36 @@ def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[s
     "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|compare|figures", c)]
 )
 def test_the_commands_of_the_readme_run(command: str) -> None:
-    assert sharpdiv._run(shlex.split(command)[1:]) == 0
+    assert main.run(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_in_order_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        words = [sorted(map(str, Path().glob(word))) if "*" in word else [word] for word in shlex.split(command)[1:]]
+        assert main.run([word for found in words for word in found]) == 0, command
 
 
 def test_every_command_is_in_the_readme() -> None:
     named = {command.split()[1] for command in COMMANDS} | {"reproduce"}
-    assert named == set(sharpdiv.COMMANDS)
+    assert named == set(main.COMMANDS)
 
 
-@pytest.mark.parametrize("module", ["empirical.sam"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sharpdiv.empirical.optim.sam",
+        *(
+            f"sharpdiv.empirical.curvature.{name}"
+            for name in ("eigenvalues", "fisher", "one_step", "trace", "worst_case")
+        ),
+    ],
+)
 def test_examples_in_docstrings_run(module: str) -> None:
-    assert doctest.testmod(importlib.import_module(module)).failed == 0
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted
+    assert not found.failed
 
 
 def test_the_derivations_name_claims_that_exist() -> None:

@@ -1,6 +1,6 @@
 """Optimizers on a quadratic are polynomial filters of W, and every prediction integrates their powers.
 
-One step of full-batch un-normalised SAM, ``w+ = w - eta grad f(w + rho grad f(w))``, on ``f(w) = |A(w - w*)|^2 / 2`` is
+One step of full-batch un-normalized SAM, ``w+ = w - eta grad f(w + rho grad f(w))``, on ``f(w) = |A(w - w*)|^2 / 2`` is
 ``w+ - w* = q(W)(w - w*)`` with ``q(x) = 1 - eta x (1 + rho x)``; gradient descent is rho = 0.
 """
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from theory.errors import DomainError, require_finite, require_integer
-from theory.spectrum import SpectralFunction, Spectrum
+from sharpdiv.theory.errors import DomainError, require_finite, require_integer
+from sharpdiv.theory.spectra.base import SpectralFunction, Spectrum
 
-__all__ = ["Training", "critical_rho", "integral", "is_stable", "phi", "sam_filter"]
+__all__ = ["Training", "critical_rho", "integral", "is_stable", "monotone_rho", "phi", "sam_filter"]
 
 
 def sam_filter(
@@ -20,7 +20,7 @@ def sam_filter(
     learning_rate: float,
     rho: Float[np.ndarray, "..."],
 ) -> Float[np.ndarray, "... nodes"] | Complex[np.ndarray, "... nodes"]:
-    """One-step residual filter ``q(x) = 1 - eta x (1 + rho x)`` of un-normalised SAM; gradient descent at rho = 0.
+    """One-step residual filter ``q(x) = 1 - eta x (1 + rho x)`` of un-normalized SAM; gradient descent at rho = 0.
 
     Args:
         x: eigenvalues.
@@ -37,7 +37,7 @@ def sam_filter(
 class Training:
     """Some full-batch steps of SAM: they leave ``w_k - w* = a(W)(w_0 - w*)`` with ``a(x) = prod_t (1 - eta x (1 + rho_t x))``.
 
-    Un-normalised SAM has one radius for all steps, so that ``a = q^k``; normalised SAM divides its radius by the gradient's
+    Un-normalized SAM has one radius for all steps, so that ``a = q^k``; normalized SAM divides its radius by the gradient's
     norm, which changes from step to step.
     """
 
@@ -163,6 +163,19 @@ def critical_rho(spectrum: Spectrum, learning_rate: float) -> float | None:
     if spectrum.largest == 0:
         return np.inf
     return float((2 / (learning_rate * spectrum.largest) - 1) / spectrum.largest)
+
+
+def monotone_rho(spectrum: Spectrum, learning_rate: float) -> float:
+    """Largest rho for which no mode changes its sign, ``0 <= q(x) <= 1`` on the support.
+
+    Args:
+        spectrum: of the data that a member trains on.
+        learning_rate: eta.
+
+    Returns:
+        ``(1 / (eta x_max) - 1) / x_max``, negative where even gradient descent changes signs.
+    """
+    return (1 / (learning_rate * spectrum.largest) - 1) / spectrum.largest
 
 
 def is_stable(spectrum: Spectrum, learning_rate: float, rho: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:

@@ -1,6 +1,6 @@
 """Networks in the lazy limit: predictions, errors and sharpness from tangent kernels and labels, by the filters of SAM.
 
-A linearised network ``h(w) = J (w - w_0)`` trained on ``|h - y|^2 / 2n`` is the quadratic problem with ``W = J'J / n``. Residuals
+A linearized network ``h(w) = J (w - w_0)`` trained on ``|h - y|^2 / 2n`` is the quadratic problem with ``W = J'J / n``. Residuals
 on its training samples follow ``r_k = a(K/n) r_0`` with ``K = JJ'``, a mode v at the eigenvalue x of K/n adds
 ``K_test v (1 - a(x)) / (n x) v'y`` to the predictions, and sharpness needs ``g = J'r / n``, whose length along v is
 ``sqrt(x / n) v'r``.
@@ -16,12 +16,13 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
-from theory.errors import DomainError
-from theory.filters import Training
-from theory.normalised import normalised_training
-from theory.setting import Setting
-from theory.sharpness import trust_region_maximum
-from theory.spectrum import EmpiricalSpectrum
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import Training
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.spectra.empirical import EmpiricalSpectrum
+from sharpdiv.theory.theorems.normalized import normalized_training
+from sharpdiv.theory.theorems.sharpness import trust_region_maximum
+from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
 __all__ = [
     "BinnedModes",
@@ -62,24 +63,24 @@ class LinearizedNetwork:
         return EmpiricalSpectrum(self.eigenvalues, self.targets**2)
 
     def training(
-        self, learning_rate: float, rho: Float[np.ndarray, " rho"], steps: int, *, normalised: bool = False
+        self, learning_rate: float, rho: Float[np.ndarray, " rho"], steps: int, *, normalized: bool = False
     ) -> Training:
         """Some steps of SAM on this member.
 
         Args:
             learning_rate: eta.
-            rho: radii; of normalised SAM the length of the ascent, times alpha.
+            rho: radii; of normalized SAM the length of the ascent, times alpha.
             steps: k.
-            normalised: divide the radius by this member's own gradient norm, step by step.
+            normalized: divide the radius by this member's own gradient norm, step by step.
 
         Returns:
-            The residual filter; NaN radii where a step of normalised SAM does not contract.
+            The residual filter; NaN radii where a step of normalized SAM does not contract.
         """
-        if not normalised:
+        if not normalized:
             return Training(learning_rate, rho[None], steps)
         # |grad|^2 = int x a^2 over the y-weighted measure, which is that setting's term of the label noise.
         setting = Setting(1, 1, steps, learning_rate, init_variance=0.0, teacher_norm=0.0, label_noise=1.0)
-        return normalised_training(setting, rho, self.spectrum)
+        return normalized_training(setting, rho, self.spectrum)
 
     def predictions(self, training: Training) -> Float[np.ndarray, "rho samples classes"]:
         """Predicted labels of all samples.
@@ -123,7 +124,7 @@ def linearize(
     labels: Float[np.ndarray, "samples classes"],
     block: Int[np.ndarray, " own"] | None = None,
 ) -> LinearizedNetwork:
-    """A member from the tangent kernel at its initialisation, centred over the samples it trains on.
+    """A member from the tangent kernel at its initialization, centred over the samples it trains on.
 
     Args:
         train: kernel among the training samples, for all pairs of classes.
@@ -205,7 +206,7 @@ def ensemble_errors(
         "diversity": (member - ensemble) * members / (members - 1),
         "member_error": member,
         "ensemble_error": ensemble,
-        "eir": (member - ensemble) / member,
+        "eir": improvement_rate(np.asarray(member), np.asarray(ensemble)),
     }
     return {name: np.asarray(value) for name, value in values.items()}
 

@@ -1,11 +1,11 @@
-"""The quadratic ensemble problem: one frozen description of data, initialisation, training and measurement."""
+"""The quadratic ensemble problem: one frozen description of data, initialization, training and measurement."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from theory.errors import DomainError, require_finite, require_integer
+from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 
 __all__ = ["Setting", "check_blocks", "rho_values"]
 
@@ -27,7 +27,7 @@ class Setting:
     learning_rate: float = 0.01
     """eta"""
     init_variance: float = 0.1
-    """sigma^2, variance of each coordinate of the initialisation"""
+    """sigma^2, variance of each coordinate of the initialization"""
     radius: float = 0.01
     """rho_0, l2 radius in which sharpness is the largest increase of the loss"""
     teacher_norm: float | None = None

@@ -1,4 +1,4 @@
-"""The Monte Carlo referee: draws data, initialisations and teachers, and measures what the theorems predict.
+"""The Monte Carlo referee: draws data, initializations and teachers, and measures what the theorems predict.
 
 Everything that depends on rho is a filter of fixed eigenvalues, so each data draw is diagonalised once and serves every
 rho. Nothing here uses an integral against a limit law. The data enter through ``W = A'A`` and ``A'noise`` alone, which are drawn
@@ -10,22 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from theory.errors import DomainError, require_finite, require_integer
-from theory.filters import sam_filter
-from theory.setting import Setting, check_blocks, rho_values
-from theory.sharpness import trust_region_maximum
+from sharpdiv.theory.errors import DomainError, require_finite, require_integer
+from sharpdiv.theory.estimate import Estimate
+from sharpdiv.theory.filters import sam_filter
+from sharpdiv.theory.setting import Setting, check_blocks, rho_values
+from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 
-__all__ = ["Estimate", "Simulation", "simulate"]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean over data draws with its standard error (None for a single draw); arrays over rho."""
-
-    mean: Float[np.ndarray, " rho"]
-    """mean over data draws"""
-    stderr: Float[np.ndarray, " rho"] | None
-    """standard error of the mean over data draws"""
+__all__ = ["Simulation", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +28,13 @@ class Simulation:
     diversity: Estimate
     """prediction variance at an independent test point"""
     sharpness: Estimate
-    """exact one-draw kappa at the mean over the initialisation"""
+    """exact one-draw kappa at the mean over the initialization"""
     sharpness_ensemble: Estimate
     """the same at the mean weights of one finite ensemble in each data draw"""
     sharpness_member: Estimate
     """the same at its first member"""
     member_error: Estimate
-    """mean squared error of one member, exact over test points and initialisations"""
+    """mean squared error of one member, exact over test points and initializations"""
     ensemble_error: Estimate
     """the same of the mean of the members"""
     eir: Estimate
@@ -65,7 +56,7 @@ class _Problem:
     """squared coordinates of w* in Sigma's eigenbasis (d,), None for a uniform direction"""
     isotropic: bool
     shared_init: bool
-    normalised: bool
+    normalized: bool
 
 
 def simulate(
@@ -84,9 +75,9 @@ def simulate(
 ) -> Simulation:
     """Train ensembles on drawn data by full-batch SAM and measure them.
 
-    For each of ``draws`` data sets: W, label noise, a teacher of the setting's norm, and ``inits`` initialisations. With one block
+    For each of ``draws`` data sets: W, label noise, a teacher of the setting's norm, and ``inits`` initializations. With one block
     every member sees all the data; with s > 1 there is one member per row block (blocks differ by at most one row if s does not
-    divide n). Variances are unbiased over initialisations and population over blocks.
+    divide n). Variances are unbiased over initializations and population over blocks.
 
     Args:
         setting: the problem; n and d are used as they are.
@@ -98,7 +89,7 @@ def simulate(
         shared_init: the members on blocks start at the same weights.
         normalised: the ascent step has length rho.
         draws: data draws, at least 1.
-        inits: initialisations in each that variances are taken over, at least 2; an ensemble of more members draws more.
+        inits: initializations in each that variances are taken over, at least 2; an ensemble of more members draws more.
         seed: of the random generator.
 
     Returns:
@@ -122,24 +113,31 @@ def simulate(
     check_blocks(blocks, setting.n)
     for name, value, minimum in (("draws", draws, 1), ("members", members, 2), ("inits", inits, 2)):
         require_integer(name, value, minimum)
-    generator = np.random.default_rng(seed)
+    diversity, member, ensemble, sharpness = _measured(problem, draws, np.random.default_rng(seed))
+    return Simulation(
+        problem.rho,
+        diversity=Estimate.of(diversity),
+        sharpness=Estimate.of(sharpness[:, 0]),
+        sharpness_ensemble=Estimate.of(sharpness[:, 1]),
+        sharpness_member=Estimate.of(sharpness[:, 2]),
+        member_error=Estimate.of(member),
+        ensemble_error=Estimate.of(ensemble),
+        eir=Estimate.of_improvement(member, ensemble),
+    )
+
+
+def _measured(problem: _Problem, draws: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Diversity, member and ensemble error (draws, rho), and sharpness (draws, places, rho) of some data sets."""
     with np.errstate(over="ignore", invalid="ignore"):
         drawn = [_one_draw(problem, generator) for _ in range(draws)]
     diversity, member, ensemble, eigenvalues, gradients = (np.stack(values) for values in zip(*drawn, strict=True))
     if not all(np.all(np.isfinite(values)) for values in (diversity, member, ensemble, gradients)):
-        raise DomainError(f"SAM diverges at learning rate {setting.learning_rate}; lower rho, steps or the rate")
+        raise DomainError(
+            f"SAM diverges at learning rate {problem.setting.learning_rate}; lower rho, steps or the rate"
+        )
     # One call solves the secular equations of all draws, places and rho.
-    sharpness = trust_region_maximum(eigenvalues[:, None, None], gradients, setting.radius)
-    return Simulation(
-        problem.rho,
-        diversity=_estimate(diversity),
-        sharpness=_estimate(sharpness[:, 0]),
-        sharpness_ensemble=_estimate(sharpness[:, 1]),
-        sharpness_member=_estimate(sharpness[:, 2]),
-        member_error=_estimate(member),
-        ensemble_error=_estimate(ensemble),
-        eir=_ratio(member, ensemble),
-    )
+    sharpness = trust_region_maximum(eigenvalues[:, None, None], gradients, problem.setting.radius)
+    return diversity, member, ensemble, sharpness
 
 
 def _repeated(name: str, values: np.ndarray, d: int) -> np.ndarray:
@@ -166,13 +164,13 @@ class _Trained:
     """The members on one block of data, in the coordinates of Sigma's eigenbasis."""
 
     error: np.ndarray
-    """``w* - w`` at the mean over initialisations (rho, d)"""
+    """``w* - w`` at the mean over initializations (rho, d)"""
     starts: np.ndarray
-    """what the initialisation adds to it, for some initialisations (rho, inits, d)"""
+    """what the initialization adds to it, for some initializations (rho, inits, d)"""
     within: np.ndarray
-    """prediction variance over the drawn initialisations (rho,)"""
+    """prediction variance over the drawn initializations (rho,)"""
     expected: np.ndarray
-    """the same over all initialisations, where it is known (rho,)"""
+    """the same over all initializations, where it is known (rho,)"""
 
 
 def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -187,12 +185,12 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
     if problem.teacher is not None:
         teacher = np.copysign(np.sqrt(problem.teacher), teacher)
     teacher *= setting.omega / np.linalg.norm(teacher)
-    # Members of one ensemble never share an initialisation by accident.
+    # Members of one ensemble never share an initialization by accident.
     count = max(problem.inits, problem.members)
     start = np.sqrt(setting.init_variance) * generator.standard_normal((count, d))
 
     blocks = [_data(gram, setting.label_noise, generator) for gram in grams]
-    train = _train_normalised if problem.normalised else _train
+    train = _train_normalized if problem.normalized else _train
     trained = [train(problem, block, teacher, start, _kept(problem, index)) for index, block in enumerate(blocks)]
     full, noise = blocks[0], sum(block.vectors @ block.noise for block in blocks)
     if problem.blocks > 1:
@@ -213,14 +211,14 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
 
 
 def _kept(problem: _Problem, block: int) -> list[int]:
-    """Initialisations whose members are needed one by one: those of one ensemble, or all if the members share them."""
+    """Initializations whose members are needed one by one: those of one ensemble, or all if the members share them."""
     if problem.shared_init:
         return list(range(problem.inits))
     return list(range(problem.members)) if problem.blocks == 1 else [block]
 
 
 def _mean_start(problem: _Problem, trained: list[_Trained]) -> np.ndarray:
-    """What the initialisation adds at the mean of one ensemble's members (rho, d)."""
+    """What the initialization adds at the mean of one ensemble's members (rho, d)."""
     if problem.blocks == 1:
         return np.asarray(trained[0].starts.mean(axis=1))
     return np.mean([part.starts[:, 0] for part in trained], axis=0)
@@ -250,7 +248,7 @@ def _at_test(problem: _Problem, error: np.ndarray) -> np.ndarray:
 
 
 def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]) -> _Trained:
-    """Un-normalised SAM, a filter of the eigenvalues."""
+    """Un-normalized SAM, a filter of the eigenvalues."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     residual = sam_filter(x, setting.learning_rate, problem.rho) ** setting.steps
     learnt = np.divide(1 - residual, x, out=np.zeros_like(residual), where=x > 0)
@@ -268,10 +266,10 @@ def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarr
     return _Trained(error, starts, within / setting.d, setting.init_variance * expected / setting.d)
 
 
-def _train_normalised(
+def _train_normalized(
     problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]
 ) -> _Trained:
-    """Normalised SAM, step by step, for all initialisations and all rho at once."""
+    """Normalized SAM, step by step, for all initializations and all rho at once."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     rotated = start @ vectors
     error = np.repeat((rotated - teacher @ vectors)[None], problem.rho.size, axis=0)
@@ -280,7 +278,7 @@ def _train_normalised(
         gradient = x * error - block.noise
         norm = np.linalg.norm(gradient, axis=-1, keepdims=True)
         if not norm.all():
-            raise DomainError("normalised SAM needs a gradient: an initialisation is already a minimum")
+            raise DomainError("normalized SAM needs a gradient: an initialization is already a minimum")
         radius = problem.rho[:, None, None] / norm
         error = error - setting.learning_rate * (gradient + radius * x * gradient)
         linear *= sam_filter(x, setting.learning_rate, radius.mean(axis=(1, 2)))
@@ -289,22 +287,3 @@ def _train_normalised(
     trained, centre = error @ vectors.T, mean @ vectors.T
     within = trained[:, : problem.inits].var(axis=1, ddof=1) @ problem.covariance / setting.d
     return _Trained(-centre, centre[:, None] - trained[:, kept], within, within)
-
-
-def _estimate(values: np.ndarray) -> Estimate:
-    draws = len(values)
-    return Estimate(values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else None)
-
-
-def _ratio(member: np.ndarray, ensemble: np.ndarray) -> Estimate:
-    """Improvement rate as a ratio of means; leaving out one draw at a time gives its standard error."""
-    draws = len(member)
-    mean = _rate(member.mean(axis=0), ensemble.mean(axis=0))
-    if draws == 1:
-        return Estimate(mean, None)
-    left_out = _rate((member.sum(axis=0) - member) / (draws - 1), (ensemble.sum(axis=0) - ensemble) / (draws - 1))
-    return Estimate(mean, np.sqrt((draws - 1) * left_out.var(axis=0)))
-
-
-def _rate(member: np.ndarray, ensemble: np.ndarray) -> np.ndarray:
-    return np.divide(member - ensemble, member, out=np.full_like(member, np.nan), where=member > 0)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from checks import Evidence
-from checks.protocol import committed
-from checks.questions import SHARPNESS
-from checks.study import Condition, Study
-from empirical.config import RunConfig
-from empirical.profiles import DESIGNS, MEASURED_IN_FULL, Design
-from empirical.record import RunRecord
+from sharpdiv.checks.ensembles.protocol import committed
+from sharpdiv.checks.ensembles.questions import SHARPNESS
+from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.profiles import DESIGNS, MEASURED_IN_FULL, Design
+from sharpdiv.empirical.runs.record import RunRecord
 
 __all__ = ["COMMIT", "IMAGES", "KEPT", "changed", "planted_evidence", "planted_records", "planted_study"]
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checks import CLAIMS, Evidence, Finding, Verdict, load_evidence, render
-from checks.report import section
-from empirical import StoreError
+from sharpdiv.checks.claim import Finding, Verdict
+from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.checks.report import render, section
+from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.empirical.errors import StoreError
 
 PROJECT = Path(__file__).parents[2]
 EXPECTED = {
@@ -172,17 +174,17 @@ def test_claims_are_complete() -> None:
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("exact-sharpness", "checks.sharpness.sam_tradeoff"),
-        ("sharpness-places", "checks.sharpness.sharpbalance_tradeoff"),
-        ("finite-theorems", "checks.finite_size.sam_tradeoff"),
-        ("label-noise", "checks.data_models.sam_tradeoff"),
-        ("covariance", "checks.data_models.sharpbalance_tradeoff"),
-        ("normalised-sam", "checks.data_models.sam_tradeoff"),
-        ("theorem2-q-exact", "checks.theorems.q_finite"),
-        ("theorem2-q-bound", "checks.theorems.q_exact"),
-        ("tradeoff-contracting", "checks.theorems.sam_tradeoff"),
-        ("eir-falls-in-theory", "checks.theorems.sam_tradeoff"),
-        ("phi-quadrature", "checks.theorems.phi"),
+        ("exact-sharpness", "sharpdiv.checks.closed_forms.sharpness.sam_tradeoff"),
+        ("sharpness-places", "sharpdiv.checks.closed_forms.sharpness.sharpbalance_tradeoff"),
+        ("finite-theorems", "sharpdiv.checks.closed_forms.finite_size.sam_tradeoff"),
+        ("label-noise", "sharpdiv.checks.closed_forms.data_models.sam_tradeoff"),
+        ("covariance", "sharpdiv.checks.closed_forms.data_models.sharpbalance_tradeoff"),
+        ("normalised-sam", "sharpdiv.checks.closed_forms.data_models.sam_tradeoff"),
+        ("theorem2-q-exact", "sharpdiv.checks.closed_forms.theorem2.q_finite"),
+        ("theorem2-q-bound", "sharpdiv.checks.closed_forms.theorem2.q_exact"),
+        ("tradeoff-contracting", "sharpdiv.checks.closed_forms.sam_over_rho.sam_tradeoff"),
+        ("eir-falls-in-theory", "sharpdiv.checks.closed_forms.sam_over_rho.sam_tradeoff"),
+        ("phi-quadrature", "sharpdiv.checks.closed_forms.quadrature.phi"),
     ],
 )
 def test_nan_confirms_nothing(name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,21 +212,22 @@ def test_nan_confirms_nothing(name: str, target: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("name", "target", "change"),
     [
-        ("theorem1-diversity", "checks.theorems.simulate", "diversity"),
-        ("theorem2-diversity", "checks.theorems.simulate", "diversity"),
-        ("sharpness-places", "checks.sharpness.simulate", "sharpness_member"),
-        ("sharpness-edge", "checks.sharpness.simulate", "sharpness"),
-        ("finite-theorems", "checks.finite_size.simulate", "member_error"),
-        ("label-noise", "checks.data_models.simulate", "ensemble_error"),
-        ("covariance", "checks.data_models.simulate", "diversity"),
-        ("normalised-sam", "checks.data_models.simulate", "sharpness"),
+        ("theorem1-diversity", "sharpdiv.checks.closed_forms.theorem1.simulate", "diversity"),
+        ("theorem2-diversity", "sharpdiv.checks.closed_forms.theorem2.simulate", "diversity"),
+        ("sharpness-places", "sharpdiv.checks.closed_forms.sharpness.simulate", "sharpness_member"),
+        ("sharpness-edge", "sharpdiv.checks.closed_forms.sharpness.simulate", "sharpness"),
+        ("finite-theorems", "sharpdiv.checks.closed_forms.finite_size.simulate", "member_error"),
+        ("label-noise", "sharpdiv.checks.closed_forms.data_models.simulate", "ensemble_error"),
+        ("covariance", "sharpdiv.checks.closed_forms.data_models.simulate", "diversity"),
+        ("normalised-sam", "sharpdiv.checks.closed_forms.data_models.simulate", "sharpness"),
     ],
 )
 def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulation 10% off the theory is what a wrong coefficient looks like."""
     from dataclasses import replace
 
-    from theory import Estimate, simulate
+    from sharpdiv.theory.estimate import Estimate
+    from sharpdiv.theory.simulation import simulate
 
     def off(*args: Any, **kwargs: Any) -> Any:
         right = simulate(*args, **kwargs)
@@ -237,7 +240,10 @@ def test_a_wrong_theory_does_not_pass(name: str, target: str, change: str, monke
 
 
 def test_a_wrong_filter_does_not_match_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checks.bridge.sam_filter", lambda x, eta, rho: 1 - eta * x * (1 + 2 * rho[..., None] * x))
+    monkeypatch.setattr(
+        "sharpdiv.checks.kernels.frozen_features.sam_filter",
+        lambda x, eta, rho: 1 - eta * x * (1 + 2 * rho[..., None] * x),
+    )
     assert BY_ID["theory-vs-pytorch"].check(Evidence()).verdict == Verdict.FAILS
 
 

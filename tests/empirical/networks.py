@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from empirical import ResNet
+from sharpdiv.empirical.models import ResNet
 
 __all__ = ["Mlp", "batch", "mlp", "resnet", "state"]
 

@@ -13,9 +13,13 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from empirical import RunConfig, StoreError, runs, sharpbalance_step, train_runs, training
-from empirical.runs import run_folder
-from empirical.store import load_json, load_tensors
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
+from sharpdiv.empirical.runs import ensembles as runs
+from sharpdiv.empirical.runs import member as training
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
+from sharpdiv.empirical.store import load_json, load_tensors
 
 TINY = RunConfig(
     "sharpbalance",
@@ -80,7 +84,7 @@ def train_until_killed(root: Path, epoch: int) -> None:
         return value
 
     steps: list[torch.Tensor] = []
-    with patch("empirical.training.sharpbalance_step", stop):
+    with patch("sharpdiv.empirical.runs.member.sharpbalance_step", stop):
         train_here(root, FROM_SAM)
 
 

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import nn
 
-from empirical import SAM, InputError, ResNet, frozen_running_statistics, per_sample_sharpness
-from empirical.models import Normalization, SparseConv2d, folded
+from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.models import Normalization, ResNet, SparseConv2d, folded
+from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics
 from tests.laws import Mutation, law
 
 
@@ -32,7 +34,9 @@ def test_the_larger_stem_halves_the_image() -> None:
 
 
 @law(
-    Mutation("weights not masked in the pass", "empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward),
+    Mutation(
+        "weights not masked in the pass", "sharpdiv.empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward
+    ),
     examples=8,
     sparsity=st.sampled_from([0.25, 0.5, 0.9]),
     seed=st.integers(0, 1000),
@@ -149,10 +153,12 @@ def changed(**places: Any) -> Any:
 
 
 @law(
-    Mutation("epsilon left out", "empirical.models.fuse_conv_bn_weights", changed(eps=lambda _: 0.0)),
-    Mutation("mean left out", "empirical.models.fuse_conv_bn_weights", changed(mean=torch.zeros_like)),
-    Mutation("shift left out", "empirical.models.fuse_conv_bn_weights", changed(shift=torch.zeros_like)),
-    Mutation("weights not masked in the pass", "empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward),
+    Mutation("epsilon left out", "sharpdiv.empirical.models.fuse_conv_bn_weights", changed(eps=lambda _: 0.0)),
+    Mutation("mean left out", "sharpdiv.empirical.models.fuse_conv_bn_weights", changed(mean=torch.zeros_like)),
+    Mutation("shift left out", "sharpdiv.empirical.models.fuse_conv_bn_weights", changed(shift=torch.zeros_like)),
+    Mutation(
+        "weights not masked in the pass", "sharpdiv.empirical.models.SparseConv2d.forward", lambda _: nn.Conv2d.forward
+    ),
     examples=15,
     seed=st.integers(0, 1000),
     # One stage has no shortcut but the identity; two and three have projections.

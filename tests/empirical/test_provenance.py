@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from empirical import provenance as module
-from empirical.provenance import PROTOCOL, commit, protocol_name, provenance
+from sharpdiv.empirical import provenance as module
+from sharpdiv.empirical.provenance import PROTOCOL, commit, protocol_name, provenance
 from tests.laws import Mutation, law
 
 CPU = torch.device("cpu")
-HERE = Path(str(module.__file__)).parents[1]
+HERE = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "empirical" / "provenance.py"))
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
     return tmp_path
 
 
@@ -64,7 +64,7 @@ def test_there_is_no_commit_outside_a_checkout(tmp_path: Path, monkeypatch: pyte
     inside = tmp_path / "site-packages"
     inside.mkdir()
     git(tmp_path, "init", "-q")
-    monkeypatch.setattr(module, "__file__", str(inside / "empirical" / "provenance.py"))
+    monkeypatch.setattr(module, "CHECKOUT", inside)
     assert commit() is None
 
 
@@ -86,10 +86,14 @@ def test_there_is_no_commit_where_git_does_not_answer(
 
 
 @law(
-    Mutation("a version left out", "empirical.provenance._version", lambda _: lambda: None),
-    Mutation("the machine's name for the processor's", "empirical.provenance._cpu", lambda _: platform.machine),
-    Mutation("the name of another protocol", "empirical.provenance.load_json", lambda _: lambda _: {"protocol": 0}),
-    Mutation("another checkout", "empirical.provenance._git", lambda _: lambda *_: "0" * 40),
+    Mutation("a version left out", "sharpdiv.empirical.provenance.__version__", lambda _: None),
+    Mutation(
+        "the machine's name for the processor's", "sharpdiv.empirical.provenance._cpu", lambda _: platform.machine
+    ),
+    Mutation(
+        "the name of another protocol", "sharpdiv.empirical.provenance.load_json", lambda _: lambda _: {"protocol": 0}
+    ),
+    Mutation("another checkout", "sharpdiv.empirical.provenance._git", lambda _: lambda *_: "0" * 40),
 )
 def test_provenance_is_of_this_code_and_this_machine() -> None:
     for function in (commit, protocol_name):

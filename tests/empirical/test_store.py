@@ -8,7 +8,8 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from empirical import StoreError, store
+from sharpdiv.empirical import store
+from sharpdiv.empirical.errors import StoreError
 from tests.laws import Mutation, law
 
 json_values = st.recursive(
@@ -35,7 +36,7 @@ FOLDER = Path()
 @law(
     Mutation(
         "keys sorted away",
-        "empirical.store.json.loads",
+        "sharpdiv.empirical.store.json.loads",
         lambda f: lambda t: dict.fromkeys(f(t), 0) | {"sha256": store.digest({})},
     ),
     value=st.dictionaries(st.text().filter(lambda k: k != "sha256"), json_values, min_size=1, max_size=4),
@@ -50,7 +51,7 @@ def test_json_comes_back(value: dict[str, Any]) -> None:
 
 
 @law(
-    Mutation("no checksum", "empirical.store._tensor_digest", lambda _: lambda *a: "same"),
+    Mutation("no checksum", "sharpdiv.empirical.store._tensor_digest", lambda _: lambda *a: "same"),
     examples=80,
     position=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
@@ -104,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
     def disk_full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("empirical.store.os.fsync", disk_full)
+    monkeypatch.setattr("sharpdiv.empirical.store.os.fsync", disk_full)
     with pytest.raises(OSError, match="No space"):
         store.save_json(path, {"x": 2})
     assert store.load_json(path) == {"x": 1}

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from checks import Evidence
-from checks.protocol import made_up_study
-from empirical.corruptions import SEVERITIES
-from empirical.profiles import DESIGNS, Design
-from empirical.record import RunRecord
+from sharpdiv.checks.ensembles.protocol import made_up_study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.corruptions import SEVERITIES
+from sharpdiv.empirical.runs.profiles import DESIGNS, Design
+from sharpdiv.empirical.runs.record import RunRecord
 
 __all__ = ["made_up_evidence", "made_up_records"]
 

@@ -9,15 +9,15 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
-from checks.crossed import Table, estimated
-from checks.questions import CURVE, DIVERSITY, LEVELS, SHARPNESS, sharpness
-from checks.study import Condition, Study
-from empirical.profiles import DESIGNS
-from figures import FIGURES
-from figures.headline_bars import methods
-from figures.measured import BALANCE, METHODS, by_block, interval, studies
-from figures.style import style
-from figures.variants import COMPARISONS
+from sharpdiv.checks.ensembles.crossed import Table, estimated
+from sharpdiv.checks.ensembles.questions import CURVE, DIVERSITY, LEVELS, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.empirical.runs.profiles import DESIGNS
+from sharpdiv.figures.ensembles.headline_bars import methods
+from sharpdiv.figures.ensembles.measured import BALANCE, METHODS, by_block, interval, studies
+from sharpdiv.figures.ensembles.set_rules import COMPARISONS
+from sharpdiv.figures.registry import FIGURES
+from sharpdiv.figures.style import style
 from tests.figures.made_up import made_up_evidence
 
 EVIDENCE = made_up_evidence(("fashion-mnist",))
@@ -30,7 +30,7 @@ Quantity = Callable[[Study, str, str], Table]
 
 def _draw(name: str) -> Figure:
     with style():
-        return FIGURES[name](EVIDENCE)
+        return FIGURES[name].draw(EVIDENCE)
 
 
 def _bars(axes: Axes) -> list[tuple[np.ndarray, np.ndarray]]:

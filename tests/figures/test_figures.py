@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from checks import Evidence, load_evidence
-from empirical import StoreError
-from empirical.profiles import DESIGNS
-from figures import FIGURES, drawable, phase_diagram, render
-from figures.style import style
+from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.runs.profiles import DESIGNS
+from sharpdiv.figures.registry import FIGURES, drawable, render
+from sharpdiv.figures.style import style
+from sharpdiv.figures.theory import phase_diagram
 from tests.figures.made_up import made_up_evidence, made_up_records
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -58,7 +59,7 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", drawable(load_evidence(RESULTS)))
 def test_every_panel_is_labelled(name: str) -> None:
     with style():
-        _check_labels(FIGURES[name](load_evidence(RESULTS)))
+        _check_labels(FIGURES[name].draw(load_evidence(RESULTS)))
 
 
 @pytest.mark.parametrize("name", sorted(OF_ENSEMBLES))
@@ -66,7 +67,7 @@ def test_figures_of_ensembles_tell_what_they_show(name: str) -> None:
     """Axes, intervals and the number of seeds."""
     evidence = _made_up()
     with style():
-        figure = FIGURES[name](evidence)
+        figure = FIGURES[name].draw(evidence)
     _check_labels(figure)
     (legend,) = figure.legends
     assert "95% interval" in legend.get_title().get_text().replace("\n", " ")
@@ -88,7 +89,7 @@ def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", sorted(OF_ENSEMBLES | OF_LAZY_NETWORKS))
 def test_measured_figures_need_results(name: str) -> None:
     with pytest.raises(StoreError, match=r"run sharpdiv reproduce|sharpdiv compare"):
-        FIGURES[name](Evidence())
+        FIGURES[name].draw(Evidence())
 
 
 def test_all_figures_but_those_of_measured_networks_need_none() -> None:

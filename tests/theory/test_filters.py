@@ -7,18 +7,22 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.theory import filters
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import critical_rho, is_stable, phi
+from sharpdiv.theory.spectra.empirical import EmpiricalSpectrum
+from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
+from sharpdiv.theory.spectra.narayana import alternating_phi, exact_phi
 from tests.laws import Mutation, law
-from theory import DomainError, EmpiricalSpectrum, MarchenkoPastur, critical_rho, filters, is_stable, phi
-from theory.narayana import alternating_phi, exact_phi
 
 PLUS = Mutation(
     "1 - eta x (1 - rho x)",
-    "theory.filters.sam_filter",
+    "sharpdiv.theory.filters.sam_filter",
     lambda f: lambda x, eta, rho: 1 - eta * x * (1 - rho[..., None] * x),
 )
 NO_SQUARE = Mutation(
     "1 - eta x (1 + rho)",
-    "theory.filters.sam_filter",
+    "sharpdiv.theory.filters.sam_filter",
     lambda f: lambda x, eta, rho: 1 - eta * x * (1 + rho[..., None] + 0 * x),
 )
 ratios = st.floats(0.1, 20)
@@ -42,7 +46,7 @@ def test_phi_is_the_exact_rational(ratio: float, fraction: float, share: float, 
 
 @law(
     NO_SQUARE,
-    Mutation("j ignored", "theory.filters.phi", lambda f: lambda i, j, *a: f(i, 0, *a)),
+    Mutation("j ignored", "sharpdiv.theory.filters.phi", lambda f: lambda i, j, *a: f(i, 0, *a)),
     c=st.floats(0.2, 5),
     rate=st.floats(0.01, 0.3),
     rho=st.floats(0, 1),
@@ -59,9 +63,13 @@ def test_phi_scales_with_the_data(c: float, rate: float, rho: float, i: int, j: 
 
 @law(
     Mutation(
-        "2/(eta x) without - 1", "theory.filters.critical_rho", lambda f: lambda s, e: 2 / (e * s.largest) / s.largest
+        "2/(eta x) without - 1",
+        "sharpdiv.theory.filters.critical_rho",
+        lambda f: lambda s, e: 2 / (e * s.largest) / s.largest,
     ),
-    Mutation("divided by eta", "theory.filters.critical_rho", lambda f: lambda s, e: (2 / (e * s.largest) - 1) / e),
+    Mutation(
+        "divided by eta", "sharpdiv.theory.filters.critical_rho", lambda f: lambda s, e: (2 / (e * s.largest) - 1) / e
+    ),
     ratio=ratios,
     fraction=st.floats(0.05, 1.95),
     share=st.floats(0.01, 3).filter(lambda x: abs(x - 1) > 1e-3),

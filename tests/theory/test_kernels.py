@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import Training
+from sharpdiv.theory.kernels import LinearizedNetwork, bin_modes, ensemble_errors, linearize, two_point_measure
 from tests.laws import Mutation, law
-from theory import (
-    DomainError,
-    LinearizedNetwork,
-    Training,
-    bin_modes,
-    ensemble_errors,
-    linearize,
-    two_point_measure,
-)
 
 TRAIN, TEST, CLASSES, WEIGHTS = 9, 5, 3, 40
 SEEDS = st.integers(0, 10_000)
@@ -47,11 +41,11 @@ class Linear:
     def loss(self, w: np.ndarray, samples: np.ndarray) -> float:
         return float(((self.centred[samples] @ w - self.targets[samples]) ** 2).sum() / (2 * len(samples)))
 
-    def train(self, rate: float, rho: float, steps: int, *, normalised: bool = False) -> np.ndarray:
+    def train(self, rate: float, rho: float, steps: int, *, normalized: bool = False) -> np.ndarray:
         w = np.zeros(WEIGHTS)
         for _ in range(steps):
             ascent = self.gradient(w, self.own)
-            length = rho / np.linalg.norm(ascent) if normalised else rho
+            length = rho / np.linalg.norm(ascent) if normalized else rho
             w = w - rate * self.gradient(w + length * ascent, self.own)
         return w
 
@@ -85,22 +79,22 @@ def linear(seed: int, own: int = TRAIN) -> Linear:
 
 BLOCK_IGNORED = Mutation(
     "the block ignored",
-    "tests.theory.test_kernels.linearize",
+    f"{__name__}.linearize",
     lambda f: lambda train, test, y, _=None: f(train, test, y),
 )
 FITTED_AT_ONCE = Mutation(
     "modes fitted at once",
-    "theory.kernels._learnt",
+    "sharpdiv.theory.kernels._learnt",
     lambda _: lambda t, x: np.divide(1, x, out=0 * x, where=x > 1e-9) + 0 * t.radii[0][:, None],
 )
 RATE_OF_GRADIENT_DESCENT = Mutation(
     "SAM's ascent left out",
-    "theory.kernels.Training",
+    "sharpdiv.theory.kernels.Training",
     lambda f: lambda rate, radii, repeats: f(rate, 0 * radii, repeats),
 )
 KERNEL_NOT_OVER_N = Mutation(
     "K instead of K/n",
-    "theory.kernels._diagonalise",
+    "sharpdiv.theory.kernels._diagonalise",
     lambda f: lambda kernel: (len(kernel) * f(kernel)[0], f(kernel)[1]),
 )
 
@@ -128,25 +122,25 @@ def test_predictions_are_those_of_training_in_the_weights(seed: int, own: int, x
 
 NOT_NORMALISED = Mutation(
     "the radius not divided by the gradient",
-    "theory.kernels.normalised_training",
+    "sharpdiv.theory.kernels.normalized_training",
     lambda _: lambda setting, rho, spectrum: Training(setting.learning_rate, rho[None], setting.steps),
 )
 
 
 @law(NOT_NORMALISED, BLOCK_IGNORED, seed=SEEDS, own=st.sampled_from([4, TRAIN]), x=st.floats(0.05, 0.3))
-def test_normalised_sam_divides_by_the_members_own_gradient(seed: int, own: int, x: float) -> None:
+def test_normalized_sam_divides_by_the_members_own_gradient(seed: int, own: int, x: float) -> None:
     model = linear(seed, own)
     member = model.linearized()
     rate = 0.5 / member.largest
     rho = x / member.largest * float(np.linalg.norm(model.gradient(np.zeros(WEIGHTS), model.own)))
-    training = member.training(rate, np.array([rho]), 5, normalised=True)
-    w = model.train(rate, rho, 5, normalised=True)
+    training = member.training(rate, np.array([rho]), 5, normalized=True)
+    w = model.train(rate, rho, 5, normalized=True)
     np.testing.assert_allclose(member.predictions(training)[0], model.predictions(w), atol=1e-10)
 
 
 GRADIENT_WITHOUT_N = Mutation(
     "the gradient not divided by n",
-    "theory.kernels.trust_region_maximum",
+    "sharpdiv.theory.kernels.trust_region_maximum",
     lambda f: lambda values, gradient, radius: f(values, TRAIN**0.5 * gradient, radius),
 )
 
@@ -188,7 +182,7 @@ def test_a_kernel_in_other_units_trains_alike_at_rates_in_those_units(seed: int,
 
 RADIUS_FIXED = Mutation(
     "radius fixed",
-    "theory.kernels.trust_region_maximum",
+    "sharpdiv.theory.kernels.trust_region_maximum",
     lambda f: lambda values, gradient, _: f(values, gradient, 1.0),
 )
 
@@ -207,7 +201,7 @@ def test_labels_in_other_units_scale_the_predictions(seed: int, scale: float, ra
 
 NO_BESSEL = Mutation(
     "population variance",
-    "tests.theory.test_kernels.ensemble_errors",
+    f"{__name__}.ensemble_errors",
     lambda f: lambda p: f(p) | {"diversity": f(p)["diversity"] * (1 - 1 / len(p))},
 )
 
@@ -275,17 +269,17 @@ def with_spectrum(model: Linear, eigenvalues: np.ndarray) -> np.ndarray:
 
 COUNTED_TWICE = Mutation(
     "population covariance",
-    "theory.kernels.TwoPointMeasure",
+    "sharpdiv.theory.kernels.TwoPointMeasure",
     lambda f: lambda nodes, weights, covariance: f(nodes, weights, 2 / 3 * covariance),
 )
 BINS_INDEPENDENT = Mutation(
     "no covariance between bins",
-    "theory.kernels.TwoPointMeasure",
+    "sharpdiv.theory.kernels.TwoPointMeasure",
     lambda f: lambda nodes, weights, covariance: f(nodes, weights, np.diag(np.diag(covariance))),
 )
 WEIGHTS_ADDED = Mutation(
     "weights added over members",
-    "theory.kernels.TwoPointMeasure",
+    "sharpdiv.theory.kernels.TwoPointMeasure",
     lambda f: lambda nodes, weights, covariance: f(nodes, 3 * weights, covariance),
 )
 
@@ -326,7 +320,7 @@ def test_sharpness_from_the_spectrum_of_one_member_is_its_own() -> None:
 
 def test_a_radius_outside_the_domain_has_no_value() -> None:
     member = linear(0).linearized()
-    training = member.training(0.5 / member.largest, np.array([0.0, 1e6]), 4, normalised=True)
+    training = member.training(0.5 / member.largest, np.array([0.0, 1e6]), 4, normalized=True)
     kappa = member.sharpness(training, 0.1)
     assert np.isfinite(kappa[0])
     assert np.isnan(kappa[1])

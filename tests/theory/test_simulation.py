@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.theory import simulation
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.simulation import Simulation
+from sharpdiv.theory.spectra.wishart import wishart_moment
 from tests.laws import Mutation, law
 from tests.reference import dual_maximum
-from theory import DomainError, Setting, Simulation, simulation, wishart_moment
 
 SETTING = Setting(n=24, d=6, steps=3, learning_rate=0.1, radius=0.3, teacher_norm=1.3)
 
@@ -49,8 +53,10 @@ def train(gram: np.ndarray, pull: np.ndarray, teacher: np.ndarray, weights: np.n
     return weights
 
 
-def measure(case: Case, inits: int, seed: int) -> dict[str, float]:
-    """One data draw from the same stream of random numbers, trained step by step, with dense duals."""
+def drawn(
+    case: Case, inits: int, seed: int
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Sigma, the blocks' W, the teacher, the starts and the blocks' noise, from the simulation's stream of random numbers."""
     setting, d, s = case.setting, SETTING.d, case.blocks
     rng = np.random.default_rng(seed)
     sigma = np.ones(d) if case.covariance is None else np.repeat(case.covariance, d // len(case.covariance))
@@ -68,13 +74,20 @@ def measure(case: Case, inits: int, seed: int) -> dict[str, float]:
         eigenvalues, vectors = np.linalg.eigh(gram)
         white = rng.standard_normal(d) if setting.label_noise else np.zeros(d)
         pulls.append(vectors @ (np.sqrt(setting.label_noise * eigenvalues.clip(0)) * white))
+    return sigma, grams, teacher, starts, pulls
+
+
+def measure(case: Case, inits: int, seed: int) -> dict[str, float]:
+    """One data draw, trained step by step, with dense duals."""
+    setting, d, s = case.setting, SETTING.d, case.blocks
+    sigma, grams, teacher, starts, pulls = drawn(case, inits, seed)
     blocks = [(gram, pull, teacher) for gram, pull in zip(grams, pulls, strict=True)]
     trained = np.stack([train(*block, starts, case) for block in blocks])
     means = np.stack([train(*block, np.zeros(d), case) for block in blocks])
     # The exact trace, by training every unit vector without a teacher.
     units = [train(gram, 0 * pull, 0 * teacher, np.eye(d), case) for gram, pull, _ in blocks]
     noise = np.mean([setting.init_variance * np.sum(u**2 @ sigma) for u in units]) / d
-    mean, full, pull = means.mean(axis=0), sum(grams), sum(pulls)
+    mean, full, pull = means.mean(axis=0), np.asarray(sum(grams)), sum(pulls)
 
     def risk(weights: np.ndarray) -> np.ndarray:
         return (weights - teacher) ** 2 @ sigma / d
@@ -106,13 +119,13 @@ def assert_matches(case: Case) -> None:
         assert float(getattr(measured, name).mean[0]) == pytest.approx(value, rel=1e-7), name
 
 
-FILTER = "theory.simulation.sam_filter"
+FILTER = "sharpdiv.theory.simulation.sam_filter"
 
 
 @law(
     Mutation("k + 1 steps", FILTER, lambda f: lambda x, e, r: f(x, e, r) ** (4 / 3)),
     Mutation("gradient descent", FILTER, lambda f: lambda x, e, r: f(x, e, 0 * r)),
-    Mutation("label noise left out", "theory.simulation._data", lambda f: lambda g, s, r: f(g, 0.0, r)),
+    Mutation("label noise left out", "sharpdiv.theory.simulation._data", lambda f: lambda g, s, r: f(g, 0.0, r)),
     examples=15,
     rho=st.floats(0.05, 0.2),
     label_noise=st.sampled_from([0.02, 0.5]),
@@ -123,10 +136,12 @@ def test_the_eigenbasis_is_sam_on_all_the_data(rho: float, label_noise: float) -
 
 @law(
     Mutation("gradient descent", FILTER, lambda f: lambda x, e, r: f(x, e, 0 * r)),
-    Mutation("members start alike", "theory.simulation._mean_start", lambda _: lambda _p, t: t[0].starts[:, 0]),
+    Mutation(
+        "members start alike", "sharpdiv.theory.simulation._mean_start", lambda _: lambda _p, t: t[0].starts[:, 0]
+    ),
     Mutation(
         "test points isotropic",
-        "theory.simulation._at_test",
+        "sharpdiv.theory.simulation._at_test",
         lambda _: lambda p, e: np.asarray((e**2).sum(axis=-1) / 6),
     ),
     examples=15,
@@ -144,7 +159,7 @@ def test_the_eigenbasis_is_sam_on_blocks(rho: float, blocks: int, shared_init: b
 @law(
     Mutation(
         "within taken as isotropic",
-        "theory.simulation.np.cov",
+        "sharpdiv.theory.simulation.np.cov",
         lambda f: lambda x, rowvar: np.eye(6) * f(x, rowvar=rowvar),
     ),
     examples=15,
@@ -154,8 +169,8 @@ def test_variance_on_anisotropic_data(rho: float) -> None:
     assert_matches(Case(rho, covariance=(0.3, 1.0, 2.0)))
 
 
-def test_normalised_steps_are_explicit_steps() -> None:
-    """The mean over initialisations is estimated there, so only what needs no mean can be compared."""
+def test_normalized_steps_are_explicit_steps() -> None:
+    """The mean over initializations is estimated there, so only what needs no mean can be compared."""
     case = Case(0.4, blocks=2, label_noise=0.1, normalised=True)
     measured = simulation.simulate(case.setting, 0.4, draws=1, inits=5, seed=3, **case.options())
     expected = measure(case, 5, 3)
@@ -164,8 +179,10 @@ def test_normalised_steps_are_explicit_steps() -> None:
 
 
 @law(
-    Mutation("chi-square with one degree too many", "theory.simulation.np.arange", lambda f: lambda n: f(n) - 1),
-    Mutation("entries of variance 1", "theory.simulation._gram", lambda f: lambda g, n, d: d * f(g, n, d)),
+    Mutation(
+        "chi-square with one degree too many", "sharpdiv.theory.simulation.np.arange", lambda f: lambda n: f(n) - 1
+    ),
+    Mutation("entries of variance 1", "sharpdiv.theory.simulation._gram", lambda f: lambda g, n, d: d * f(g, n, d)),
 )
 def test_the_drawn_data_have_the_exact_moments() -> None:
     """``E tr W^m / d`` for m = 1, 2, 3 and both ways of drawing, 4 standard errors of 4,000 draws."""
@@ -204,10 +221,10 @@ def test_bad_input_is_a_typed_error(options: dict[str, Any], message: str) -> No
 
 
 @law(
-    Mutation("one initialisation used twice", "theory.simulation._kept", lambda _: lambda p, b: [0, 1, 0]),
+    Mutation("one initialization used twice", "sharpdiv.theory.simulation._kept", lambda _: lambda p, b: [0, 1, 0]),
 )
-def test_an_ensemble_never_repeats_an_initialisation() -> None:
-    """Fewer initialisations than members: at k = 0 the mean of m members has ``omega^2 + sigma^2 d / m``, 4 standard errors."""
+def test_an_ensemble_never_repeats_an_initialization() -> None:
+    """Fewer initializations than members: at k = 0 the mean of m members has ``omega^2 + sigma^2 d / m``, 4 standard errors."""
     setting = Setting(n=40, d=20, steps=0, radius=1e-4, teacher_norm=1.0, init_variance=1.0)
     measured = simulation.simulate(setting, 0.0, members=3, draws=400, inits=2, seed=8).sharpness_ensemble
     squares = 2.0**2 + 2.0 + 2.0 / 20  # E tau(W^2) at n=40, d=20
@@ -222,6 +239,6 @@ def test_divergence_is_said() -> None:
         simulation.simulate(Setting(n=50, d=5, steps=400, learning_rate=5.0), 1.0)
 
 
-def test_normalised_sam_needs_a_gradient() -> None:
+def test_normalized_sam_needs_a_gradient() -> None:
     with pytest.raises(DomainError, match="needs a gradient"):
         simulation.simulate(Setting(n=50, d=5, init_variance=0.0), 1.0, normalised=True)

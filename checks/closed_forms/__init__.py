@@ -1,0 +1,1 @@
+"""Claims about the closed forms, checked against simulation and exact arithmetic."""

@@ -1,0 +1,67 @@
+"""When a prediction and its Monte Carlo referee agree, and how both are shown."""
+
+import numpy as np
+
+from sharpdiv.checks.claim import Verdict, number
+from sharpdiv.theory.estimate import Estimate
+
+__all__ = ["FOUR_ERRORS", "Z", "agreement", "all_within", "largest", "standard_errors", "z_scores"]
+
+Z = 4.0
+"""Standard errors beyond which a difference counts."""
+FOUR_ERRORS = "every |z| <= 4: with normal errors one comparison exceeds that once in 16,000 times"
+
+
+def standard_errors(estimate: Estimate) -> np.ndarray:
+    """Standard errors of a simulation of several draws.
+
+    Returns:
+        One for each rho.
+
+    Raises:
+        ValueError: if it was a single draw.
+    """
+    if estimate.stderr is None:
+        raise ValueError("a z score needs the standard error of at least two draws")
+    return estimate.stderr
+
+
+def z_scores(estimate: Estimate, predicted: np.ndarray, allowance: float = 0.0) -> np.ndarray:
+    """Distance of simulation from prediction in standard errors, after a relative allowance for finite size.
+
+    Returns:
+        One for each rho.
+    """
+    distance = np.maximum(np.abs(estimate.mean - predicted) - allowance * np.abs(predicted), 0)
+    return np.asarray(distance / standard_errors(estimate))
+
+
+def all_within(scores: np.ndarray | list[float]) -> Verdict:
+    """Holds if every z score is small; a NaN is not.
+
+    Returns:
+        The verdict.
+    """
+    return Verdict.HOLDS if np.all(np.asarray(scores) <= Z) else Verdict.FAILS
+
+
+def largest(scores: np.ndarray | list[float]) -> tuple[str, str]:
+    """The worst z score as a line of the report.
+
+    Returns:
+        Label and value.
+    """
+    return ("largest |z|", f"{np.max(scores):.2f}")
+
+
+def agreement(label: str, rho: np.ndarray, estimate: Estimate, predicted: np.ndarray) -> list[tuple[str, str]]:
+    """Prediction beside simulation, one line for each rho.
+
+    Returns:
+        Labels and values.
+    """
+    errors = estimate.stderr if estimate.stderr is not None else np.zeros_like(rho)
+    return [
+        (f"{label} at rho = {r:g}: theory, simulation", f"{number(p)}, {number(m, e)}")
+        for r, p, m, e in zip(rho, predicted, estimate.mean, errors, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Claims about trained ensembles: the protocol, its questions, the statistics that answer them."""

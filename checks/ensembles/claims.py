@@ -1,0 +1,316 @@
+"""Claims about trained ensembles: the protocol's questions, asked of every design, and the cost of SharpBalance."""
+
+from functools import lru_cache, partial
+
+from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, decide, estimated, holm, p_text
+from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
+from sharpdiv.checks.ensembles.questions import LEVELS, Question, chosen, every_metric, rival
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.runs.plan import gpu_hours
+from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, MEASURED_IN_FULL, PROFILES, Design
+
+__all__ = ["CLAIMS", "command", "cost", "decided", "judged"]
+
+_GPU_RATE = 20e12
+_SMALL = 1.1
+"""What counts as a small overhead; the paper gives no number."""
+_VERDICTS = {
+    Decision.HOLDS: Verdict.HOLDS,
+    Decision.FAILS: Verdict.FAILS,
+    Decision.NO_EFFECT: Verdict.NO_EFFECT,
+    Decision.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+}
+_TOLERANCE = (
+    "one comparison decides, fixed with its smallest effect of interest delta before the seeds were trained ({reason}): no effect "
+    "if it is within +-delta by two one-sided tests, else holds or fails if it is on the claimed or the other side, each at "
+    f"{LEVEL:g} after Holm's adjustment over the questions of its family on this data set, else inconclusive"
+)
+
+Family = tuple[tuple[Decision, float, float], ...]
+"""Of every question of a family: decision, adjusted p of no effect, adjusted p of an effect of interest."""
+
+
+@lru_cache(maxsize=64)
+def decided(study: Study, questions: tuple[Question, ...]) -> Family:
+    """Decisions on a family of questions.
+
+    Args:
+        study: whole blocks of a design.
+        questions: the family.
+
+    Returns:
+        One row for each question.
+    """
+    primaries = [question.primary(study) for question in questions]
+    adjusted = holm([each.p for each in primaries]), holm([each.p_within for each in primaries])
+    return tuple(zip(decide(primaries), *adjusted, strict=True))
+
+
+def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
+    study = evidence.study(design)
+    published = _published(question, design)
+    if study is None:
+        return Finding(Verdict.NOT_RUN, published, _missing(design, len(evidence.blocks(design))))
+    questions = tuple(asked(design, question.family))
+    decision, p, p_within = decided(study, questions)[questions.index(question)]
+    if not judged(design, study.blocks):
+        decision = Decision.INCONCLUSIVE
+    rows = [*_deciding(question, study, decision, p, p_within), *_levels(question, study), *_samples(study)]
+    return Finding(_VERDICTS[decision], (*published, *rows), _status(design, study))
+
+
+_HEADLINE = {
+    "c6-paper-cifar10": ("95.58 / 94.74", "96.06 / 95.66", "96.18 / 95.73"),
+    "c6-paper-cifar10-corrupted": ("75.83 / 74.19", "76.32 / 75.45", "77.32 / 76.12"),
+    "c6-paper-cifar100": ("79.28 / 76.77", "79.50 / 77.81", "79.84 / 78.06"),
+    "c6-paper-cifar100-corrupted": ("50.67 / 47.66", "51.29 / 49.41", "52.46 / 50.43"),
+    "c6-paper-tiny-imagenet": ("69.60 / 65.75", "70.69 / 68.26", "70.83 / 68.36"),
+    "c6-paper-tiny-imagenet-corrupted": ("29.64 / 26.30", "30.82 / 28.37", "31.98 / 29.27"),
+}
+"""Accuracy in percent, ensemble / member mean, of SGD, SAM and SharpBalance (Fig. 7)."""
+
+
+def _published(question: Question, design: Design) -> tuple[tuple[str, str], ...]:
+    """The paper's own numbers, where it gives some."""
+    values = _HEADLINE.get(question.id.format(design.name), ())
+    names = ("deep ensemble", "SAM", "SharpBalance")
+    return tuple((f"paper: {name}, ensemble / member mean", v) for name, v in zip(names, values, strict=False))
+
+
+def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[tuple[str, str]]:
+    """The comparison that decides, with what would decide it if it does not."""
+    if question.statistic is None:
+        each = "; ".join(
+            f"{label} {'falls' if one.side < 0 else 'rises'}, {p_text(one.p)}"
+            for label, one in zip(*every_metric(study), strict=True)
+        )
+        return [(question.tells, f"adjusted {p_text(p)}"), ("each", each)]
+    found = estimated(question.statistic(study))
+    rows = [(question.tells, f"{found}, adjusted {p_text(p)}" if not found.obstacle else found.obstacle)]
+    if found.obstacle:
+        return rows
+    rows.append((f"as large as delta = {question.delta:g} ({question.reason})", f"adjusted {p_text(p_within)}"))
+    unit = "seeds" if found.units == study.seeds else f"triples of seeds, {study.seeds // found.units} each"
+    rows.append(("units", f"{found.units} {unit}"))
+    if decision == Decision.INCONCLUSIVE:
+        needed = found.units_to_decide(question.delta)
+        text = f"about {needed}" if needed else "no number: the test images are too few for an effect of this size"
+        rows.append((f"units that would decide with 80% power, if the effect is as measured ({unit})", text))
+    return rows
+
+
+def _levels(question: Question, study: Study) -> list[tuple[str, str]]:
+    """Means of what the question is about, in every condition."""
+    rows = []
+    for name in question.shows:
+        values = ", ".join(
+            f"{LABELS[condition]} {LEVELS[name](study, condition, study.units(condition))[0, 0]:.4g}"
+            for condition in study.conditions
+            if "corrupted" not in name or condition in MEASURED_IN_FULL
+        )
+        rows.append((name, values))
+    if question.by_validation:
+        best = chosen(study, ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high"), "ensembles")
+        rows.append(("chosen by validation", f"{LABELS[best]} against {LABELS[rival(study)]}"))
+    rows += [(label, str(estimated(table(study)))) for label, table in question.beside]
+    return rows
+
+
+def _samples(study: Study) -> list[tuple[str, str]]:
+    record = study.conditions["sgd"].blocks[0]
+    how = record.summary["measure"]
+    text = (
+        f"test {record.predicted.shape[1]:,}, with probabilities {record.probs.shape[1]:,}, corrupted "
+        f"{record.corrupted_nll.shape[1]:,} (x {record.corrupted_wrong.shape[1]} corruptions and severities), sharpness "
+        f"{min(how['sharpness_samples'], record.summary['config']['train_samples'] or how['sharpness_samples']):,} of training, "
+        f"CKA {min(how['feature_samples'], record.predicted.shape[1]):,}; classes in equal shares"
+    )
+    return [("images", text)]
+
+
+def judged(design: Design, blocks: int) -> bool:
+    """Whether so many blocks get a verdict: all, or as many as the main job trains.
+
+    Looking again and again until a test says yes finds effects in nothing, so a design in the making gets none.
+
+    Args:
+        design: Any design.
+        blocks: that are whole.
+
+    Returns:
+        Whether there is one.
+    """
+    return blocks in {
+        len(design.blocks),
+        *(len(quick.blocks) for quick in PROFILES["quick"] if quick.name == design.name),
+    }
+
+
+def _status(design: Design, study: Study) -> str:
+    """Exploratory or confirmed, and how much of the design is there."""
+    there = f"{study.seeds} seeds in {study.blocks} of {len(design.blocks)} blocks."
+    if study.blocks < len(design.blocks):
+        left = "as make reproduce trains" if judged(design, study.blocks) else "no verdict before all are there"
+        return f"Exploratory: {left}. {there}"
+    if reason := obstacle(study):
+        return f"Exploratory: {reason}. {there}"
+    return f"Confirmed: protocol of commit {_short_commit()}. {there}"
+
+
+def _short_commit() -> str:
+    return protocol_commit()[:12] or f"(no checkout; hash {(committed() or '')[:12]})"
+
+
+def command(design: Design) -> str:
+    """What trains and measures a design.
+
+    Returns:
+        A command line.
+    """
+    if design in PROFILES["paper"]:
+        return f"sharpdiv reproduce --profile paper --device cuda --data {design.data}"
+    return f"sharpdiv reproduce --profile cpu --data {design.data}"
+
+
+def _missing(design: Design, blocks: int) -> str:
+    first = f"{blocks} of {len(design.blocks)} blocks are measured, at least 2 are needed; {command(design)} trains the rest."
+    if design not in PROFILES["paper"]:
+        return first
+    hours = gpu_hours(design.all_runs, _GPU_RATE)
+    return (
+        f"{first} {len(design.all_runs)} ensembles of ResNet-18 take {hours:.0f} GPU hours of training at an assumed "
+        f"{_GPU_RATE / 1e12:g} TFLOP/s that nobody measured here; measuring comes on top."
+    )
+
+
+def cost(design: Design, evidence: Evidence) -> Finding:
+    """C8: passes over images by SharpBalance in units of SAM's.
+
+    Args:
+        design: whose runs.
+        evidence: what was measured.
+
+    Returns:
+        Verdict on the whole training.
+    """
+    study = evidence.study(design)
+    if study is None:
+        return Finding(Verdict.NOT_RUN, remark=_missing(design, len(evidence.blocks(design))))
+    config = design.conditions["sam-mid"]
+    # SAM treats every image in every epoch, so its count is the images of all epochs.
+    images = float(study.conditions["sam-mid"].of_members(lambda r: r.summary["members"]["sam_samples"]).mean())
+    rows, ratios = [], []
+    for name in ("sharpbalance-mid", "code"):
+        treated = study.conditions[name].of_members(lambda r: r.summary["members"]["sam_samples"])
+        of_each = (images + treated + images / config.epochs) / (2 * images)
+        ratios.append(float(of_each.max()))
+        rows.append((f"{LABELS[name]}: passes over SAM's", f"{of_each.min():.4f} to {of_each.max():.4f}"))
+    verdict = Verdict.HOLDS if max(ratios) <= _SMALL else Verdict.FAILS
+    remark = (
+        "SharpBalance that starts from SGD trains its first phase without SAM and cannot fail this. Wall time is another matter: "
+        "make bench times a step of each method."
+    )
+    return Finding(verdict, tuple(rows), remark)
+
+
+def _not_run(reason: str, _: Evidence) -> Finding:
+    return Finding(Verdict.NOT_RUN, remark=reason)
+
+
+def _setting(design: Design) -> str:
+    config = design.conditions["sgd"]
+    images = f"{config.train_samples:,}" if config.train_samples else "all"
+    return (
+        f"{design.data}: {len(design.blocks)} triples of seeds, residual networks of width {config.width} and {len(config.blocks)} "
+        f"stages, {images} training images, {config.epochs} epochs, rho {design.conditions['sam-low'].rho:g}, "
+        f"{design.conditions['sam-mid'].rho:g}, {design.conditions['sam-high'].rho:g}"
+    )
+
+
+def _where(design: Design) -> str:
+    return "paper's size" if design in PROFILES["paper"] else design.name
+
+
+def _claim(question: Question, design: Design) -> Claim:
+    reason = (
+        f"{question.delta:g}: {question.reason}" if question.delta else "none for a claim about every metric at once"
+    )
+    return Claim(
+        id=question.id.format(design.name),
+        subject="paper" if question.family == "paper" else "networks",
+        title=question.title,
+        statement=question.statement,
+        source=f"{question.source}; here on {design.name}",
+        about=question.about,
+        where=_where(design),
+        design=design.name,
+        method=f"{_setting(design)}; {question.tells}",
+        tolerance=_TOLERANCE.format(reason=reason),
+        seed=None,
+        check=partial(_check, question, design),
+        command=command(design),
+    )
+
+
+_ELSEWHERE = (
+    (
+        "appendix-transformers",
+        "Appendix: ViT-T/16 and ALBERT",
+        "The trade-off and SharpBalance's advantage show on fine-tuned transformers.",
+        "This toolkit trains residual networks only.",
+    ),
+    (
+        "appendix-rivals",
+        "Appendix: comparison with EoA and SAM+",
+        "SharpBalance ensembles beat ensembles of averages and SAM+.",
+        "Neither rival is part of this toolkit.",
+    ),
+)
+
+CLAIMS = (
+    *(
+        _claim(question, design)
+        for design in DESIGNS.values()
+        for question in asked(design)
+        if question.family == "paper" or not design.name.startswith("paper-")
+    ),
+    *(
+        Claim(
+            id=f"c8-{design.name}",
+            subject="paper",
+            title="C8: SharpBalance costs little more than SAM",
+            statement=f"SharpBalance takes at most {_SMALL:g} times the forward and backward passes of SAM, started from "
+            "SGD and as the "
+            "authors' code runs it.",
+            source=f"C8; here on {design.name}",
+            about=("C8",),
+            where=_where(design),
+            design=design.name,
+            method="counted: one pass for every image and epoch, a second for every image treated with SAM, and for "
+            "SharpBalance one over "
+            "all images for its scores, charged as an ordinary pass though each image's own gradient takes longer",
+            tolerance=f"none, passes are counted; {_SMALL:g} is our reading of a small overhead",
+            seed=None,
+            check=partial(cost, design),
+            command=command(design),
+        )
+        for design in DESIGNS.values()
+    ),
+    *(
+        Claim(
+            id=id_,
+            subject="paper",
+            title=title,
+            statement=statement,
+            source="appendix",
+            method="Not checked by this version.",
+            tolerance="none",
+            seed=None,
+            check=partial(_not_run, why),
+            command="none yet",
+        )
+        for id_, title, statement, why in _ELSEWHERE
+    ),
+)

@@ -1,0 +1,1 @@
+"""Claims about tangent kernels: trained networks beside what their kernels predict."""

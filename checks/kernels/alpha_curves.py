@@ -1,0 +1,208 @@
+"""Ensembles of the dial as curves over SAM's radius and steps, whole and without each member in turn (the jackknife)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpdiv.checks.kernels.dials import BLOCKS
+from sharpdiv.checks.statistics import Comparison
+
+__all__ = [
+    "COMPARED_AT",
+    "SYMBOLS",
+    "Curves",
+    "as_array",
+    "at_loss",
+    "change",
+    "changes_at_equal_loss",
+    "common_loss",
+    "curves",
+    "jackknife",
+]
+
+
+COMPARED_AT = 20
+"""k at which curves over rho are compared, half of the longest training"""
+SYMBOLS = {
+    "diversity": "D",
+    "sharpness": "kappa",
+    "eir": "EIR",
+    "loss": "training loss",
+    "member_error": "member error",
+    "ensemble_error": "ensemble error",
+}
+_FEWEST = 6  # members: with fewer a jackknifed ratio is far from Student's t
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One ensemble over SAM's radius and steps; NaN where a member diverged.
+
+    The first of the ``subsets`` of its members is the ensemble itself, the others are without each member in turn.
+    """
+
+    fractions: Float[np.ndarray, " fractions"]
+    """``rho x_max``"""
+    steps: Float[np.ndarray, " snapshots"]
+    """k"""
+    values: dict[str, Float[np.ndarray, "subsets fractions snapshots"]]
+    """diversity, member_error, ensemble_error, eir, loss, sharpness"""
+
+    def at(self, steps: int) -> dict[str, Float[np.ndarray, "subsets fractions"]]:
+        """Everything at one number of steps.
+
+        Returns:
+            By name.
+        """
+        column = int(np.flatnonzero(self.steps == steps)[0])
+        return {name: values[:, :, column] for name, values in self.values.items()}
+
+
+def curves(
+    network: dict[str, Any],
+    optimizer: str,
+    alpha: str | None = None,
+    *,
+    members: int | None = None,
+    apart: bool = False,
+) -> Curves:
+    """An ensemble of the dial as arrays.
+
+    Args:
+        network: of the results.
+        optimizer: sam, blocks or normalised.
+        alpha: as a key of the results; the prediction if not given.
+        members: the first so many; all unless given.
+        apart: take D over pairs with different blocks only, and errors of ensembles with one member on each block.
+
+    Returns:
+        The curves.
+    """
+    stored = network["predicted"][optimizer] if alpha is None else network["measured"][alpha][optimizer]
+    loss, sharpness = (as_array(stored[name]) for name in ("loss", "sharpness"))
+    count = members or len(loss)
+    products = _square(as_array(stored["products"]), len(loss))[..., :count, :count]
+    own = np.einsum("xkmm->xkm", products)
+    distance = (own[..., None] + own[..., None, :]) / 2 - products
+    blocks = np.arange(count) % BLOCKS if apart else np.arange(count)
+    pairs = (blocks[:, None] != blocks).astype(float)
+    kept = np.vstack([np.ones(count), 1 - np.eye(count)])
+    weights = kept / kept.sum(axis=1, keepdims=True)
+    among = np.einsum("bm,mn,bn->bmn", kept, pairs, kept)
+    with np.errstate(invalid="ignore"):  # one member of two has no pair
+        shares = among / among.sum(axis=(1, 2), keepdims=True)
+    spread = np.einsum("bmn,xkmn->bxk", shares, distance)
+    member = np.einsum("bm,xkm->bxk", weights, own)
+    gain = (1 - 1 / len(set(blocks))) * spread
+    values = {
+        "diversity": spread,
+        "member_error": member,
+        "ensemble_error": member - gain,
+        "eir": gain / member,
+        "loss": np.einsum("bm,mxk->bxk", weights, loss[:count]),
+        "sharpness": np.einsum("bm,mxk->bxk", weights, sharpness[:count]),
+    }
+    return Curves(as_array(network["dial"]["fractions"]), as_array(network["dial"]["snapshots"]), values)
+
+
+def as_array(values: Any) -> Float[np.ndarray, "..."]:
+    """Nested lists of numbers.
+
+    Returns:
+        NaN where they have None, as JSON has for what diverged.
+    """
+    return np.array(values, dtype=float)
+
+
+def _square(triangle: Float[np.ndarray, "... pairs"], members: int) -> Float[np.ndarray, "... members members"]:
+    full = np.empty((*triangle.shape[:-1], members, members))
+    rows, columns = np.tril_indices(members)
+    full[..., rows, columns] = full[..., columns, rows] = triangle
+    return full
+
+
+def common_loss(ensembles: Sequence[Curves], steps: int) -> float:
+    """The training loss that the slowest radius of some ensembles reaches.
+
+    Args:
+        ensembles: whole, and without each member.
+        steps: within so many.
+
+    Returns:
+        The level; what diverged is left out.
+    """
+    lowest = [found.values["loss"][:, :, found.steps <= steps].min(axis=2) for found in ensembles]
+    return max(float(np.nanmax(values)) for values in lowest)
+
+
+def at_loss(found: Curves, name: str, level: float) -> Float[np.ndarray, "subsets fractions"]:
+    """A quantity where training first has some loss, interpolated in the loss between snapshots.
+
+    Args:
+        found: the curves.
+        name: of the quantity.
+        level: of the loss.
+
+    Returns:
+        One value for each radius; NaN where the loss does not fall to that level between two snapshots.
+    """
+    loss, values = found.values["loss"], found.values[name]
+    result = np.full(loss.shape[:2], np.nan)
+    for later in range(loss.shape[2] - 1, 0, -1):
+        high, low = loss[:, :, later - 1], loss[:, :, later]
+        inside = (high >= level) & (low <= level) & (high > low)
+        share = np.divide(high - level, high - low, out=np.zeros_like(high), where=inside)
+        crossing = values[:, :, later - 1] + share * (values[:, :, later] - values[:, :, later - 1])
+        result = np.where(inside, crossing, result)  # the first crossing is written last
+    return result
+
+
+def change(values: Float[np.ndarray, "subsets fractions"]) -> Float[np.ndarray, " subsets"]:
+    """Logarithm of the ratio at the largest radius to gradient descent: jackknifed, a ratio itself leans to one side.
+
+    Returns:
+        Of the ensemble, and without each member.
+    """
+    return np.log(values[:, -1] / values[:, 0])
+
+
+def changes_at_equal_loss(
+    network: dict[str, Any], alpha: str, name: str, steps: int
+) -> tuple[Float[np.ndarray, " subsets"], Float[np.ndarray, " subsets"], float]:
+    """``change`` of a quantity over SAM's radius, in theory and trained, where all have one training loss.
+
+    Args:
+        network: of the results.
+        alpha: as a key of the results.
+        name: of the quantity.
+        steps: within which the slowest radius of either reaches that loss.
+
+    Returns:
+        Both changes, of the same members, and the loss.
+    """
+    members = len(network["measured"][alpha]["sam"]["loss"])
+    theory, trained = curves(network, "sam", members=members), curves(network, "sam", alpha)
+    level = common_loss((theory, trained), steps)
+    return change(at_loss(theory, name, level)), change(at_loss(trained, name, level)), level
+
+
+def jackknife(label: str, values: Float[np.ndarray, " subsets"], statistic: str = "") -> Comparison:
+    """A statistic of an ensemble, with the uncertainty that comes from its members; test points are held fixed.
+
+    Args:
+        label: what is compared.
+        values: of the statistic, of the ensemble and without each member.
+        statistic: what of it.
+
+    Returns:
+        Comparison of the pseudo-values ``M T - (M-1) T_-i`` (Tukey 1958); none for fewer than six members or what has no value.
+    """
+    count = len(values) - 1
+    obstacle = "" if count >= _FEWEST else f"{count} members, an interval needs {_FEWEST}"
+    if not np.isfinite(values).all():
+        obstacle = "diverged, or the loss is not reached"
+    pseudo_values = count * values[0] - (count - 1) * values[1:]
+    return Comparison(label, pseudo_values, obstacle=obstacle, statistic=statistic)

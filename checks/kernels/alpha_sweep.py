@@ -1,0 +1,102 @@
+"""The lazy-to-rich dial: small networks predicted from their tangent kernels at initialization, and then trained.
+
+For every network and seed the kernel is taken once; theory turns it into predictions for every optimizer and step. The same
+initialization is trained at every alpha, and both are kept side by side:
+
+    runs/dial/<network>/kernel-<seed>.safetensors          predictions, and the learning rates and radii they are for
+    runs/dial/<network>/trained-<seed>-<alpha>.safetensors what training gave
+    runs/reproduce/<results>                                inner products of errors, losses, sharpness of both
+
+The learning rate is ``0.5 / x_max`` and SAM's radius ``fraction / x_max``, x_max the largest eigenvalue of the member's own
+kernel, so that every member is stable up to the fraction 3 in the lazy limit.
+"""
+
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sharpdiv.checks.kernels.alpha_members import folder_of, member_of, predict_member, train_member
+from sharpdiv.checks.kernels.alpha_results import assemble
+from sharpdiv.checks.kernels.dials import ASCENT_STEPS, CONSTANTS, LIMIT, Dial, Network
+from sharpdiv.empirical.provenance import provenance
+from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.plan import PlannedRun
+from sharpdiv.empirical.workers import Piece, choose_device, single_thread, work
+
+__all__ = ["plan_dial", "run_dial"]
+
+
+def run_dial(
+    dial: Dial,
+    root: Path,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> dict[str, Any]:
+    """Predict and train whatever of a dial is not done yet.
+
+    Args:
+        dial: to run.
+        root: folder of all runs.
+        device: ``cpu``, ``cuda`` or ``mps`` (which has no float64: leave out networks with ``head_only``).
+        workers: processes; default one per CPU core, and 1 on a GPU.
+        progress: told after every finished piece.
+
+    Returns:
+        Predictions and measurements of every network, as JSON values.
+    """
+    place = choose_device(device)
+    kernels: list[Piece] = []
+    trainings: list[Piece] = []
+    for network in dial.networks:
+        seeds = range(max(len(dial.seeds(alpha)) for alpha in network.alphas))
+        kernels += [(1, partial(predict_member, root, dial, network, seed, place)) for seed in seeds]
+        trainings += [
+            (2, partial(train_member, root, dial, network, seed, alpha, place))
+            for alpha in network.alphas
+            for seed in dial.seeds(alpha)
+        ]
+    work([kernels, trainings], place, workers, partial(progress, "dial"))
+    settings = {name: value for name, value in asdict(dial).items() if name not in {"networks", "results"}}
+    networks = [{"network": asdict(n) | {"name": n.name}, **assemble(root, dial, n)} for n in dial.networks]
+    return {"dial": settings | CONSTANTS | {"limit": LIMIT}, "provenance": provenance(place), "networks": networks}
+
+
+def plan_dial(dial: Dial, root: Path, device: str = "cpu") -> list[PlannedRun]:
+    """What a dial will take, in the terms of ``plan_runs``; kernels and their eigenvalues are not counted.
+
+    Args:
+        dial: to run.
+        root: folder of all runs.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        A plan for each network; its members are counted once for each alpha.
+    """
+    place = choose_device(device)
+    plans = []
+    for network in dial.networks:
+        folder = folder_of(root, dial, network)
+        members = [(seed, alpha) for alpha in network.alphas for seed in dial.seeds(alpha)]
+        left = sum(not (folder / f"trained-{seed}-{alpha:g}.safetensors").exists() for seed, alpha in members)
+        looks = len(dial.snapshots) * (ASCENT_STEPS + 3)
+        steps = len(network.optimizers) * (2 * len(dial.fractions) - 1) * dial.snapshots[-1]
+        passes = left * (steps + len(network.optimizers) * len(dial.fractions) * looks)
+        seconds = passes * _seconds_of_pass(dial, network, place) if passes else 0.0
+        plans.append(PlannedRun(f"dial {network.name}", len(members) - left, len(members), passes, seconds))
+    return plans
+
+
+def _seconds_of_pass(dial: Dial, network: Network, device: torch.device) -> float:
+    """Time of a forward and backward pass over the training images, after one to warm up."""
+    with single_thread():
+        model, (train, _, _) = member_of(dial, network, 0, device)
+        for _ in range(2):
+            start = time.perf_counter()
+            model(train).square().sum().backward()
+        return time.perf_counter() - start

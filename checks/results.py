@@ -1,0 +1,123 @@
+"""What was measured: records of trained ensembles, networks of the lazy-to-rich dial, runs beside their lazy predictions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.runs.profiles import Design
+from sharpdiv.empirical.runs.record import RunRecord, load_record
+from sharpdiv.empirical.store import digest, load_json
+
+__all__ = ["Evidence", "load_evidence"]
+
+_Whole = tuple[tuple[tuple[int, ...], ...], Study | None]
+"""Seeds of whole blocks, and their study."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything that claims and figures are made of; empty if there is nothing."""
+
+    records: tuple[RunRecord, ...] = ()
+    """one for each measured ensemble"""
+    networks: tuple[dict[str, Any], ...] = ()
+    """networks of the lazy-to-rich dial, each with the ``dial`` it belongs to"""
+    comparisons: tuple[dict[str, Any], ...] = ()
+    """runs beside their lazy predictions, as ``sharpdiv compare`` writes them"""
+
+    @property
+    def trained_in_all_layers(self) -> list[dict[str, Any]]:
+        """Networks of the lazy-to-rich dial but those of which only the head is trained."""
+        return [network for network in self.networks if not network["network"]["head_only"]]
+
+    @cached_property
+    def _by_config(self) -> Mapping[str, RunRecord]:
+        return {digest(record.summary["config"]): record for record in self.records}
+
+    @cached_property
+    def _studies(self) -> dict[Design, "_Whole"]:
+        return {}
+
+    def blocks(self, design: Design) -> tuple[tuple[int, ...], ...]:
+        """Blocks of a design that are whole: with a record of every condition.
+
+        Args:
+            design: Any design.
+
+        Returns:
+            Their seeds, in the order of the design.
+        """
+        return self._of(design)[0]
+
+    def study(self, design: Design) -> Study | None:
+        """The whole blocks of a design.
+
+        Comparisons are paired by seed, so a block of which a condition is missing does not enter.
+
+        Args:
+            design: Any design.
+
+        Returns:
+            None if no two blocks are whole: one cannot show how much blocks vary.
+        """
+        return self._of(design)[1]
+
+    def _of(self, design: Design) -> "_Whole":
+        """Whole blocks and their study, made once: every claim about a design asks for them."""
+        if design not in self._studies:
+            self._studies[design] = self._gathered(design)
+        return self._studies[design]
+
+    def _gathered(self, design: Design) -> "_Whole":
+        keys = {b: {n: digest(run.to_json()) for n, run in design.runs(b).items()} for b in design.blocks}
+        whole = tuple(block for block, of in keys.items() if self._by_config.keys() >= set(of.values()))
+        if len(whole) < 2:
+            return whole, None
+        of_each = {n: tuple(self._by_config[keys[block][n]] for block in whole) for n in design.conditions}
+        return whole, Study({name: Condition(records) for name, records in of_each.items()})
+
+
+def load_evidence(path: Path) -> Evidence:
+    """Evidence from a file, or from everything that a folder holds: records (``.npz``, at any depth) and results (``.json``).
+
+    Args:
+        path: of the folder or file; it need not exist.
+
+    Returns:
+        Empty evidence if there is nothing.
+
+    Raises:
+        StoreError: if a file is damaged or holds something else, or a run is there twice.
+    """
+    records: dict[str, Path] = {}
+    loaded = []
+    for file in _files(path, "**/*.npz"):
+        record = load_record(file)
+        if (earlier := records.setdefault(digest(record.summary["config"]), file)) != file:
+            raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
+        loaded.append(record)
+    networks: dict[str, dict[str, Any]] = {}
+    comparisons: list[dict[str, Any]] = []
+    for file in _files(path, "*.json"):
+        found = load_json(file)
+        if isinstance(found.get("networks"), list):
+            # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
+            networks |= {n["network"]["name"]: n | {"dial": found["dial"]} for n in found["networks"]}
+        elif isinstance(found.get("points"), list):
+            comparisons.append(found)
+        elif "protocol" not in found:
+            raise StoreError(f"{file} holds nothing that was measured; make reproduce writes such files")
+    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons))
+
+
+def _files(path: Path, pattern: str) -> list[Path]:
+    """The file itself if it has the pattern's ending, or a folder's files."""
+    if not path.is_file():
+        return sorted(path.glob(pattern))
+    if path.suffix not in {".npz", ".json"}:
+        raise StoreError(f"{path} is neither a record (.npz) nor results (.json); make reproduce writes both")
+    return [path] if pattern.endswith(path.suffix) else []

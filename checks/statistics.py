@@ -1,0 +1,165 @@
+"""From statistics of independent ensembles or members to verdicts: one type of comparison, and one rule for families of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.optimize import brentq
+
+from sharpdiv.checks.claim import Finding, Verdict
+from sharpdiv.checks.ensembles.crossed import LEVEL, POWER, holm, p_text
+
+__all__ = ["LEVEL", "Comparison", "aligned", "judge", "spearman"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A statistic that is 0 if there is no effect, of every ensemble (or jackknifed: every member's pseudo-value).
+
+    Test points are held fixed.
+    """
+
+    label: str
+    """what is compared"""
+    per_ensemble: Float[np.ndarray, " ensembles"]
+    """the statistic"""
+    obstacle: str = ""
+    """why it cannot be made, if so"""
+    statistic: str = ""
+    """what of it, where the label does not say"""
+
+    @property
+    def value(self) -> float:
+        """Mean over ensembles."""
+        return float(self.per_ensemble.mean())
+
+    @property
+    def ensembles(self) -> int:
+        """How many."""
+        return len(self.per_ensemble)
+
+    @property
+    def stderr(self) -> float:
+        """Standard error of the value; 0 for one ensemble, which cannot show it."""
+        return float(stats.sem(self.per_ensemble)) if self.ensembles > 1 else 0.0
+
+    @property
+    def low(self) -> float:
+        """Lower end of Student's 95% interval."""
+        return self.value - self._reach
+
+    @property
+    def high(self) -> float:
+        """Upper end of Student's 95% interval."""
+        return self.value + self._reach
+
+    @property
+    def _reach(self) -> float:
+        return float(stats.t.isf(LEVEL / 2, self.ensembles - 1)) * self.stderr if self.stderr else 0.0
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of no effect; NaN for one ensemble, and where no comparison can be made."""
+        if self.ensembles == 1 or self.obstacle or not np.isfinite(self.value + self.stderr):
+            return float(np.nan)
+        if not self.value:
+            return 1.0
+        return float(2 * stats.t.sf(abs(self.value) / self.stderr, self.ensembles - 1)) if self.stderr else 0.0
+
+    @property
+    def detectable(self) -> float:
+        """True value that such a test would see with about 80% power, by itself, if the variance is as measured."""
+        return _noncentrality(self.ensembles - 1) * self.stderr if self.ensembles > 1 else 0.0
+
+    def row(self, adjusted: float = np.nan) -> tuple[str, str]:
+        """For a finding.
+
+        Args:
+            adjusted: p-value, if there is one.
+
+        Returns:
+            Label and values.
+        """
+        label = f"{self.label}: {self.statistic}" if self.statistic else self.label
+        return label, str(self) if np.isnan(adjusted) else f"{self}, adjusted {p_text(adjusted)}"
+
+    def __str__(self) -> str:
+        if self.obstacle:
+            return self.obstacle
+        if self.ensembles == 1:
+            return f"{self.value:.4g} of these networks"
+        return (
+            f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}], {p_text(self.p)} (80% power: {self.detectable:.2g})"
+        )
+
+
+@cache
+def _noncentrality(freedom: int) -> float:
+    """Of Student's t, at which the two-sided test has the power."""
+    threshold = stats.t.isf(LEVEL / 2, freedom)
+    return float(brentq(lambda shift: stats.nct.sf(threshold, freedom, shift) - POWER, 0, 10 * threshold))
+
+
+def judge(
+    comparisons: Sequence[Comparison], direction: int, rows: Sequence[tuple[str, str]] = (), remark: str = ""
+) -> Finding:
+    """Verdict on a family of comparisons that should all be on one side of 0.
+
+    It holds if each is by its own p-value (an intersection-union test needs no adjustment), fails if one is on the other side by
+    its adjusted one, and is inconclusive otherwise.
+
+    Args:
+        comparisons: the family.
+        direction: 1 if values should be above 0, -1 if below.
+        rows: what to tell before the comparisons.
+        remark: what to say before the exceptions.
+
+    Returns:
+        Verdict, all comparisons, and in the remark what is opposite.
+    """
+    adjusted = holm([c.p for c in comparisons])
+    wrong = [c.label for c, p in zip(comparisons, adjusted, strict=True) if p < LEVEL and c.value * direction < 0]
+    verdict = Verdict.INCONCLUSIVE
+    if wrong:
+        verdict = Verdict.FAILS
+    elif comparisons and all(c.p < LEVEL and c.value * direction > 0 for c in comparisons):
+        verdict = Verdict.HOLDS
+    remarks = [remark, f"Opposite: {'; '.join(wrong)}." if wrong else ""]
+    if obstacles := sum(bool(c.obstacle) for c in comparisons):
+        remarks.append(f"{obstacles} of {len(comparisons)} comparisons cannot be made.")
+    shown = [c.row(p if len(comparisons) > 1 else np.nan) for c, p in zip(comparisons, adjusted, strict=True)]
+    return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)))
+
+
+def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comparison:
+    """What was measured, counted in the direction that was predicted.
+
+    Args:
+        predicted: whose sign counts; it must be clear by its own p-value.
+        measured: has the label.
+        statistic: what the result is called.
+
+    Returns:
+        Above 0 where both have one sign; nothing where the prediction has none.
+    """
+    if not predicted.p < LEVEL:
+        return replace(measured, obstacle=predicted.obstacle or "the prediction has no clear sign", statistic=statistic)
+    return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble, statistic=statistic)
+
+
+def spearman(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batch points"]) -> np.ndarray:
+    """Spearman's correlation over the last axis.
+
+    Args:
+        x: one quantity.
+        y: the other.
+
+    Returns:
+        Correlations in [-1, 1], without that axis; 0 where a quantity does not change.
+    """
+    ranks, others = (stats.rankdata(values, axis=-1) - (x.shape[-1] + 1) / 2 for values in (x, y))
+    scale = np.sqrt((ranks**2).sum(axis=-1) * (others**2).sum(axis=-1))
+    return np.asarray((ranks * others).sum(axis=-1) / np.where(scale > 0, scale, 1))

@@ -1,0 +1,53 @@
+"""Products of a loss's Hessian with vectors, the only way in which the Hessian of a network is ever touched.
+
+The Hessian is the one that automatic differentiation sees. A network of piecewise linear activations (ReLU) has the curvature of
+its pieces only: what its kinks add when the loss is averaged over a neighbourhood is not there.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sharpdiv.empirical.curvature.loss_surface import Batch, LossSurface
+
+__all__ = ["hessian_product", "shares"]
+
+
+def hessian_product(
+    surface: LossSurface, batch: Batch
+) -> Callable[[Float[Tensor, " weights"]], Float[Tensor, " weights"]]:
+    """Product of a batch's Hessian with vectors: the gradient's graph is built once, differentiated for each vector.
+
+    Args:
+        surface: loss as a function of the weights.
+        batch: inputs and targets.
+
+    Returns:
+        Function from a vector to the Hessian's product with it, at the surface's own weights.
+    """
+    # Two backward passes. Forward over reverse, reverse over forward and vmap over vectors need forward derivatives or memory.
+    point = surface.weights.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(surface(point, batch), point, create_graph=True)
+
+    def product(v: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
+        if not gradient.requires_grad:  # the loss is linear in the weights
+            return torch.zeros_like(v)
+        return torch.autograd.grad(gradient, point, v, retain_graph=True)[0]
+
+    return product
+
+
+def shares(batches: list[Batch]) -> Float[np.ndarray, " batches"]:
+    """Fraction of all samples that is in each batch.
+
+    Args:
+        batches: inputs and targets.
+
+    Returns:
+        Fractions that sum to one.
+    """
+    sizes = np.array([len(inputs) for inputs, _ in batches])
+    return sizes / sizes.sum()

@@ -1,0 +1,82 @@
+"""The layers whose weights' gradients can be told sample by sample from what they take and the gradients at what they give."""
+
+from torch import Tensor, nn
+
+from sharpdiv.empirical.errors import InputError
+
+__all__ = ["layer_mask", "normalized_channels", "supported_layers"]
+
+_KINDS: tuple[type[nn.Module], ...] = (
+    nn.Linear,
+    nn.Conv2d,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.GroupNorm,
+    nn.LayerNorm,
+)
+
+
+def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
+    """Layers that hold the trainable parameters of a model.
+
+    Args:
+        model: network to look through.
+
+    Returns:
+        Every layer with its kind.
+
+    Raises:
+        InputError: if there is none, or a parameter is in another kind of layer or shared by two.
+    """
+    layers: dict[nn.Module, type[nn.Module]] = {}
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        if not any(p.requires_grad for p in own.values()):
+            continue
+        kind = next((kind for kind in _KINDS if isinstance(module, kind)), None)
+        if kind is None or own.keys() - {"weight", "bias"}:
+            raise InputError(
+                f"layer {name or 'model'} ({type(module).__name__}) has parameters of a kind that is not supported; "
+                "expected Linear, Conv2d, BatchNorm1d/2d, GroupNorm or LayerNorm"
+            )
+        if type(module).forward is not kind.forward and layer_mask(module) is None:
+            raise InputError(
+                f"layer {name or 'model'} ({type(module).__name__}) has its own forward, but no mask of the weight's shape"
+            )
+        if {id(p) for p in own.values()} & seen:
+            raise InputError(f"layer {name} shares a parameter with another: use a parameter in one layer only")
+        seen |= {id(p) for p in own.values()}
+        layers[module] = kind
+    if not layers:
+        raise InputError("the model has no trainable parameters")
+    return layers
+
+
+def layer_mask(layer: nn.Module) -> Tensor | None:
+    """Factor of the weight in a layer with its own ``forward``; the standard layers know no mask."""
+    own_forward = type(layer).forward not in {nn.Linear.forward, nn.Conv2d.forward}
+    mask = getattr(layer, "mask", None)
+    if own_forward and isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(mask, Tensor):
+        return mask if mask.shape == layer.weight.shape else None
+    return None
+
+
+def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """What a norm of channels multiplies with its scale.
+
+    Args:
+        layer: group norm, or batch norm with running statistics.
+        inputs: inputs of the layer.
+
+    Returns:
+        The normalized inputs.
+
+    Raises:
+        InputError: if the layer is another, or would mix samples.
+    """
+    if isinstance(layer, nn.GroupNorm):
+        return nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
+        return nn.functional.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
+    raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")

@@ -1,0 +1,100 @@
+"""Forward passes in evaluation mode that are watched layer by layer: what each takes and gives, told by hooks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from sharpdiv.empirical.errors import InputError
+
+__all__ = ["LayerInputs", "evaluation_mode", "watched"]
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for every module, restored module by module on the way out.
+
+    Yields:
+        Nothing.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def watched(
+    model: nn.Module, layers: Iterable[nn.Module], tell: Callable[[nn.Module, tuple[Any, ...], Any], None]
+) -> Iterator[None]:
+    """Evaluation mode in which some layers tell what they take and give, each of them once.
+
+    Args:
+        model: network whose mode is set and restored.
+        layers: modules of it that are watched.
+        tell: receiver of a layer, its arguments and its output, right after the layer has run.
+
+    Yields:
+        Nothing; a layer that runs for the second time raises an ``InputError`` there.
+    """
+    seen: set[nn.Module] = set()
+
+    def hook(layer: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        if layer in seen:
+            name = next(name for name, module in model.named_modules() if module is layer)
+            raise InputError(
+                f"layer {name!r} runs twice in one pass ({type(layer).__name__}); use a layer for each time"
+            )
+        seen.add(layer)
+        tell(layer, arguments, output)
+
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    try:
+        with evaluation_mode(model):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class LayerInputs:
+    """First arguments of layers, kept as they are: what is changed in place afterwards is noticed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[nn.Module, tuple[Tensor, int]] = {}
+
+    def __contains__(self, layer: nn.Module) -> bool:
+        return layer in self._kept
+
+    def keep(self, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        """Keep the input of a layer.
+
+        Args:
+            layer: module that has just run.
+            arguments: tensors that it was called with.
+        """
+        self._kept[layer] = (arguments[0].detach(), arguments[0]._version)
+
+    def take(self, layer: nn.Module) -> Tensor:
+        """Input of a layer, which is kept no longer, so that it is freed once it is used.
+
+        Returns:
+            The tensor, without a graph.
+        """
+        return self._kept.pop(layer)[0]
+
+    def refuse_changed(self) -> None:
+        """Check that every input still is what its layer has seen.
+
+        Raises:
+            InputError: if one was changed in place.
+        """
+        for layer, (inputs, version) in self._kept.items():
+            if inputs._version != version:
+                raise InputError(
+                    f"the input of {type(layer).__name__} was changed in place; use out-of-place operations"
+                )

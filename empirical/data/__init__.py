@@ -1,0 +1,1 @@
+"""Images: fetched and verified, read, split, corrupted."""

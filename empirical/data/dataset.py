@@ -1,0 +1,97 @@
+"""What a data set is: a record of where its files come from, what they must hold and how they are read."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from jaxtyping import Int64, UInt8
+from PIL import features
+from torch import Tensor
+
+from sharpdiv.empirical.data.corruption_files import PublishedKind
+from sharpdiv.empirical.data.parsers.contract import Extent, Parser
+from sharpdiv.empirical.store import digest
+
+__all__ = ["BUNDLED", "Dataset", "Published", "RawFile", "RawImages"]
+
+BUNDLED = "bundled"
+"""For the checksum of a data set without files."""
+
+_DECODER = 1  # raise it when a parser gives other arrays for the same files
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Images as published, on the CPU."""
+
+    train_images: UInt8[Tensor, "train channels height width"]
+    """training images"""
+    train_labels: Int64[Tensor, " train"]
+    """training labels"""
+    test_images: UInt8[Tensor, "test channels height width"]
+    """test images"""
+    test_labels: Int64[Tensor, " test"]
+    """test labels"""
+    classes: int
+    """labels are 0 to classes - 1"""
+    source_sha256: str
+    """of the raw file; of the JSON object from name to SHA-256 if there are several, ``BUNDLED`` if there is none"""
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file as published."""
+
+    name: str
+    """file name"""
+    editions: Mapping[str, int]
+    """checksum, ``md5:...`` or ``sha256:...``, to size in bytes; the first is what ``url`` gives, others hold the same content"""
+    url: str | None = None
+    """where it is downloaded from, if anywhere"""
+
+
+class Published(NamedTuple):
+    """The published corrupted test set of a data set."""
+
+    kind: PublishedKind
+    """as in ``load_published``"""
+    folder: str
+    """below that of the data sets, where it is unpacked to"""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: where it comes from and what it must hold."""
+
+    name: str
+    """as in ``load_images``"""
+    title: str
+    """name for people"""
+    files: tuple[RawFile, ...]
+    """all of them are needed; none of a data set that an installed package brings along"""
+    extent: Extent
+    """numbers of images and classes, and their size"""
+    decode: Parser
+    """from the files' contents by name to training and test images"""
+    licence: str
+    """as its authors state it"""
+    citation: str
+    """publication to cite"""
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """mean and standard deviation of each channel that images are normalized by; those of the training images unless given"""
+    published: Published | None = None
+    """corrupted test images that others have published"""
+    jpeg: bool = False
+    """the files hold JPEG images, whose pixels depend a little on the library that decodes them"""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all raw files as downloaded."""
+        return sum(next(iter(file.editions.values())) for file in self.files)
+
+    @property
+    def recipe(self) -> str:
+        """What the decoded images depend on: another recipe may give other pixels."""
+        library = f"libjpeg {features.version('jpg')} turbo {features.version('libjpeg_turbo')}" if self.jpeg else ""
+        files = {file.name: sorted(file.editions) for file in self.files}
+        return digest([self.name, files, asdict(self.extent), _DECODER, library])

@@ -1,0 +1,67 @@
+"""The decoded copy of a data set, which loads fast: made from the raw files, checksummed, and bound to how it was made."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sharpdiv.empirical.data.dataset import BUNDLED, Dataset, RawImages
+from sharpdiv.empirical.data.parsers.contract import Progress
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.store import digest, load_tensors, save_tensors
+
+__all__ = ["DECODED", "decode", "read_decoded", "save_decoded"]
+
+DECODED = "decoded.safetensors"
+"""Name of the file."""
+
+
+def decode(dataset: Dataset, contents: dict[str, bytes], progress: Progress) -> RawImages:
+    """Images in the contents of raw files.
+
+    Args:
+        dataset: record of what they must hold.
+        contents: bytes of the files by name.
+        progress: listener to the decoding.
+
+    Returns:
+        The images as published.
+    """
+    arrays = [torch.from_numpy(array) for part in dataset.decode(contents, dataset.extent, progress) for array in part]
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    source = BUNDLED if not hashes else next(iter(hashes.values())) if len(hashes) == 1 else digest(hashes)
+    return RawImages(arrays[0], arrays[1], arrays[2], arrays[3], dataset.extent.classes, source)
+
+
+def save_decoded(dataset: Dataset, place: Path, images: RawImages) -> None:
+    """Write the decoded copy.
+
+    Args:
+        dataset: record of the images.
+        place: its folder.
+        images: decoded.
+    """
+    tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
+    metadata = {"name": dataset.name, "recipe": dataset.recipe, "source_sha256": images.source_sha256}
+    save_tensors(place / DECODED, tensors, metadata)
+
+
+def read_decoded(dataset: Dataset, place: Path) -> RawImages:
+    """The decoded images, if their checksum is right and decoding the raw files now would give the same.
+
+    Args:
+        dataset: wanted.
+        place: its folder.
+
+    Returns:
+        The images as published.
+
+    Raises:
+        StoreError: if the file is missing, damaged or out of date.
+    """
+    path = place / DECODED
+    tensors, metadata = load_tensors(path)
+    if metadata.get("recipe") != dataset.recipe:
+        raise StoreError(f"{path} was made of other raw files or by another decoder than this one")
+    return RawImages(**tensors, classes=dataset.extent.classes, source_sha256=metadata["source_sha256"])

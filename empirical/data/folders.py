@@ -1,0 +1,63 @@
+"""Where data sets are: each has a folder of its own in ``data_folder()``, written by one process at a time."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pooch  # type: ignore[import-untyped]  # it has no annotations
+from filelock import FileLock
+
+from sharpdiv.empirical.errors import InputError, StoreError
+
+__all__ = ["data_folder", "place_of", "writing"]
+
+
+def data_folder() -> Path:
+    """The folder that holds the data sets: the environment variable SHARPDIV_DATA, else the platform's cache folder.
+
+    Returns:
+        Its path; it may not exist yet.
+
+    Raises:
+        InputError: if the variable names the home folder of nobody.
+    """
+    stated = os.environ.get("SHARPDIV_DATA")
+    try:
+        return Path(stated).expanduser() if stated else Path(pooch.os_cache("sharpdiv"))
+    except RuntimeError as error:
+        raise InputError(f"SHARPDIV_DATA is {stated}, whose home folder does not exist") from error
+
+
+def place_of(name: str, folder: Path | None) -> Path:
+    """The folder of one data set.
+
+    Args:
+        name: name of the data set.
+        folder: folder with all data sets; default ``data_folder()``.
+
+    Returns:
+        Its path; it may not exist yet.
+    """
+    return (data_folder() if folder is None else folder) / name
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """One process at a time: files would be whole without it, but decoded or downloaded by each.
+
+    Args:
+        place: folder, which is made if it does not exist.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock"):
+            yield
+    except OSError as error:
+        raise StoreError(f"{place} cannot be written ({error}); set SHARPDIV_DATA to a folder that can") from error

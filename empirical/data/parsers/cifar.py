@@ -1,0 +1,90 @@
+"""CIFAR's binary version: records of labels and planes of pixels, in a gzipped tar archive."""
+
+import numpy as np
+
+from sharpdiv.empirical.data.parsers.archives import gunzip, tar_members
+from sharpdiv.empirical.data.parsers.contract import Extent, Labelled, Progress, checked, expect
+
+__all__ = ["cifar10", "cifar100", "parse_cifar"]
+
+_PIXELS = 3 * 32 * 32  # of a record
+_COARSE_CLASSES = 20  # of CIFAR-100
+
+
+def parse_cifar(content: bytes, coarse: bool, file: str = "the CIFAR file") -> Labelled:
+    """Images and labels in a file of CIFAR's binary version: records of the labels and the red, green and blue planes.
+
+    Args:
+        content: the file.
+        coarse: whether a record starts with a superclass, as in CIFAR-100; it is checked and left out.
+        file: its name, for the error.
+
+    Returns:
+        Images ``(samples, 3, 32, 32)`` and labels ``(samples,)``, the fine ones for CIFAR-100.
+
+    Raises:
+        InputError: if there is no whole number of records, or a label is out of range.
+
+    References:
+        Krizhevsky, The CIFAR-10 and CIFAR-100 datasets, section "Binary version".
+    """
+    classes, label_bytes = (100, 2) if coarse else (10, 1)
+    record = label_bytes + _PIXELS
+    whole = len(content) > 0 and len(content) % record == 0
+    expect(whole, file, f"{len(content)} bytes", f"whole records of {record}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, record)
+    labels = records[:, label_bytes - 1].astype(np.int64)
+    expect(labels.max() < classes, file, f"label {labels.max()}", f"less than {classes}")
+    if coarse:
+        superclass = records[:, 0].max()
+        expect(superclass < _COARSE_CLASSES, file, f"superclass {superclass}", f"less than {_COARSE_CLASSES}")
+    return records[:, label_bytes:].reshape(-1, 3, 32, 32).copy(), labels
+
+
+def cifar10(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tuple[Labelled, Labelled]:
+    """Training and test images in CIFAR-10's binary archive, the training batches in their order.
+
+    Args:
+        contents: ``cifar-10-binary.tar.gz``.
+        extent: what it must hold.
+        progress: listener, told after every batch.
+
+    Returns:
+        Training and test images with their labels.
+
+    Raises:
+        InputError: if the archive is damaged, or holds something else.
+    """
+    batches = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+    members = tuple(f"cifar-10-batches-bin/{batch}.bin" for batch in batches)
+    return _cifar(contents, members, False, extent, progress)
+
+
+def cifar100(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tuple[Labelled, Labelled]:
+    """Training and test images in CIFAR-100's binary archive, with the fine labels.
+
+    Args:
+        contents: ``cifar-100-binary.tar.gz``.
+        extent: what it must hold.
+        progress: listener, told after every file in it.
+
+    Returns:
+        Training and test images with their labels.
+
+    Raises:
+        InputError: if the archive is damaged, or holds something else.
+    """
+    return _cifar(contents, ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin"), True, extent, progress)
+
+
+def _cifar(
+    contents: dict[str, bytes], members: tuple[str, ...], coarse: bool, extent: Extent, progress: Progress
+) -> tuple[Labelled, Labelled]:
+    """The last member is the test set."""
+    ((file, content),) = contents.items()
+    batches: list[Labelled] = []
+    for name, batch in zip(members, tar_members(gunzip(content, file), members, file), strict=True):
+        batches.append(parse_cifar(batch, coarse, f"{file}: {name}"))
+        progress("decoding", len(batches), len(members))
+    images, labels = (np.concatenate(arrays) for arrays in zip(*batches[:-1], strict=True))
+    return checked((images, labels), batches[-1], extent, file)

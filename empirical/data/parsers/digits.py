@@ -1,0 +1,30 @@
+"""The handwritten digits that are bundled with scikit-learn."""
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from sharpdiv.empirical.data.parsers.contract import Extent, Labelled, Progress
+
+__all__ = ["digits"]
+
+
+def digits(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tuple[Labelled, Labelled]:  # noqa: ARG001
+    """The 1,797 images of the test set of UCI's optical recognition data; they have no test set of their own.
+
+    Args:
+        contents: nothing, as no file is needed.
+        extent: what they must hold.
+        progress: listener, told nothing.
+
+    Returns:
+        All images with their labels, and none.
+    """
+    # The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation, so that strides have something to stride over.
+    bunch = load_digits()
+    images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
+    size = (extent.size, extent.size)
+    images = nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False).round().to(torch.uint8)
+    labels = np.asarray(bunch.target, np.int64)
+    return (images.numpy(), labels), (images[:0].numpy(), labels[:0])

@@ -1,0 +1,227 @@
+"""SharpBalance (Lu et al. 2024): members apply SAM where the *other* members are sharp, plain descent elsewhere."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics, norm_buffers
+
+__all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
+
+Rule = Literal["paper", "code", "code-boost", "random", "same", "shuffled", "all"]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def sharpness_aware_sets(
+    scores: Float[Tensor, "members samples"],
+    top_fraction: float,
+    rule: Rule = "paper",
+    generator: torch.Generator | None = None,
+) -> Bool[Tensor, "members samples"]:
+    """Which samples each member trains with SAM, from every member's per-sample sharpness.
+
+    With N samples, M members and ``count = int(N * top_fraction)``: ``paper`` gives member i the union of the other
+    members' ``count`` sharpest samples. The authors' code takes the *least* sharp: with U the samples, in index order,
+    in nobody's bottom ``count``, ``code`` gives the union of the others' bottom sets and every M-th of U from its i-th
+    on, ``code-boost`` the union and all of U but those. The authors' ablations ``random`` (own draw per member) and ``same``
+    (one draw for all) leave out ``int(N * (1 - top_fraction))`` samples. Two controls are ours: ``shuffled`` takes the sets of
+    ``paper`` after one random permutation of the samples, so that they keep their sizes and overlaps but know nothing of
+    sharpness; ``all`` is every sample for every member, which makes SharpBalance SAM applied late. Ties go to the smaller index.
+
+    Args:
+        scores: per-sample sharpness of each member.
+        top_fraction: k, in (0, 1); the paper's example is 0.5.
+        rule: which sets.
+        generator: on the CPU, needed by ``random``, ``same`` and ``shuffled``.
+
+    Returns:
+        True where a member applies SAM.
+
+    Raises:
+        InputError: if there are fewer than two members, scores are not finite, the fraction is outside (0, 1) or
+            selects no sample, the rule is unknown, or it needs a generator and got none.
+    """
+    _check(scores, top_fraction, rule)
+    members, samples = scores.shape
+    count = int(samples * top_fraction)
+    if rule == "all":
+        return torch.ones_like(scores, dtype=torch.bool)
+    if rule in {"random", "same"}:
+        return _random_sets(scores, samples - int(samples * (1 - top_fraction)), rule, generator)
+    if rule == "shuffled":
+        order = torch.randperm(samples, generator=_given(generator, rule)).to(scores.device)
+        return sharpness_aware_sets(scores, top_fraction)[:, order]
+    order = scores.argsort(dim=1, descending=rule == "paper", stable=True)
+    chosen = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order[:, :count], True)
+    picks = chosen.sum(dim=0)
+    sets = picks > chosen.long()  # somebody else picked it
+    if rule != "paper":
+        unpicked = (picks == 0).nonzero()[:, 0]
+        for member in range(members):
+            share = torch.zeros(samples, dtype=torch.bool, device=scores.device)
+            share[unpicked[member::members]] = True
+            sets[member] |= share if rule == "code" else (picks == 0) & ~share
+    return sets
+
+
+def _check(scores: Tensor, top_fraction: float, rule: Rule) -> None:
+    members, samples = scores.shape
+    if members < 2:
+        raise InputError(f"SharpBalance exchanges scores between members and needs at least 2, got {members}")
+    if not 0 < top_fraction < 1:
+        raise InputError(f"top fraction must lie strictly between 0 and 1, got {top_fraction}")
+    if not torch.isfinite(scores).all():
+        raise InputError("per-sample sharpness must be finite; a member has diverged")
+    if not int(samples * top_fraction):
+        raise InputError(f"top fraction {top_fraction} of {samples} samples selects none")
+    if rule not in get_args(Rule):
+        raise InputError(f"rule must be one of {', '.join(get_args(Rule))}; got {rule!r}")
+
+
+def _given(generator: torch.Generator | None, rule: Rule) -> torch.Generator:
+    if generator is None:
+        raise InputError(f"rule {rule!r} draws samples and needs a generator")
+    return generator
+
+
+def _random_sets(scores: Tensor, count: int, rule: Rule, generator: torch.Generator | None) -> Tensor:
+    generator = _given(generator, rule)
+    members, samples = scores.shape
+    sets = torch.zeros(members, samples, dtype=torch.bool)
+    for member in range(members if rule == "random" else 1):
+        sets[member, torch.randperm(samples, generator=generator)[:count]] = True
+    return (sets if rule == "random" else sets[:1].repeat(members, 1)).to(scores.device)
+
+
+def sharpbalance_step(
+    model: nn.Module,
+    optimizer: SAM,
+    inputs: Float[Tensor, "samples ..."],
+    targets: Tensor,
+    aware: Bool[Tensor, " samples"],
+    loss: Loss = nn.functional.cross_entropy,
+    m: int | None = None,
+    autocast: torch.dtype | None = None,
+) -> Tensor:
+    """One combined step: SAM's gradient on the sharpness-aware part of a batch, the plain gradient on the rest.
+
+    Each part is normalised (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
+    weighted by the parts' sizes, and running statistics advance once, by the size-weighted mean of the parts' plain
+    passes. With ``m`` the aware part is cut into parts of m samples, each with its own ascent. A part smaller than 2 samples
+    joins another; a batch without aware samples is a step of the base optimizer, one with nothing else (and no ``m``) a
+    step of SAM, both to the bit.
+
+    Args:
+        model: in training mode.
+        optimizer: over the model's parameters.
+        inputs: a batch.
+        targets: its targets.
+        aware: True where the sample belongs to the member's sharpness-aware set; best kept on the CPU.
+        loss: mean loss of outputs and targets.
+        m: samples that share one ascent (m-sharpness); all aware ones of the batch unless given.
+        autocast: lower precision of the passes, ``torch.bfloat16``; weights and gradients keep theirs.
+
+    Returns:
+        The batch's mean loss at the unperturbed weights, detached.
+
+    Raises:
+        InputError: if m is below 2.
+    """
+    if m is not None and m < 2:
+        raise InputError(f"m must be at least 2 (batch norm cannot use a single sample), got {m}")
+
+    def evaluate(index: Tensor | None) -> Tensor:
+        x, y = (inputs, targets) if index is None else (inputs[index], targets[index])
+        with torch.autocast(inputs.device.type, autocast) if autocast else nullcontext():
+            return loss(model(x), y)
+
+    parts = _parts(aware, m)
+    if len(parts) == 1:
+        return _whole_batch(model, optimizer, parts[0][1], partial(evaluate, None))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    before = [buffer.clone() for buffer in norm_buffers(model)]
+    mixed = [torch.zeros_like(buffer) for buffer in before]
+    gradient: list[Tensor | None] = [None] * len(parameters)
+    total = torch.zeros((), device=inputs.device)
+    for samples, is_aware in parts:
+        share = len(samples) / len(aware)
+        # From a mask on the CPU these indices cost no synchronisation with the device.
+        index = samples.to(inputs.device, non_blocking=True)
+        optimizer.zero_grad()
+        _set(model, before)
+        value = evaluate(index)
+        ((1 if is_aware else share) * value).backward()
+        mixed = [_mix(a, b, share) for a, b in zip(mixed, norm_buffers(model), strict=True)]
+        if is_aware:
+            with optimizer.perturbed(), frozen_running_statistics(model):
+                optimizer.zero_grad()
+                (share * evaluate(index)).backward()
+        total = total + share * value.detach()
+        gradient = [_sum(g, p.grad) for g, p in zip(gradient, parameters, strict=True)]
+    _set(model, mixed)
+    for parameter, g in zip(parameters, gradient, strict=True):
+        parameter.grad = g
+    optimizer.descend()
+    return total
+
+
+def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
+    """How many samples of a batch go through SAM, given which are marked.
+
+    Batch norm needs two samples, so a part smaller than that joins the other (SAM takes a batch of one from each).
+
+    Returns:
+        0, the batch size, or the number marked.
+    """
+    size, total = int(aware.sum()), len(aware)
+    if total - size < 2:
+        return total if size else 0
+    return size if size >= 2 else 0
+
+
+def _parts(aware: Bool[Tensor, " samples"], m: int | None) -> list[tuple[Tensor, bool]]:
+    """The parts a batch is cut into: their samples, and whether they take SAM."""
+    size, total = sam_samples(aware), len(aware)
+    everything = torch.arange(total, device=aware.device)
+    if not size:
+        return [(everything, False)]
+    chosen = everything if size == total else aware.nonzero()[:, 0]
+    pieces = list(chosen.split(m or total))
+    if len(pieces) > 1 and len(pieces[-1]) == 1:
+        pieces[-2:] = [torch.cat(pieces[-2:])]
+    rest = [] if size == total else [((~aware).nonzero()[:, 0], False)]
+    return [*((piece, True) for piece in pieces), *rest]
+
+
+def _whole_batch(model: nn.Module, optimizer: SAM, aware: bool, evaluate: Callable[[], Tensor]) -> Tensor:
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = evaluate()
+        value.backward()
+        return value
+
+    if aware:
+        return optimizer.step(closure, second_pass=frozen_running_statistics(model)).detach()
+    value = closure()
+    optimizer.descend()
+    return value.detach()
+
+
+def _set(model: nn.Module, values: list[Tensor]) -> None:
+    for buffer, value in zip(norm_buffers(model), values, strict=True):
+        buffer.copy_(value)
+
+
+def _mix(mean: Tensor, buffer: Tensor, share: float) -> Tensor:
+    """Add a part's share to a weighted mean of buffers; counters advance alike in all parts and stay integers."""
+    return mean + share * buffer if buffer.is_floating_point() else buffer.clone()
+
+
+def _sum(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    return gradient if total is None else total if gradient is None else total + gradient

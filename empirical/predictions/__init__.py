@@ -1,0 +1,1 @@
+"""Diversity, accuracy, calibration and likeness of an ensemble, from what its members predict."""

@@ -1,0 +1,349 @@
+"""Metrics of an ensemble's predictions ``(members, samples, classes)``, from any framework.
+
+Every metric is a function of means over test points of a few numbers that each point has by itself, which ``point_statistics``
+collects: ``diversity`` weighs all points alike, a bootstrap replicate by how often it drew them.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sharpdiv.empirical.errors import InputError
+
+__all__ = [
+    "PointStatistics",
+    "by_size",
+    "diversity",
+    "float64",
+    "logit_variance",
+    "nll",
+    "of_truth",
+    "point_statistics",
+    "vote",
+]
+
+_CLIP = 1e-12  # floor of a probability inside a logarithm
+_BINS = 15  # of the calibration error (Guo et al. 2017)
+_SUM_TOLERANCE = 1e-3  # half-precision softmax outputs sum to one within this
+_SUBSETS = 100  # of the members, for each size of ensemble
+_CHUNK = 2**18  # numbers of one intermediate result: 2 MiB, about a processor's second cache
+
+Metrics = dict[str, float | bool | list[float] | None]
+
+
+def diversity(probs: Tensor, labels: Tensor) -> Metrics:
+    """Accuracy, diversity, calibration and likelihood of an ensemble.
+
+    Keys: ``accuracy_members`` (list), ``accuracy_mean``, ``accuracy_ensemble`` (mean probabilities), ``accuracy_vote``
+    (majority, ties to the higher mean probability); ``disagreement``, mean over member pairs of the fraction of samples
+    with different predictions; ``der = disagreement / mean member error``; ``eir = (mean member error - ensemble error)
+    / mean member error`` from mean probabilities and ``eir_vote`` from the vote (all three None at zero error);
+    ``variance``, unbiased over members, summed over classes, averaged over samples; ``kl``, mean over ordered pairs of
+    members, in nats; ``nll_mean``, ``nll_ensemble``, in nats, ``ece_mean``, ``ece_ensemble``: 15 equal-width
+    right-closed bins of the top probability; ``brier_mean``, ``brier_ensemble``: squared error summed over classes.
+    Probabilities are clipped at 1e-12 in logarithms.
+
+    ``competent`` and ``competence_bound`` are those of Theisen et al. (2023). With W the fraction of the members that are wrong
+    on a sample, an ensemble is competent if ``P(t <= W < 1/2) >= P(1/2 <= W <= 1 - t)`` for all t in [0, 1/2]; an even number
+    of members with a sample on which exactly half are wrong therefore never is. For M members, K classes, a competent ensemble
+    and ``der' = (1 - 1 / M) der``, ``der' >= eir_vote >= competence_bound = 2 (K - 1) / K der' - (3 K - 4) / K`` (None at zero
+    error). The theorem draws both members of a pair independently, so that one can meet itself: hence der', as the lower bound
+    is false for der itself.
+
+    Args:
+        probs: ``(members, samples, classes)``, rows sum to one.
+        labels: ``(samples,)``, classes from 0.
+
+    Returns:
+        The metrics, as Python numbers.
+
+    Raises:
+        InputError: if there are fewer than two members, no samples, entries that are not probabilities, labels out of
+            range, or shapes or types that do not match.
+
+    References:
+        Theisen, Kim, Yang, Hodgkinson and Mahoney (2023), "When are ensembles really effective?", arXiv:2305.12313.
+    """
+    points = point_statistics(probs, labels)
+    right = points.table[:, : points.widths["right"]]
+    values = points.metrics(torch.ones_like(points.table[:, 0])[None])
+    # One transfer from the device, not one for each metric.
+    numbers = torch.cat([right.mean(dim=0), *values.values()]).tolist()
+    members, scalars = numbers[: len(probs)], numbers[len(probs) :]
+    named = {name: None if math.isnan(number) else number for name, number in zip(values, scalars, strict=True)}
+    return {"accuracy_members": members, **named, "competent": _competent(right)}
+
+
+@dataclass(frozen=True)
+class PointStatistics:
+    """What every scalar metric is computed from."""
+
+    table: Float[Tensor, "samples columns"]
+    """the statistics of each test point"""
+    widths: dict[str, int]
+    """the columns' names and numbers, in order: ``right``, one for each member; metrics that are means over test points, one
+    each; ``gaps``, right minus confidence in the bin of the confidence, for each member and then the ensemble"""
+    classes: int
+
+    def metrics(self, counts: Float[Tensor, "replicates samples"]) -> dict[str, Float[Tensor, " replicates"]]:
+        """Every scalar metric of test sets that hold each point ``counts`` times.
+
+        Args:
+            counts: whole numbers in float64, each row with the number of samples as its sum.
+
+        Returns:
+            The numbers of ``diversity``, NaN for None.
+        """
+        # Sums of right answers are sums of whole numbers, thus exact, and an error of zero is recognised.
+        means = (counts @ self.table / len(self.table)).split(list(self.widths.values()), dim=1)
+        right, gaps = means[0], means[-1].unflatten(1, (-1, _BINS))
+        values = {name: mean[:, 0] for name, mean in zip(self.widths, means, strict=True) if mean.shape[1] == 1}
+        accuracy = right.mean(dim=1)
+        der = values["disagreement"] / _error(accuracy)
+        slope, offset = 2 * (self.classes - 1) / self.classes, (3 * self.classes - 4) / self.classes
+        calibration = gaps.abs().sum(dim=2)
+        return {
+            "accuracy_mean": accuracy,
+            **values,
+            "der": der,
+            "eir": _improvement_rate(values["accuracy_ensemble"], accuracy),
+            "eir_vote": _improvement_rate(values["accuracy_vote"], accuracy),
+            "competence_bound": slope * (1 - 1 / right.shape[1]) * der - offset,
+            "ece_mean": calibration[:, :-1].mean(dim=1),
+            "ece_ensemble": calibration[:, -1],
+        }
+
+
+def _error(accuracy: Float[Tensor, " replicates"]) -> Float[Tensor, " replicates"]:
+    """Error that ratios are taken to: NaN where it is zero."""
+    return torch.where(accuracy < 1, 1 - accuracy, torch.nan)
+
+
+def _improvement_rate(
+    ensemble: Float[Tensor, " replicates"], members: Float[Tensor, " replicates"]
+) -> Float[Tensor, " replicates"]:
+    """EIR: by how much of the members' error the ensemble's is smaller, from accuracies."""
+    return (ensemble - members) / _error(members)
+
+
+def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
+    """What the metrics are computed from; arguments and errors are those of ``diversity``."""
+    probs, labels = _checked(probs, labels)
+    chunk = max(1, _CHUNK // (len(probs) * max(probs.shape[2], _BINS)))
+    parts = [_columns(*part) for part in zip(probs.split(chunk, dim=1), labels.split(chunk), strict=True)]
+    table = torch.cat([torch.cat(list(part.values()), dim=1) for part in parts])
+    return PointStatistics(table, {name: column.shape[1] for name, column in parts[0].items()}, probs.shape[2])
+
+
+def _columns(
+    probs: Float[Tensor, "members samples classes"], labels: Int[Tensor, " samples"]
+) -> dict[str, Float[Tensor, "samples _"]]:
+    """The columns of ``PointStatistics``."""
+    members = len(probs)
+    mean_probs = probs.mean(dim=0)
+    each = _scores(torch.cat([probs, mean_probs[None]]), labels)
+    predicted = each["predicted"][:-1]
+    log_probs, centred = probs.clamp_min(_CLIP).log(), probs - mean_probs
+    # Ordered pairs that agree, those of a member with itself included.
+    agreeing = _votes(predicted, probs.shape[2]).square().sum(dim=1).double()
+    means = {
+        "accuracy_ensemble": each["accuracy"][-1],
+        "accuracy_vote": (vote(predicted, mean_probs) == labels).double(),
+        "disagreement": (members**2 - agreeing) / (members * (members - 1)),
+        "variance": centred.square().sum(dim=(0, 2)) / (members - 1),
+        # Summed over pairs, entropies and cross entropies regroup into the unbiased covariance of p and log p.
+        "kl": (centred * (log_probs - log_probs.mean(dim=0))).sum(dim=(0, 2)) / (members - 1),
+        "nll_mean": each["nll"][:-1].mean(dim=0),
+        "nll_ensemble": each["nll"][-1],
+        "brier_mean": each["brier"][:-1].mean(dim=0),
+        "brier_ensemble": each["brier"][-1],
+    }
+    gaps = each["gaps"].transpose(0, 1).flatten(1)
+    return {"right": each["accuracy"][:-1].T, **{name: mean[:, None] for name, mean in means.items()}, "gaps": gaps}
+
+
+def _scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tensor, " samples"]) -> dict[str, Tensor]:
+    """Prediction, accuracy, likelihood, Brier score and calibration gap (in its bin) of every predictor on every sample."""
+    confidence, predicted = probs.max(dim=2)
+    truth = of_truth(probs, labels)
+    right = (predicted == labels).double()
+    bins = (confidence * _BINS).ceil().long().clamp(1, _BINS) - 1
+    gaps = torch.zeros(*right.shape, _BINS, dtype=probs.dtype, device=probs.device)
+    return {
+        "predicted": predicted,
+        "accuracy": right,
+        "nll": nll(truth),
+        # sum_c (p_c - y_c)^2, without forming y.
+        "brier": probs.square().sum(dim=2) - 2 * truth + 1,
+        "gaps": gaps.scatter_(2, bins[..., None], (right - confidence)[..., None]),
+    }
+
+
+def of_truth(
+    probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
+) -> Float[Tensor, "*axes samples"]:
+    """Probability that each prediction gives to the label.
+
+    Returns:
+        Probabilities.
+    """
+    return probs.gather(-1, labels.expand(probs.shape[:-1])[..., None])[..., 0]
+
+
+def nll(truth: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Negative log-likelihood.
+
+    Args:
+        truth: probabilities of the labels, clipped at 1e-12 from below.
+
+    Returns:
+        Nats.
+    """
+    return -truth.clamp_min(_CLIP).log()
+
+
+def _competent(right: Float[Tensor, "samples members"]) -> bool:
+    """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition); in whole numbers."""
+    members = right.shape[1]
+    counts = torch.bincount(members - right.sum(dim=1).long(), minlength=members + 1).tolist()
+    half = (members + 1) // 2  # the fewest wrong members that are no minority
+    # Both probabilities only change at multiples t = i / members.
+    return all(sum(counts[i:half]) >= sum(counts[half : members - i + 1]) for i in range(members // 2 + 1))
+
+
+def by_size(probs: Tensor, labels: Tensor, seed: int = 0) -> dict[str, list[int] | list[float]]:
+    """Accuracy, likelihood, Brier score and calibration error of ensembles of 1, 2, ... of the members.
+
+    Each is the mean over all subsets of the members of that size if there are at most 100 (so for up to 8 members), otherwise over
+    100 subsets drawn independently. The ensemble predicts mean probabilities.
+
+    Args:
+        probs: ``(members, samples, classes)``, rows sum to one.
+        labels: ``(samples,)``, classes from 0.
+        seed: seed of the draw of subsets.
+
+    Returns:
+        Lists over sizes: ``size``, ``subsets`` (how many the mean is over), ``accuracy``, ``nll``, ``brier``, ``ece``, with the
+        meaning they have in ``diversity``.
+
+    Raises:
+        InputError: as ``diversity``.
+    """
+    probs, labels = _checked(probs, labels)
+    members = len(probs)
+    generator = torch.Generator().manual_seed(seed)
+    sizes = list(range(1, members + 1))
+    chosen = [_subsets(members, size, generator).to(probs.device) for size in sizes]
+    curves = torch.stack([_mean_scores(probs, labels, subsets) for subsets in chosen], dim=1).tolist()
+    return {
+        "size": sizes,
+        "subsets": [len(subsets) for subsets in chosen],
+        **dict(zip(("accuracy", "nll", "brier", "ece"), curves, strict=True)),
+    }
+
+
+def _subsets(members: int, size: int, generator: torch.Generator) -> Float[Tensor, "subsets members"]:
+    """Weights of the members in the mean of each subset of a size."""
+    if math.comb(members, size) <= _SUBSETS:
+        chosen = torch.tensor(list(itertools.combinations(range(members), size)))
+    else:
+        chosen = torch.rand(_SUBSETS, members, generator=generator).argsort(dim=1)[:, :size]
+    return torch.zeros(len(chosen), members, dtype=torch.float64).scatter_(1, chosen, 1 / size)
+
+
+def _mean_scores(
+    probs: Float[Tensor, "members samples classes"],
+    labels: Int[Tensor, " samples"],
+    subsets: Float[Tensor, "subsets members"],
+) -> Float[Tensor, "4"]:
+    """Accuracy, likelihood, Brier score and calibration error, averaged over subsets."""
+    total = torch.zeros(4, dtype=probs.dtype, device=probs.device)
+    for some in subsets.split(max(1, _CHUNK // (probs.shape[1] * max(probs.shape[2], _BINS)))):
+        scores = _scores(torch.tensordot(some, probs, dims=1), labels)
+        means = [scores[name].mean(dim=1).sum() for name in ("accuracy", "nll", "brier")]
+        total += torch.stack([*means, scores["gaps"].mean(dim=1).abs().sum()])
+    return total / len(subsets)
+
+
+def logit_variance(logits: Tensor) -> float:
+    """Variance of the logits over members: the paper's diversity, taken on a network's outputs.
+
+    Each sample's mean logit is removed first, as the softmax ignores it. Unbiased over members, summed over classes, averaged over
+    samples, as ``variance`` of ``diversity`` is.
+
+    Args:
+        logits: ``(members, samples, classes)``.
+
+    Returns:
+        The variance.
+
+    Raises:
+        InputError: if there are fewer than two members, no samples, or logits that are not finite numbers.
+    """
+    logits = _predictions(logits, "logits")
+    return float((logits - logits.mean(dim=2, keepdim=True)).var(dim=0, unbiased=True).sum(dim=1).mean())
+
+
+def vote(
+    predicted: Int[Tensor, "members samples"], mean_probs: Float[Tensor, "samples classes"]
+) -> Int[Tensor, " samples"]:
+    """Majority vote of the members, ties to the class of the higher mean probability.
+
+    Args:
+        predicted: classes.
+        mean_probs: probabilities that decide between classes with equally many votes.
+
+    Returns:
+        The winning classes.
+    """
+    votes = _votes(predicted, mean_probs.shape[1])
+    winners = votes == votes.max(dim=1, keepdim=True).values
+    return torch.where(winners, mean_probs, -torch.ones_like(mean_probs)).argmax(dim=1)
+
+
+def _votes(predicted: Int[Tensor, "members samples"], classes: int) -> Int[Tensor, "samples classes"]:
+    votes = torch.zeros(predicted.shape[1], classes, dtype=torch.int64, device=predicted.device)
+    return votes.scatter_add_(1, predicted.T, torch.ones_like(predicted.T))
+
+
+def float64(tensor: Tensor) -> Tensor:
+    """In double precision; on the CPU where the device has none (MPS)."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+def _predictions(values: Tensor, name: str) -> Float[Tensor, "members samples classes"]:
+    """In float64, after checks of what probabilities and logits have in common."""
+    if values.ndim != 3 or values.shape[2] < 2 or not values.shape[1]:
+        raise InputError(f"{name} must have shape (members, samples, classes >= 2), got {tuple(values.shape)}")
+    if values.shape[0] < 2:
+        raise InputError(f"diversity needs at least 2 members, got {values.shape[0]}")
+    if not values.is_floating_point():
+        raise InputError(f"{name} must be floating, got {values.dtype}")
+    values = float64(values)
+    if not torch.isfinite(values).all():
+        raise InputError(f"{name} must be finite, got NaN or infinity")
+    return values
+
+
+def _checked(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    probs = _predictions(probs, "probs")
+    if labels.shape != probs.shape[1:2]:
+        raise InputError(f"labels must have shape ({probs.shape[1]},) to match probs, got {tuple(labels.shape)}")
+    if probs.min() < 0:
+        raise InputError("probs must be non-negative; are these logits? apply a softmax first")
+    worst = float((probs.sum(dim=2) - 1).abs().max())
+    if worst > _SUM_TOLERANCE:
+        raise InputError(f"probs must sum to one over classes, some are off by {worst:.3g}")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"labels must be integers, got {labels.dtype}")
+    labels = labels.to(device=probs.device, dtype=torch.int64)
+    if labels.min() < 0 or labels.max() >= probs.shape[2]:
+        raise InputError(
+            f"labels must lie between 0 and {probs.shape[2] - 1} for {probs.shape[2]} classes, "
+            f"got {int(labels.min())} to {int(labels.max())}"
+        )
+    return probs, labels

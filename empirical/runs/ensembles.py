@@ -1,0 +1,341 @@
+"""Runs: a configuration, its folder, and the steps from initialisation to trained members.
+
+Every step writes one file and is skipped when that file is there, so whatever was interrupted resumes where it was and
+ends with the same bits: on the CPU a member's training depends on its configuration and seed alone.
+
+    runs/<run id>/config.json                      the configuration
+    runs/<run id>/member-<seed>-epoch<T_d>.safetensors   the state SharpBalance starts from, of the SGD or SAM run that it shares
+    runs/<run id>/sets.safetensors                 SharpBalance only: scores and sharpness-aware sets
+    runs/<run id>/checkpoint-<seed>-<epoch>.safetensors   a member in training: the last two
+    runs/<run id>/member-<seed>.safetensors        the trained member; .json beside it: seconds, device, versions
+"""
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+from torch import Tensor
+
+from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.data.splits import ImageData, load_data
+from sharpdiv.empirical.errors import InputError, StoreError
+from sharpdiv.empirical.optim.methods import METHODS, Treated
+from sharpdiv.empirical.optim.sharpbalance import sharpness_aware_sets
+from sharpdiv.empirical.provenance import provenance
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.member import Member, load_member, new_member, save_member, stream, train
+from sharpdiv.empirical.store import load_json, load_tensors, save_json, save_tensors
+from sharpdiv.empirical.workers import Piece, choose_device, work
+
+__all__ = [
+    "CHECKPOINT_SECONDS",
+    "Progress",
+    "lacks_first_phase",
+    "load_run_data",
+    "open_run",
+    "run_folder",
+    "train_runs",
+    "trained_epochs",
+    "training_record",
+]
+
+Progress = Callable[[str, int, int], None]
+"""Told of progress: what is going on, units of work done, units in all."""
+
+CHECKPOINT_SECONDS = 10.0
+"""Least time between two checkpoints of a member; epochs shorter than that would be spent on writing."""
+
+
+def run_folder(root: Path, config: RunConfig) -> Path:
+    """Folder of a run; its name ends in the configuration's hash.
+
+    Returns:
+        A path that need not exist.
+    """
+    return root / config.run_id
+
+
+def open_run(folder: Path) -> RunConfig:
+    """Configuration of the run in a folder.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        StoreError: if ``config.json`` is missing, damaged or another run's.
+    """
+    path = folder / "config.json"
+    try:
+        config = RunConfig.from_json(load_json(path))
+    except InputError as error:
+        raise StoreError(f"{path}: {error}") from error
+    if config.run_id != folder.resolve().name:
+        raise StoreError(f"{path} describes {config.run_id}, not the run of its folder {folder.name}")
+    return config
+
+
+def load_run_data(config: RunConfig) -> ImageData:
+    """The data of a run, split as it says.
+
+    Returns:
+        Images on the CPU.
+    """
+    return load_data(config.data, config.train_samples, config.validation_samples, config.split_seed)
+
+
+def train_runs(
+    configs: Iterable[RunConfig],
+    root: Path,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Train every member of every run that is not trained yet.
+
+    SharpBalance starts from the SGD (or SAM) ensemble of the same seeds at the switch epoch, trained once for all runs that
+    share it, that ensemble's own too.
+    On the CPU each member trains on one thread, and several at once; the result does not depend on how many. Processes are
+    spawned: a script that calls this needs ``if __name__ == "__main__"``.
+
+    Args:
+        configs: the ensembles.
+        root: folder of all runs.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        workers: processes; default one per CPU core, and 1 on a GPU.
+        checkpoint_seconds: a member in training is written at the first end of an epoch after so many seconds.
+        progress: told after every finished piece.
+
+    Raises:
+        DivergenceError: if a member diverges.
+        StoreError: if a stored file is damaged, or another process trains one of the runs.
+    """
+    place = choose_device(device)
+    configs = list(configs)
+    starts = _shared_starts(configs)
+
+    def members(cost: int, step: Callable[..., None], chosen: Iterable[RunConfig]) -> list[Piece]:
+        return [(cost, partial(step, root, c, seed, place, checkpoint_seconds)) for c in chosen for seed in c.seeds]
+
+    # Costs in half trainings by SGD; SAM has two passes a step.
+    first = [piece for c in starts for piece in members(METHODS[c.method].passes, _train_first_phase, [c])]
+    whole = members(4, _train_member, [c for c in configs if _treated(c) == Treated.ALL and c not in starts])
+    exchange: list[Piece] = [(0, partial(_exchange, root, c, place)) for c in configs if _treated(c) == Treated.SETS]
+    second = [c for c in configs if c in starts or _treated(c) != Treated.ALL]
+    rest = [piece for c in second for piece in members(METHODS[c.method].passes, _train_member, [c])]
+    with _locked(_create(root, config) for config in dict.fromkeys([*configs, *starts])):
+        work([first + whole, exchange, rest], place, workers, partial(progress, "training"))
+
+
+def _shared_starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Ensembles whose first phase is kept: those that SharpBalance starts from, and SGD's, which it may start from later."""
+    return list(dict.fromkeys(c.start for c in configs if _treated(c) != Treated.ALL))
+
+
+def _treated(config: RunConfig) -> Treated:
+    return METHODS[config.method].treated
+
+
+def _create(root: Path, config: RunConfig) -> Path:
+    """The run's folder with its configuration, checked if it is there."""
+    folder = run_folder(root, config)
+    if (folder / "config.json").exists():
+        open_run(folder)
+    else:
+        save_json(folder / "config.json", config.to_json())
+    return folder
+
+
+@contextmanager
+def _locked(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep other processes from training the same runs; the system lifts the locks however this process ends."""
+    with ExitStack() as stack:
+        for folder in folders:
+            try:
+                stack.enter_context(filelock.FileLock(folder / ".lock", blocking=False))
+            except filelock.Timeout:
+                raise StoreError(f"{folder} is being trained by another process; wait for it or stop it") from None
+            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
+                leftover.unlink(missing_ok=True)
+        yield
+
+
+def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
+    """Train a member of SGD or SAM to the switch epoch and keep its state."""
+    path = _first_phase_path(root, config, seed)
+    if path.exists():
+        load_tensors(path)
+        return
+    data = load_run_data(config)
+    aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
+    start = partial(new_member, config, data, seed, device)
+    _train_to(path, start, config, data, aware, range(1, config.switch), every)
+
+
+def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
+    """Train a member to the end: from its first phase if it shares one, from scratch otherwise."""
+    folder = run_folder(root, config)
+    path = folder / f"member-{seed}.safetensors"
+    if path.exists():
+        load_tensors(path)
+        return
+    data = load_run_data(config)
+    aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
+    start = partial(_load_first_phase, root, config, seed, device, data)
+    done = config.switch
+    if not _starts_shared(root, config, seed):
+        start, done = partial(new_member, config, data, seed, device), 0
+    if _treated(config) == Treated.SETS:
+        aware = _load_sets(folder / "sets.safetensors", config)[config.seeds.index(seed)]
+    _train_to(path, start, config, data, aware, range(done + 1, config.epochs), every)
+
+
+def _train_to(
+    path: Path,
+    start: Callable[[], Member],
+    config: RunConfig,
+    data: ImageData,
+    aware: Tensor,
+    between: range,
+    every: float,
+) -> None:
+    """Train to the end of the epochs between, going on from the last checkpoint, and write the member to its path."""
+    member = start()
+    record = path.with_suffix(".json")
+    earlier = {"seconds": 0.0, "from_epoch": between.start - 1}
+    if found := _last_checkpoint(path.parent, config, data, member, between):
+        member = found
+        earlier |= load_json(record) if record.exists() else {}
+    began = written = time.perf_counter()
+
+    def save_record() -> None:
+        spent = {"seconds": earlier["seconds"] + time.perf_counter() - began, "from_epoch": earlier["from_epoch"]}
+        save_json(record, {**provenance(next(member.model.parameters()).device), **spent})
+
+    def checkpoint(member: Member) -> None:
+        nonlocal written
+        if member.epoch in between and time.perf_counter() - written >= every:
+            save_record()
+            save_member(_checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
+            for old in _checkpoints(path.parent, member.seed, between)[2:]:
+                old.unlink()
+            written = time.perf_counter()
+
+    train(member, config, data, between.stop, aware, checkpoint)
+    save_record()
+    save_member(path, member, config.run_id)  # this file says that the member is done
+    for old in _checkpoints(path.parent, member.seed, between):
+        old.unlink()
+
+
+def _checkpoint_path(folder: Path, seed: int, epoch: int) -> Path:
+    return folder / f"checkpoint-{seed}-{epoch}.safetensors"
+
+
+def _checkpoints(folder: Path, seed: int, between: range) -> list[Path]:
+    """Checkpoints of a member, the newest first."""
+    found = {}
+    for path in folder.glob(f"checkpoint-{seed}-*.safetensors"):
+        match = re.fullmatch(rf"checkpoint-{seed}-(\d+)\.safetensors", path.name)
+        if match and int(match[1]) in between:
+            found[int(match[1])] = path
+    return [found[epoch] for epoch in sorted(found, reverse=True)]
+
+
+def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:
+    """The newest checkpoint that is whole; damaged ones are named and left out."""
+    device = next(fresh.model.parameters()).device
+    for path in _checkpoints(folder, fresh.seed, between):
+        try:
+            return load_member(path, config, data, fresh.seed, device)
+        except StoreError as error:
+            warnings.warn(f"{error}; going on from the checkpoint before", RuntimeWarning, stacklevel=2)
+    return None
+
+
+def _first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:
+    return run_folder(root, config.start) / f"member-{seed}-epoch{config.switch}.safetensors"
+
+
+def _starts_shared(root: Path, config: RunConfig, seed: int) -> bool:
+    """Whether a member goes on from a state that is kept; one of SAM only if SharpBalance had it kept."""
+    return _treated(config) != Treated.ALL or _first_phase_path(root, config, seed).exists()
+
+
+def _load_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, data: ImageData) -> Member:
+    path = _first_phase_path(root, config, seed)
+    return load_member(path, config, data, seed, device, run=config.start.run_id)
+
+
+def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
+    """Score every training sample by every member at the switch epoch and form the sharpness-aware sets."""
+    path = run_folder(root, config) / "sets.safetensors"
+    if path.exists():
+        _load_sets(path, config)
+        return
+    data = load_run_data(config)
+    images, labels = data.train_images.to(device), data.train_labels.to(device)
+    scores = []
+    for seed in config.seeds:
+        model = _load_first_phase(root, config, seed, device, data).model
+        batches = zip(images.split(128), labels.split(128), strict=True)
+        scores.append(torch.cat([per_sample_sharpness(model, data.normalize(x), y) for x, y in batches]))
+    # Random sets differ between ensembles, or averaging over ensembles would not average over them.
+    generator = torch.Generator().manual_seed(stream(config.split_seed, *config.seeds))
+    sets = sharpness_aware_sets(torch.stack(scores).cpu(), config.top_fraction, config.rule, generator)
+    save_tensors(path, {"scores": torch.stack(scores), "sets": sets}, {"run": config.run_id})
+
+
+def _load_sets(path: Path, config: RunConfig) -> Tensor:
+    """Sharpness-aware sets ``(members, samples)`` of this run."""
+    tensors, metadata = load_tensors(path)
+    if metadata.get("run") != config.run_id or "sets" not in tensors:
+        raise StoreError(f"{path} is not of run {config.run_id}; delete it and run again")
+    return tensors["sets"]
+
+
+def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
+    """Epochs of a member that need not be trained again.
+
+    Returns:
+        0 to ``config.epochs``.
+    """
+    folder = run_folder(root, config)
+    if (folder / f"member-{seed}.safetensors").exists():
+        return config.epochs
+    shared = config.switch if _first_phase_path(root, config, seed).exists() else 0
+    saved = _checkpoints(folder, seed, range(1, config.epochs))
+    return max(shared, int(saved[0].stem.rsplit("-", 1)[1]) if saved else 0)
+
+
+def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
+    """Device, versions and seconds of a member's training; seconds include a shared first phase.
+
+    Returns:
+        JSON values; ``seconds`` is None if part of the training left no record.
+    """
+    path = run_folder(root, config) / f"member-{seed}.json"
+    record = load_json(path) if path.exists() else {}
+    parts = [record]
+    if record.pop("from_epoch", 0):
+        path = _first_phase_path(root, config, seed).with_suffix(".json")
+        parts.append(load_json(path) if path.exists() else {})
+    seconds = sum(part["seconds"] for part in parts) if all("seconds" in part for part in parts) else None
+    return {**record, "seconds": seconds}
+
+
+def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:
+    """Whether the state at the switch epoch, which SharpBalance starts from, is not kept.
+
+    Returns:
+        True also where the member was trained past it.
+    """
+    return not _first_phase_path(root, config, seed).exists()

@@ -1,0 +1,105 @@
+"""The images that runs are measured on: those of the split, and the same corrupted, alike for every run and device."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from sharpdiv.empirical.data.corruption_files import PUBLISHED_CORRUPTIONS, load_published
+from sharpdiv.empirical.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.data.folders import data_folder
+from sharpdiv.empirical.data.splits import ImageData, stratified_order
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.ensembles import load_run_data
+from sharpdiv.empirical.runs.measure_config import MeasureConfig
+
+__all__ = ["corrupted_images", "images_of_split", "run_data"]
+
+Corrupted = tuple[
+    tuple[str, ...], UInt8[Tensor, "corruptions severities samples channels height width"], Int[Tensor, " samples"]
+]
+"""Names of the corruptions, images and labels."""
+
+# A process measures many members of many runs on the same images: they are kept by what they depend on.
+_load = lru_cache(maxsize=1)(load_run_data)
+
+
+def run_data(config: RunConfig) -> ImageData:
+    """The data of a run, kept for the next run on the same data.
+
+    Returns:
+        Images on the CPU.
+    """
+    return _load(_source(config))
+
+
+def images_of_split(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor]:
+    """Images and labels that predictions are made on.
+
+    Args:
+        data: data of the run.
+        how: settings, which name the split.
+
+    Returns:
+        The images, uint8, and their labels.
+
+    Raises:
+        InputError: if they are those held out for validation, and the run holds none out.
+    """
+    if how.split == "validation" and not len(data.validation_labels):
+        raise InputError("the run holds no images out for validation; train with validation samples or measure on test")
+    if how.split == "validation":
+        return data.validation_images, data.validation_labels
+    return data.test_images, data.test_labels
+
+
+def corrupted_images(config: RunConfig, how: MeasureConfig) -> Corrupted:
+    """The first images of the split under every corruption and severity.
+
+    Args:
+        config: configuration of a run.
+        how: settings of the measurement.
+
+    Returns:
+        Names of the corruptions, images and labels.
+
+    Raises:
+        InputError: if published ones are asked for, and none are published of this data set's split.
+    """
+    return _corrupted(_source(config), how)
+
+
+def _source(config: RunConfig) -> RunConfig:
+    """The same for all runs on the same data."""
+    names = ("data", "train_samples", "validation_samples", "split_seed")
+    return RunConfig("sgd", **{name: getattr(config, name) for name in names})
+
+
+@lru_cache(maxsize=1)
+def _corrupted(source: RunConfig, how: MeasureConfig) -> Corrupted:
+    if how.corrupted == "published":
+        return _published(source, how)
+    images, labels = (values[: how.corrupted_samples] for values in images_of_split(_load(source), how))
+    corrupted = [
+        torch.stack([corrupt(images, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
+        for kind, name in enumerate(CORRUPTIONS)
+    ]
+    return CORRUPTIONS, torch.stack(corrupted), labels
+
+
+def _published(source: RunConfig, how: MeasureConfig) -> Corrupted:
+    published = DATASETS[source.data].published
+    if published is None or how.split != "test":
+        known = ", ".join(name for name, dataset in DATASETS.items() if dataset.published)
+        raise InputError(f"corrupted images are published of the test images of {known}; use generated ones")
+    folder, names = data_folder() / published.folder, PUBLISHED_CORRUPTIONS[:15]
+    read = [[load_published(folder, name, severity, published.kind) for severity in SEVERITIES] for name in names]
+    labels = read[0][0][1]
+    # CIFAR's files have the test set's own order, so that this makes the first images the same ones; Tiny-ImageNet-C is sorted
+    # by class, and its first images are others in the same shares.
+    some = stratified_order(labels)[: how.corrupted_samples]
+    images = torch.stack([torch.stack([level[some] for level, _ in levels]) for levels in read])
+    return names, images, labels[some]

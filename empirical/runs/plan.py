@@ -1,0 +1,157 @@
+"""What training some runs will take: what is there already, the passes that remain, the time here and on a GPU."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.data.splits import ImageData
+from sharpdiv.empirical.optim.methods import METHODS, Treated
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.ensembles import lacks_first_phase, run_folder, trained_epochs
+from sharpdiv.empirical.runs.member import new_member, train
+from sharpdiv.empirical.workers import choose_device, single_thread
+
+__all__ = ["PlannedRun", "forward_flops", "gpu_hours", "plan_runs"]
+
+_TIMED_STEPS = 4
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One ensemble of a plan."""
+
+    run_id: str
+    """name of its folder"""
+    trained: int
+    """members that are trained"""
+    members: int
+    """members in all"""
+    passes: int
+    """forward and backward passes over a batch that remain: one for a plain step, two for one with SAM"""
+    seconds: float
+    """of one process for them: passes times a plain step of this network on random images, timed here"""
+
+
+def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> list[PlannedRun]:
+    """Plan the training of runs without training them.
+
+    Args:
+        configs: the ensembles.
+        root: folder of all runs.
+        device: ``cpu``, ``cuda`` or ``mps``.
+
+    Returns:
+        A plan for each, and for each ensemble that is trained in part because SharpBalance starts from it.
+    """
+    place = choose_device(device)
+    second_of: dict[RunConfig, float] = {}
+    plans = []
+    configs = list(configs)
+    starts = {c.start for c in configs if METHODS[c.method].treated == Treated.SETS}
+    for config, last in _last_epochs(configs).items():
+        passes = sum(_passes(root, config, seed, last, config in starts) for seed in config.seeds)
+        network = replace(config.plain, seeds=(0, 1), epochs=2, switch_epoch=0)
+        if passes and network not in second_of:
+            second_of[network] = _seconds_of_step(network, place)
+        trained = sum((run_folder(root, config) / f"member-{seed}.safetensors").exists() for seed in config.seeds)
+        seconds = passes * second_of.get(network, 0.0)
+        plans.append(PlannedRun(config.run_id, trained, len(config.seeds), passes, seconds))
+    return plans
+
+
+def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
+    """Hours that training some runs from the beginning takes one device, by arithmetic alone.
+
+    A backward pass has twice the operations of a forward pass. SharpBalance is counted as two passes for every image after
+    its first phase, as many as it can have; scoring, measuring and reading images are not counted.
+
+    Args:
+        configs: the ensembles; an SGD ensemble that SharpBalance starts from is counted once.
+        flops_per_second: rate that the device sustains.
+
+    Returns:
+        The hours.
+    """
+    flops = 0.0
+    for config, last in _last_epochs(configs).items():
+        done = config.switch if METHODS[config.method].treated == Treated.SETS else 0
+        images = (last - done) * _training_images(config) * _passes_of_step(config)
+        flops += 3 * forward_flops(config) * images * len(config.seeds)
+    return flops / flops_per_second / 3600
+
+
+def forward_flops(config: RunConfig) -> int:
+    """Operations of the network on one image: additions and multiplications of its convolutions and its head.
+
+    Args:
+        config: configuration whose width, blocks and data set matter. Weights that are fixed at 0 are multiplied all the same.
+
+    Returns:
+        The operations, counted on tensors without content.
+    """
+    return _forward_flops(config.data, config.width, config.blocks, config.stem_stride)
+
+
+@cache
+def _forward_flops(data: str, width: int, blocks: tuple[int, ...], stem_stride: int | None) -> int:
+    config = RunConfig("sgd", data=data, width=width, blocks=blocks, stem_stride=stem_stride)
+    images = _random_images(config, 1)
+    model = new_member(config, images, 0, torch.device("cpu")).model.eval().to("meta")
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        model(torch.empty(images.train_images.shape))
+    return int(counter.get_total_flops())
+
+
+def _last_epochs(configs: Iterable[RunConfig]) -> dict[RunConfig, int]:
+    """Runs with the epoch they are trained to; of the ensembles that SharpBalance starts from, its first phase at least."""
+    configs = list(configs)
+    until = {c.start: c.switch for c in configs if METHODS[c.method].treated == Treated.SETS}
+    return until | {c: c.epochs for c in configs}
+
+
+def _passes(root: Path, config: RunConfig, seed: int, last: int, start: bool) -> int:
+    """Passes of a member up to an epoch; SharpBalance's first phase is another ensemble's, whose ``start`` must be kept."""
+    done = trained_epochs(root, config, seed)
+    if METHODS[config.method].treated == Treated.SETS:
+        done = max(done, config.switch)
+    # SAM that went past its first phase before anyone asked for it goes through it again.
+    again = config.switch if start and done >= config.switch and lacks_first_phase(root, config, seed) else 0
+    steps = -(-_training_images(config) // config.batch_size)
+    return (max(last - done, 0) + again) * steps * _passes_of_step(config)
+
+
+def _training_images(config: RunConfig) -> int:
+    return config.train_samples or DATASETS[config.data].extent.train - config.validation_samples
+
+
+def _passes_of_step(config: RunConfig) -> int:
+    return METHODS[config.method].passes
+
+
+def _seconds_of_step(config: RunConfig, device: torch.device) -> float:
+    """Time of a step of SGD, after an epoch to warm up."""
+    count = _TIMED_STEPS * config.batch_size
+    data = _random_images(config, count)
+    nothing = torch.zeros(count, dtype=torch.bool)
+    with single_thread():
+        member = new_member(config, data, 0, device)
+        train(member, config, data, 1, nothing)
+        start = time.perf_counter()
+        train(member, config, data, 2, nothing)
+        return (time.perf_counter() - start) / _TIMED_STEPS
+
+
+def _random_images(config: RunConfig, count: int) -> ImageData:
+    """Images of the data set's size and number of classes."""
+    extent = DATASETS[config.data].extent
+    channels, size, classes = extent.channels, extent.size, extent.classes
+    images = torch.randint(256, (count, channels, size, size), dtype=torch.uint8)
+    labels = torch.randint(classes, (count,))
+    mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+    return ImageData("random", images, labels, images[:0], labels[:0], images, labels, classes, mean, std)

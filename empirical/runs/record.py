@@ -1,0 +1,120 @@
+"""Record of a measured run: one small file from which every claim about trained ensembles is computed without training.
+
+An ``.npz`` file that NumPy alone reads (arrays below, and the text ``summary``, a JSON object). Probabilities are kept as the
+logarithm in steps of 1/64, as precise as a half-precision logit between 8 and 16, down to exp(-32); the negative log-likelihood on
+corrupted images in half precision.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.store import write_atomically
+
+__all__ = ["SCHEMA", "RunRecord", "load_record", "save_record"]
+
+SCHEMA = 1
+"""Version of the file's layout."""
+_STEPS = 64  # of a log-probability, in one nat
+_FLOOR = 32 * _STEPS - 1
+_DAMAGE = (
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    TokenError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What reading raises where a bit of the file has flipped."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of one measured ensemble."""
+
+    summary: dict[str, Any]
+    """content of the run's ``result.json``: configuration, measurement, provenance, members, metrics"""
+    labels: Int[np.ndarray, " samples"]
+    """classes of all test images, in the order of the data set"""
+    predicted: Int[np.ndarray, "members samples"]
+    """each member's class for every test image"""
+    predicted_ensemble: Int[np.ndarray, " samples"]
+    """class of the mean probabilities"""
+    probs: Float[np.ndarray, "members first classes"] = field(repr=False)
+    """probabilities for the first test images"""
+    corrupted_wrong: Bool[np.ndarray, "members_and_ensemble variants corrupted"] = field(repr=False)
+    """errors on the first test images under every corruption and severity; the ensemble is last"""
+    corrupted_nll: Float[np.ndarray, "members_and_ensemble corrupted"] = field(repr=False)
+    """negative log-likelihood of these images, mean over corruptions and severities, in nats"""
+
+
+def save_record(path: Path, record: RunRecord) -> None:
+    """Write a record atomically.
+
+    Args:
+        path: path of the file, ``.npz``.
+        record: what to keep; probabilities are rounded.
+    """
+    logs = np.log(np.maximum(record.probs, np.exp(-_FLOOR / _STEPS)))
+    codes = np.minimum(np.rint(-logs * _STEPS), _FLOOR).astype("<u2")
+    arrays = {
+        "schema": np.array(SCHEMA),
+        "summary": np.array(json.dumps(record.summary, sort_keys=True, separators=(",", ":"), allow_nan=False)),
+        "labels": _small(record.labels),
+        "predicted": _small(record.predicted),
+        "predicted_ensemble": _small(record.predicted_ensemble),
+        # Low and high bytes apart: the high ones repeat and shrink.
+        "log_probs_low": (codes & 255).astype(np.uint8),
+        "log_probs_high": (codes >> 8).astype(np.uint8),
+        "corrupted_wrong": np.packbits(record.corrupted_wrong, axis=-1),
+        "corrupted_nll": record.corrupted_nll.astype("<f2"),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read what ``save_record`` wrote.
+
+    Returns:
+        The record; probabilities sum to one.
+
+    Raises:
+        StoreError: if the file is missing, damaged, or has another layout than this version reads.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if (schema := int(stored["schema"])) != SCHEMA:
+                raise StoreError(
+                    f"{path} has layout {schema}, this version reads {SCHEMA}; use the version that wrote it"
+                )
+            summary = json.loads(str(stored["summary"]))
+            codes = stored["log_probs_low"] + 256.0 * stored["log_probs_high"]
+            nll = stored["corrupted_nll"].astype(float)
+            wrong = np.unpackbits(stored["corrupted_wrong"], axis=-1, count=nll.shape[1]).astype(bool)
+            whole = {name: stored[name].astype(np.int64) for name in ("labels", "predicted", "predicted_ensemble")}
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except _DAMAGE as error:
+        raise StoreError(f"{path} is not a whole record of a run ({error}); delete it and measure again") from error
+    probs = np.exp(-codes / _STEPS)
+    probs /= probs.sum(axis=2, keepdims=True)
+    return RunRecord(summary, **whole, probs=probs, corrupted_wrong=wrong, corrupted_nll=nll)
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    """Classes in as few bytes as they take."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))

@@ -1,0 +1,98 @@
+"""Appendix of the paper: calibration error and likelihood against the size of the ensemble."""
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.runs.profiles import LABELS
+from sharpdiv.empirical.runs.record import RunRecord
+from sharpdiv.figures.ensembles.measured import (
+    METHODS,
+    Points,
+    interval,
+    legend_below,
+    plot_points,
+    radii,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import new_figure
+
+__all__ = ["ROWS", "draw", "of_size"]
+
+ROWS = {
+    "ECE, clean": ("by_size", "ece"),
+    "NLL, clean, nats": ("by_size", "nll"),
+    "ECE, corrupted": ("corrupted_by_size", "ece"),
+    "NLL, corrupted, nats": ("corrupted_by_size", "nll"),
+}
+"""Where a record keeps what is shown."""
+
+
+@figure("calibration_size", needs=studies)
+def draw(evidence: Evidence) -> Figure:
+    """ECE and NLL of ensembles of 1, 2 and 3 members: means over all subsets of that size within triples.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        A row for each measure, a column for each data set.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    shown = required(studies(evidence), "the calibration of the three methods")
+    figure, axes = new_figure(len(ROWS), len(shown), width=3.7, height=2.1)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(shown))
+        label, (images, metric) = list(ROWS.items())[row]
+        name, study = list(shown.items())[column]
+        _plot(panel, study, images, metric)
+        if column == 0:
+            panel.set_ylabel(label)
+        if row == 0:
+            panel.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
+    for panel in axes[-len(shown) :]:
+        panel.set_xlabel("members of the ensemble")
+    legend_below(
+        figure,
+        axes[0],
+        len(METHODS),
+        "means over subsets of each triple; bars: 95% intervals over triples of seeds, on these test images",
+    )
+    return figure
+
+
+def of_size(study: Study, name: str, images: str, metric: str) -> Points:
+    """A metric for every size of ensemble.
+
+    Args:
+        study: of the condition.
+        name: of the condition.
+        images: where a record keeps it.
+        metric: the metric there.
+
+    Returns:
+        A point for each size.
+    """
+    sizes = range(len(study.conditions[name].blocks[0].summary[images]["size"]))
+
+    def at(place: int) -> Callable[[RunRecord], float]:
+        return lambda record: float(record.summary[images][metric][place])
+
+    return np.array([interval(study.block_number(name, at(place))) for place in sizes])
+
+
+def _plot(axes: Axes, study: Study, images: str, metric: str) -> None:
+    sizes = np.array(study.conditions["sgd"].blocks[0].summary[images]["size"])
+    for place, (method, color) in enumerate(METHODS.items()):
+        y = of_size(study, method, images, metric)
+        plot_points(axes, sizes + 0.04 * (place - 1), y, color=color, marker="o", ms=4, label=LABELS[method])
+    axes.set_xticks(sizes)

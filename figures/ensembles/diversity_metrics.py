@@ -1,0 +1,53 @@
+"""Appendix of the paper: other measures of diversity against sharpness."""
+
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.questions import DIVERSITY
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.ensembles.measured import (
+    BARS,
+    CURVES,
+    SHARPNESS_LABEL,
+    legend_below,
+    plot_curves,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import new_figure
+
+__all__ = ["METRICS", "draw"]
+
+METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"D, variance of the softmax", "EIR"}}
+"""Those that no other figure shows."""
+
+
+@figure("diversity_metrics", needs=studies)
+def draw(evidence: Evidence) -> Figure:
+    """Five measures of diversity of SAM and SharpBalance, one point for each rho.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        A row for each measure, a column for each data set.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    shown = required(studies(evidence), "measures of diversity on each data set")
+    figure, axes = new_figure(len(METRICS), len(shown), width=3.7, height=2.2)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(shown))
+        label, metric = list(METRICS.items())[row]
+        name, study = list(shown.items())[column]
+        plot_curves(panel, study, metric)
+        if column == 0:
+            panel.set_ylabel(label.replace(", ", ",\n"))
+        if row == 0:
+            panel.set_title(title(name, study))
+    for panel in axes[-len(shown) :]:
+        panel.set_xlabel(SHARPNESS_LABEL)
+    legend_below(figure, axes[0], len(CURVES), f"joined in the order of rho; {BARS}, CKA's over triples alone")
+    return figure

@@ -1,0 +1,122 @@
+"""Fig. 7 of the paper: accuracy of ensembles and of their members, by method."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.questions import CURVE, LEVELS, chosen
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.ensembles.measured import (
+    BALANCE,
+    Quantity,
+    accuracy,
+    interval,
+    legend_below,
+    radii,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure
+
+__all__ = ["draw", "held_out", "methods"]
+
+_WIDTH = 0.38  # of a bar; methods are 1 apart
+_ALPHAS = {"ensemble of three": 1.0, "mean of its members": 0.35}
+_ROWS: dict[str, tuple[Quantity, Quantity]] = {
+    images: (accuracy(LEVELS[f"ensemble error{images}"]), accuracy(LEVELS[f"member error{images}"]))
+    for images in ("", " on corrupted images")
+}
+
+
+def held_out(evidence: Evidence) -> dict[str, Study]:
+    """Designs with images that rho can be chosen on.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        As ``studies``.
+    """
+    found = studies(evidence).items()
+    return {name: study for name, study in found if study.conditions["sgd"].blocks[0].summary["validation"]}
+
+
+def methods(study: Study) -> dict[str, tuple[str, str]]:
+    """The methods, each at the rho whose ensembles are the most accurate on validation images.
+
+    Args:
+        study: of the conditions.
+
+    Returns:
+        Condition and colour by name of the method; the authors' code has one rho only.
+    """
+    return {
+        "SGD": ("sgd", COLORS["gd"]),
+        "SAM": (chosen(study, CURVE[1:], "ensembles"), COLORS["sam"]),
+        "SharpBalance": (chosen(study, BALANCE, "ensembles"), COLORS["sharpbalance"]),
+        "authors' code": ("code", COLORS["normalised"]),
+    }
+
+
+@figure("headline_bars", needs=held_out)
+def draw(evidence: Evidence) -> Figure:
+    """Clean and corrupted accuracy of the methods, rho chosen by validation.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        Two panels for each data set.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    shown = required(held_out(evidence), "the methods at the rho that is best by validation")
+    figure, axes = new_figure(len(_ROWS), len(shown), width=4.3, height=2.9)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(shown))
+        images, pair = list(_ROWS.items())[row]
+        name, study = list(shown.items())[column]
+        _plot(panel, study, name, pair)
+        if row == 0:
+            panel.set_title(title(name, study))
+        if column == 0:
+            panel.set_ylabel(f"accuracy{images}, %".replace(" images", "\nimages"))
+    for panel in axes[-len(shown) :]:
+        panel.set_xlabel("method")
+    for label, alpha in _ALPHAS.items():
+        axes[0].bar(0, 0, color="black", alpha=alpha, label=label)
+    legend_below(
+        figure,
+        axes[0],
+        2,
+        "rho: the best by validation images, but for the authors' code; axes do not start at 0; bars: 95% intervals over triples "
+        "of seeds and test images",
+    )
+    return figure
+
+
+def _plot(axes: Axes, study: Study, design: str, pair: tuple[Quantity, Quantity]) -> None:
+    found = methods(study)
+    ends: list[float] = []
+    for place, (condition, color) in enumerate(found.values()):
+        for side, alpha, quantity in zip((-0.5, 0.5), _ALPHAS.values(), pair, strict=True):
+            # Of blocks, the units of an ensemble of three.
+            value, low, high = interval(quantity(study, condition, "blocks"))
+            x = place + side * _WIDTH
+            axes.bar(x, value, _WIDTH, color=color, alpha=alpha)
+            axes.errorbar(x, value, [[value - low], [high - value]], color="0.5", elinewidth=1, capsize=2)
+            look: dict[str, Any] = {"ha": "center", "fontsize": 8, "color": "white" if alpha == 1 else "black"}
+            axes.annotate(f"{value:.1f}", (x, 0.02), xycoords=axes.get_xaxis_transform(), **look)
+            ends += [low, high]
+    span = max(ends) - min(ends)
+    axes.set_ylim(min(ends) - 0.25 * span, max(ends) + 0.05 * span)
+    rhos = radii(design, [condition for condition, _ in found.values()])
+    axes.set_xticks(range(len(found)), [f"{name}\nrho {rho:g}" for name, rho in zip(found, rhos, strict=True)])
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False, axis="x")

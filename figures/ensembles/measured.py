@@ -1,0 +1,292 @@
+"""What the figures of trained ensembles share: data sets, conditions and their looks, points with their intervals."""
+
+from collections.abc import Callable, Sequence, Sized
+from textwrap import fill
+from typing import Any, Literal, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from sharpdiv.checks.ensembles.crossed import GROUPS, Table, estimated, leave_out_means
+from sharpdiv.checks.ensembles.questions import CURVE, MAIN_SHARPNESS, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.runs.profiles import DESIGNS
+from sharpdiv.empirical.runs.record import RunRecord
+from sharpdiv.figures.style import COLORS
+
+__all__ = [
+    "BALANCE",
+    "BARS",
+    "CURVES",
+    "MAIN",
+    "METHODS",
+    "SHARPNESS_LABEL",
+    "Points",
+    "Quantity",
+    "accuracy",
+    "by_block",
+    "interval",
+    "legend_below",
+    "levels",
+    "log_ratio",
+    "logarithmic",
+    "plot_points",
+    "radii",
+    "ratios",
+    "required",
+    "studies",
+    "title",
+]
+
+_ENTRY_WIDTH = 1.6  # inches of a legend's column
+_CHARACTERS = 15  # of a legend in an inch
+Points = Float[np.ndarray, "points 3"]
+"""Estimates with the ends of their 95% intervals: value, low, high."""
+Quantity = Callable[[Study, str, str], Table]
+"""A table of a study, one of its conditions, and the units that are left out."""
+_Found = TypeVar("_Found", bound=Sized)
+
+BARS = "bars: 95% intervals over test images and seeds, or triples of seeds where members exchanged scores"
+"""For legends."""
+
+BALANCE = ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high")
+"""SharpBalance at the radii of SAM."""
+
+CURVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "SGD (black) and SAM": (CURVE, {"color": COLORS["sam"], "marker": "o"}),
+    "SharpBalance": (BALANCE, {"color": COLORS["sharpbalance"], "marker": "s"}),
+}
+"""Curves over rho: their conditions and looks."""
+
+METHODS = {"sgd": COLORS["gd"], "sam-mid": COLORS["sam"], "sharpbalance-mid": COLORS["sharpbalance"]}
+"""Conditions that stand for the three methods, all at the middle rho, and their colours."""
+
+MAIN = sharpness(MAIN_SHARPNESS)
+"""The measure of sharpness that decides."""
+SHARPNESS_LABEL = f"sharpness: {SHARPNESS[MAIN_SHARPNESS]}, nats"
+
+
+def required(found: _Found, what: str) -> _Found:
+    """What a figure shows, if there is any.
+
+    Args:
+        found: studies or networks.
+        what: they are, for the message.
+
+    Returns:
+        The same.
+
+    Raises:
+        StoreError: if it is empty.
+    """
+    if not len(found):
+        raise StoreError(
+            f"this figure shows {what}; results of two blocks of seeds at least are needed: run sharpdiv reproduce"
+        )
+    return found
+
+
+def studies(evidence: Evidence) -> dict[str, Study]:
+    """Every design of which two blocks are whole.
+
+    Returns:
+        Its whole blocks, by name of the design.
+    """
+    found = {name: evidence.study(design) for name, design in DESIGNS.items()}
+    return {name: study for name, study in found.items() if study is not None}
+
+
+def title(name: str, study: Study) -> str:
+    """Data set and number of seeds.
+
+    Args:
+        name: of the design.
+        study: its whole blocks.
+
+    Returns:
+        One line.
+    """
+    return f"{DATASETS[DESIGNS[name].data].title}, {study.seeds} seeds in {study.blocks} triples"
+
+
+def radii(name: str, conditions: Sequence[str]) -> list[float]:
+    """Rho of some conditions.
+
+    Args:
+        name: of the design.
+        conditions: their names.
+
+    Returns:
+        In the same order.
+    """
+    return [DESIGNS[name].conditions[condition].rho for condition in conditions]
+
+
+# -------------------------------------------------------------------------------------------------------- estimates
+
+
+def interval(table: Table, positive: bool = False) -> Float[np.ndarray, "3"]:
+    """Value of a statistic and the ends of its 95% interval.
+
+    Args:
+        table: of the statistic.
+        positive: whether it is; the interval is then one of its logarithm, and positive too.
+
+    Returns:
+        Value, low, high; NaN for ends that do not exist.
+    """
+    found = estimated(np.log(table) if positive else table)
+    ends = np.array([found.value, *found.interval()])
+    return np.exp(ends) if positive else ends
+
+
+def levels(study: Study, names: Sequence[str], quantity: Quantity, positive: bool = False) -> Points:
+    """A quantity in each of some conditions.
+
+    Args:
+        study: of the conditions.
+        names: theirs.
+        quantity: the quantity.
+        positive: as for ``interval``.
+
+    Returns:
+        A point for each.
+    """
+    return np.array([interval(quantity(study, name, study.units(name)), positive) for name in names])
+
+
+def log_ratio(study: Study, quantity: Quantity, name: str, other: str) -> Table:
+    """Logarithm of the ratio of a quantity in two conditions, paired by unit and group of test images.
+
+    Args:
+        study: of the conditions.
+        quantity: the quantity, positive.
+        name: condition above the line.
+        other: condition below it.
+
+    Returns:
+        Its table.
+    """
+    units = study.units(name, other)
+    return np.log(quantity(study, name, units)) - np.log(quantity(study, other, units))
+
+
+def ratios(study: Study, quantity: Quantity, pairs: Sequence[tuple[str, str]]) -> Points:
+    """Ratios of a quantity in pairs of conditions.
+
+    Args:
+        study: of the conditions.
+        quantity: the quantity, positive.
+        pairs: conditions above and below the line.
+
+    Returns:
+        A point for each pair.
+    """
+    return np.exp([interval(log_ratio(study, quantity, *pair)) for pair in pairs])
+
+
+def accuracy(error: Quantity) -> Quantity:
+    """Accuracy in percent.
+
+    Args:
+        error: the error.
+
+    Returns:
+        The quantity.
+    """
+    return lambda study, name, units: 100 * (1 - error(study, name, units))
+
+
+def by_block(study: Study, name: str, get: Callable[[RunRecord], Float[np.ndarray, " samples"]]) -> Table:
+    """Mean over images of a number that every block has of each, with blocks and groups of images left out.
+
+    Args:
+        study: of the condition.
+        name: of the condition.
+        get: the numbers of a block, in the order of the test images.
+
+    Returns:
+        The table.
+    """
+    values = np.stack([get(record) for record in study.conditions[name].blocks])
+    size = values.shape[1] // GROUPS
+    grouped = values[:, : GROUPS * size].reshape(len(values), GROUPS, size).mean(axis=2)
+    return leave_out_means(grouped.T, np.eye(study.blocks, dtype=bool))
+
+
+# ---------------------------------------------------------------------------------------------------------- drawing
+
+
+def plot_points(axes: Axes, x: Points | Sequence[float], y: Points | Sequence[float], **look: Any) -> None:
+    """A line through points, with intervals of the coordinates that have any, in a paler colour.
+
+    Args:
+        axes: where.
+        x: horizontal coordinates, with intervals or without.
+        y: vertical coordinates, likewise.
+        **look: of the line, as Matplotlib takes it; a colour at least.
+    """
+    (x_values, x_bars), (y_values, y_bars) = _bars(x), _bars(y)
+    line: dict[str, Any] = {"ecolor": mpl.colors.to_rgba(look["color"], 0.45), "elinewidth": 1.1, "ms": 5, "lw": 1.2}
+    axes.errorbar(x_values, y_values, y_bars, x_bars, **line | look)
+
+
+def _bars(points: Points | Sequence[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values, and lengths of the bars below and above if there are any."""
+    values = np.asarray(points, dtype=float)
+    return (values, None) if values.ndim == 1 else (values[:, 0], np.abs(values[:, 1:] - values[:, :1]).T)
+
+
+def plot_curves(axes: Axes, study: Study, quantity: Quantity, positive: bool = False) -> None:
+    """A quantity against sharpness, of SGD and SAM and of SharpBalance, each joined in the order of rho.
+
+    Args:
+        axes: where.
+        study: of the conditions.
+        quantity: the quantity.
+        positive: as for ``interval``.
+    """
+    for label, (names, look) in CURVES.items():
+        x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity, positive)
+        plot_points(axes, x, y, label=label, **look)
+        if names[0] == "sgd":
+            axes.plot(x[0, 0], y[0, 0], look["marker"], color=COLORS["gd"], ms=5, zorder=3)
+    logarithmic(axes, "x")
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with plain numbers at its ticks, some within a decade too.
+
+    Args:
+        axes: whose.
+        which: of them.
+    """
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int, text: str) -> None:
+    """The legend of one panel as that of the figure, under all panels, with a line that says what points and bars are.
+
+    Args:
+        figure: of the panel.
+        axes: the panel.
+        columns: of the legend, or as many as fit.
+        text: the line.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    width = figure.get_figwidth()
+    fitting = min(columns, int(width / _ENTRY_WIDTH))
+    lines = fill(text, int(width * _CHARACTERS))
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines, title_fontsize=8.5)
+    legend.get_title().set_multialignment("center")

@@ -1,0 +1,106 @@
+"""Appendix of the paper: accuracy by the severity of the corruption."""
+
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.crossed import Table
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.corruptions import SEVERITIES
+from sharpdiv.empirical.runs.profiles import LABELS
+from sharpdiv.empirical.runs.record import RunRecord
+from sharpdiv.figures.ensembles.measured import (
+    METHODS,
+    by_block,
+    interval,
+    legend_below,
+    plot_points,
+    radii,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import new_figure
+
+__all__ = ["KINDS", "accuracy_at", "draw"]
+
+KINDS = {"ensemble of three": ("-", "o"), "mean of its members": ("--", "s")}
+"""Predictors, and their lines and markers."""
+
+
+def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
+    """Accuracy on images that are corrupted this much, mean over corruptions.
+
+    Args:
+        severity: from 1.
+        kind: a key of ``KINDS``.
+        study: of the condition.
+        name: of the condition.
+
+    Returns:
+        Its table in percent, with triples left out.
+    """
+
+    def right(record: RunRecord) -> np.ndarray:
+        # Corruptions come one after the other, each with all severities.
+        at_severity = record.corrupted_wrong[:, severity - 1 :: len(SEVERITIES)]
+        wrong = at_severity[-1:] if kind == "ensemble of three" else at_severity[:-1]
+        return 100 * (1 - wrong.mean(axis=(0, 1)))
+
+    return by_block(study, name, right)
+
+
+@figure("severity", needs=studies)
+def draw(evidence: Evidence) -> Figure:
+    """Accuracy of the three methods at the middle rho, and what SAM and SharpBalance add to SGD.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        Two panels for each data set.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    shown = required(studies(evidence), "the three methods on corrupted images")
+    figure, axes = new_figure(2, len(shown), width=3.7, height=2.7)
+    for column, (name, study) in enumerate(shown.items()):
+        upper, lower = axes[column], axes[column + len(shown)]
+        for kind in KINDS:
+            _plot(upper, lower, study, kind)
+        upper.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
+        lower.set_xlabel("severity of the corruption")
+        lower.axhline(0, color=METHODS["sgd"], lw=1)
+    axes[0].set_ylabel("accuracy, %")
+    axes[len(shown)].set_ylabel("gain over SGD,\npercentage points")
+    for method, color in METHODS.items():
+        axes[0].plot([], [], color=color, label=LABELS[method])
+    for kind, (line, marker) in KINDS.items():
+        axes[0].plot([], [], color="0.5", ls=line, marker=marker, ms=4, lw=1.2, label=kind)
+    legend_below(
+        figure,
+        axes[0],
+        5,
+        "means over corruptions; bars: 95% intervals over triples of seeds and test images, of gains paired by both",
+    )
+    return figure
+
+
+def _plot(upper: Axes, lower: Axes, study: Study, kind: str) -> None:
+    line, marker = KINDS[kind]
+    x = np.array(SEVERITIES)
+    tables = [partial(accuracy_at, severity, kind, study) for severity in SEVERITIES]
+    for place, (method, color) in enumerate(METHODS.items()):
+        shifted = x + 0.08 * (place - 1)  # so that bars stand side by side
+        look = {"color": color, "ls": line, "marker": marker, "ms": 4}
+        plot_points(upper, shifted, np.array([interval(table(method)) for table in tables]), **look)
+        if method != "sgd":
+            gains = np.array([interval(table(method) - table("sgd")) for table in tables])
+            plot_points(lower, shifted, gains, **look)
+    for axes in (upper, lower):
+        axes.set_xticks(x)

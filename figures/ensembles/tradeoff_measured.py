@@ -1,0 +1,101 @@
+"""Fig. 1c of the paper: diversity against sharpness of trained ensembles, and both against rho."""
+
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.questions import DIVERSITY
+from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.ensembles.measured import (
+    BARS,
+    CURVES,
+    MAIN,
+    SHARPNESS_LABEL,
+    Quantity,
+    legend_below,
+    plot_curves,
+    plot_points,
+    radii,
+    ratios,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure
+
+__all__ = ["draw"]
+
+_D = DIVERSITY["D, variance of the softmax"]
+
+
+def draw(evidence: Evidence, design: str = "digits") -> Figure:
+    """Means of every rho with the ensembles they are of, coloured by corrupted accuracy; D and sharpness against rho.
+
+    Args:
+        evidence: measured ensembles.
+        design: which of them.
+
+    Returns:
+        Three panels.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    found = studies(evidence)
+    required(found.keys() & {design}, f"the trade-off in the design {design}")
+    study = found[design]
+    figure, (left, middle, right) = new_figure(1, 3, width=4.4, height=3.7)
+    _cloud(figure, left, study)
+    plot_curves(left, study, _D, positive=True)
+    left.set(xlabel=SHARPNESS_LABEL, ylabel="D, variance of the softmax", title=title(design, study))
+    _against_rho(middle, study, design, _D)
+    middle.set(ylabel="D, ratio to SGD", title="Diversity against rho")
+    _against_rho(right, study, design, MAIN)
+    right.set(ylabel=f"{SHARPNESS_LABEL}, ratio to SGD", title="Sharpness against rho")
+    legend_below(figure, left, 2, f"lines join the radii; {BARS}; small: single triples; ratios are paired by seed")
+    return figure
+
+
+def _cloud(figure: Figure, axes: Axes, study: Study) -> None:
+    """Every triple by itself."""
+    for names, look in CURVES.values():
+        triples = [record for name in names for record in study.conditions[name].blocks]
+        alone = [Study({"triple": Condition((record,))}) for record in triples]
+        x, y = ([quantity(each, "triple", "seeds")[0, 0] for each in alone] for quantity in (MAIN, _D))
+        shade = [100 * (1 - record.corrupted_wrong[-1].mean()) for record in triples]
+        axes.scatter(x, y, c=shade, marker=look["marker"], s=9, cmap="viridis", zorder=2)
+    _one_scale(axes)
+    figure.colorbar(axes.collections[0], ax=axes, label="corrupted accuracy of a triple, %")
+
+
+def _one_scale(axes: Axes) -> None:
+    """The same colours for all clouds."""
+    shades = np.concatenate([np.asarray(cloud.get_array()) for cloud in axes.collections])
+    for cloud in axes.collections:
+        cloud.set_clim(shades.min(), shades.max())
+
+
+def _against_rho(axes: Axes, study: Study, design: str, quantity: Quantity) -> None:
+    for shift, (names, look) in zip((0.985, 1.015), CURVES.values(), strict=True):
+        trained = [name for name in names if name != "sgd"]
+        x = [shift * rho for rho in radii(design, trained)]  # so that bars stand side by side
+        plot_points(axes, x, ratios(study, quantity, [(name, "sgd") for name in trained]), **look)
+    axes.axhline(1, color=COLORS["gd"], lw=1)
+    axes.set(xlabel="rho", xlim=(0, None))
+
+
+def _register(name: str, design: str) -> None:
+    figure(name, needs=lambda evidence: studies(evidence).keys() & {design})(partial(draw, design=design))
+
+
+for _name, _design in (
+    ("tradeoff_measured", "digits"),
+    ("tradeoff_cifar10", "paper-cifar10"),
+    ("tradeoff_cifar10_jpeg", "cifar10-jpeg"),
+    ("tradeoff_fashion_mnist", "fashion-mnist"),
+):
+    _register(_name, _design)

@@ -1,0 +1,124 @@
+"""Fig. 5 of the paper: the trade-off of narrower and of sparser networks, and how steep it is."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.ensembles.crossed import Table
+from sharpdiv.checks.ensembles.questions import DIVERSITY, LEVELS
+from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.ensembles.measured import (
+    BARS,
+    MAIN,
+    SHARPNESS_LABEL,
+    Quantity,
+    accuracy,
+    interval,
+    legend_below,
+    levels,
+    log_ratio,
+    logarithmic,
+    plot_points,
+    radii,
+    required,
+    studies,
+    title,
+)
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure
+
+__all__ = ["SHAPES", "draw", "shapes", "slope"]
+
+SHAPES = {
+    "the data set's networks": (("sgd", "sam-mid"), COLORS["sam"], "o"),
+    "half the width": (("narrow-sgd", "narrow-sam"), "#56B4E9", "s"),
+    "a fifth of the weights": (("sparse-sgd", "sparse-sam"), COLORS["control"], "^"),
+}
+"""Networks: their SGD and SAM, colour, and marker."""
+_D = DIVERSITY["D, variance of the softmax"]
+_COLUMNS: dict[str, Quantity] = {
+    "D, variance of the softmax": _D,
+    "EIR of three": LEVELS["EIR of three"],
+    "accuracy of members,\ncorrupted images, %": accuracy(LEVELS["member error on corrupted images"]),
+}
+
+
+def shapes(evidence: Evidence) -> dict[str, Study]:
+    """Designs with networks of other shapes.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        As ``studies``.
+    """
+    return {name: study for name, study in studies(evidence).items() if "narrow-sgd" in study.conditions}
+
+
+def slope(study: Study, sgd: str, sam: str) -> Table:
+    """Change of log D for a change of log sharpness.
+
+    Args:
+        study: of the conditions.
+        sgd: one condition.
+        sam: the other.
+
+    Returns:
+        The table of that quotient.
+    """
+    return log_ratio(study, _D, sam, sgd) / log_ratio(study, MAIN, sam, sgd)
+
+
+@figure("tradeoff_shapes", needs=shapes)
+def draw(evidence: Evidence) -> Figure:
+    """D, EIR, and accuracy of members on corrupted images, against sharpness: SGD and SAM at one rho.
+
+    Args:
+        evidence: measured ensembles.
+
+    Returns:
+        Three panels for each data set.
+
+    Raises:
+        StoreError: if nothing of that has been measured.
+    """
+    shown = required(shapes(evidence), "networks of half the width and sparse ones")
+    figure, axes = new_figure(len(shown), len(_COLUMNS), width=4.4, height=3.2)
+    for place, panel in enumerate(axes):
+        row, column = divmod(place, len(_COLUMNS))
+        name, study = list(shown.items())[row]
+        label, quantity = list(_COLUMNS.items())[column]
+        _plot(panel, study, quantity)
+        panel.set_ylabel(label)
+        if column == 0:
+            panel.set_title(title(name, study))
+            _tell_slopes(panel, study, name)
+    for panel in axes[-len(_COLUMNS) :]:
+        panel.set_xlabel(SHARPNESS_LABEL)
+    for label, (_, color, marker) in SHAPES.items():
+        axes[0].plot([], [], color=color, marker=marker, label=label)
+    legend_below(
+        figure,
+        axes[0],
+        len(SHAPES),
+        f"black: SGD, joined with SAM; slope: of log D against log sharpness, 95% interval; {BARS}",
+    )
+    return figure
+
+
+def _plot(axes: Axes, study: Study, quantity: Quantity) -> None:
+    for names, color, marker in SHAPES.values():
+        x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity)
+        plot_points(axes, x, y, color=color, marker=marker)
+        axes.plot(x[0, 0], y[0, 0], marker, color=COLORS["gd"], ms=5, zorder=3)
+    logarithmic(axes, "x")
+
+
+def _tell_slopes(axes: Axes, study: Study, design: str) -> None:
+    """Rho and slope of each line in its colour, in the corner where D and sharpness are not."""
+    for place, (names, color, _) in enumerate(SHAPES.values()):
+        value, low, high = interval(slope(study, *names))
+        (rho,) = radii(design, names[1:])
+        text = f"rho {rho:g}: slope {value:.2f} [{low:.2f}, {high:.2f}]"
+        at = (0.98, 0.18 - 0.08 * place)
+        axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color=color)

@@ -1,0 +1,1 @@
+"""Figures of trained networks beside what their kernels predict."""

@@ -1,0 +1,67 @@
+"""Runs beside the lazy limit of their own networks: both against rho."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.kernels.compare import over_rho
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure
+
+__all__ = ["draw"]
+
+_PANELS = {
+    "diversity": "D",
+    "eir": "EIR of squared errors",
+    "member_error": "squared member error",
+    "ensemble_error": "squared ensemble error",
+    "sharpness": "sharpness",
+}
+
+
+@figure("lazy_comparison", needs=lambda evidence: evidence.comparisons)
+def draw(evidence: Evidence) -> Figure:
+    """A row of panels for each comparison; each side in units of its mean at the smallest rho, as only changes compare.
+
+    Args:
+        evidence: with what ``sharpdiv compare`` writes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        StoreError: if there is no comparison.
+    """
+    if not evidence.comparisons:
+        raise StoreError("this figure shows runs beside their predictions; sharpdiv compare RUN ... makes those")
+    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), width=3.2, height=2.9)
+    for row, comparison in enumerate(evidence.comparisons):
+        places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
+        for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
+            _plot(axes, comparison["points"], name)
+            axes.set(xlabel="rho", ylabel=f"relative {label}")
+        config = comparison["config"]
+        places[0].set_title(
+            f"{DATASETS[config['data']].title}, width {config['width']}; lazy limit at k = {comparison['steps']}",
+            loc="left",
+        )
+        places[0].legend(fontsize=7)
+    return figure
+
+
+def _plot(axes: Axes, points: list[dict[str, Any]], name: str) -> None:
+    """The mean prediction, and every measured ensemble."""
+    rhos = sorted({p["rho"] for p in points if p["predicted"]})
+    predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
+    axes.plot(rhos, predicted / predicted[0], "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM")
+    for methods, marker, color, text in (
+        (("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
+        (("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
+    ):
+        if chosen := [p for p in points if p["method"] in methods]:
+            values = [p["measured"][name] / measured[0] for p in chosen]
+            axes.plot([p["rho"] for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)

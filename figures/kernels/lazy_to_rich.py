@@ -1,0 +1,112 @@
+"""From lazy to rich: diversity against SAM's radius, error of the prediction against alpha, and the change at equal loss."""
+
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, as_array, changes_at_equal_loss, curves, jackknife
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.errors import StoreError
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import ALPHAS, COLORS, new_figure
+
+__all__ = ["draw"]
+
+_MAIN = "relu-none-8"  # the paper's activation, without a norm, as its theory has none
+_LINES = ("#0072B2", "#CC79A7", "#009E73", "#E69F00", "#000000")
+
+
+@figure("bridge", needs=lambda evidence: evidence.trained_in_all_layers)
+def draw(evidence: Evidence) -> Figure:
+    """Three panels, the first and the last on one network, the second on all.
+
+    Args:
+        evidence: with the lazy-to-rich dial.
+
+    Returns:
+        The figure.
+
+    Raises:
+        StoreError: if there is none.
+    """
+    networks = evidence.trained_in_all_layers
+    if not networks:
+        raise StoreError("this figure shows the lazy-to-rich dial, which is not in the results; run sharpdiv reproduce")
+    main = next((network for network in networks if network["network"]["name"] == _MAIN), networks[0])
+    figure, (left, middle, right) = new_figure(1, 3)
+    _diversity(left, main)
+    _errors(middle, networks)
+    _at_equal_loss(right, main)
+    return figure
+
+
+def _diversity(axes: Axes, network: dict[str, Any]) -> None:
+    """The same first members at every alpha."""
+    members = network["dial"]["members"]
+    theory = curves(network, "sam", members=members)
+    column = int(np.flatnonzero(theory.steps == COMPARED_AT)[0])
+    axes.plot(theory.fractions, theory.values["diversity"][0, :, column], color=COLORS["gd"], label="tangent kernel")
+    for alpha in sorted(network["measured"], key=float, reverse=True):
+        measured = curves(network, "sam", alpha, members=members)
+        values = measured.values["diversity"][0, :, column]
+        axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha}")
+    axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
+    axes.legend(loc="upper right")
+
+
+def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
+    for network, color in zip(networks, cycle(_LINES), strict=False):
+        alphas = sorted(network["measured"], key=float)
+        column = network["dial"]["snapshots"].index(COMPARED_AT)
+        found = [network["measured"][alpha]["sam"] for alpha in alphas]
+        distance = [as_array(f["distance"])[:, column].mean() for f in found]
+        error = [np.abs(as_array(f["relative_error"]["diversity"])[:, column]).max() for f in found]
+        x = [float(alpha) for alpha in alphas]
+        axes.plot(x, distance, "o-", color=color, label=_title(network))
+        axes.plot(x, error, "s:", lw=1, ms=4, color=color)
+    ends = np.array([1.0, 100.0])
+    for power, text in ((-0.5, "slope -1/2"), (-1.0, "slope -1")):
+        axes.plot(ends, 1.5 * ends**power, color="0.6", lw=1, ls="--")
+        axes.annotate(text, (110, 1.5 * 100**power), color="0.4", fontsize=8, va="center")
+    axes.set(
+        xscale="log", yscale="log", xlabel="alpha", ylabel="relative error", title="Functions (circles) and D (squares)"
+    )
+    axes.set_xlim(0.7, 330)
+    axes.legend(loc="lower left")
+
+
+def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
+    """Log ratio of the largest rho to gradient descent, of the same members in theory and trained, with intervals."""
+    alphas = sorted(network["measured"], key=float)
+    steps = network["dial"]["snapshots"][-1]  # within which all reach that loss
+    for shift, name, label, color in (
+        (0.94, "diversity", "D", COLORS["sam"]),
+        (1.06, "sharpness", "kappa", COLORS["sharpbalance"]),
+    ):
+        x, theory = [float(alpha) * shift for alpha in alphas], []
+        for place, alpha in zip(x, alphas, strict=True):
+            predicted, trained, _ = changes_at_equal_loss(network, alpha, name, steps)
+            theory.append(predicted[0])
+            found = jackknife(label, trained)
+            if not found.obstacle:
+                text = f"{label}, trained" if alpha == alphas[0] else None
+                axes.errorbar(place, found.value, found.high - found.value, fmt="o", capsize=3, color=color, label=text)
+        axes.plot(x, theory, "--", lw=1, marker="_", color=color, label=f"{label}, tangent kernel")
+    axes.axhline(0, color="0.3", lw=0.8)
+    axes.set(
+        xscale="log",
+        xlabel="alpha",
+        ylabel="log ratio, largest rho to none",
+        title=f"{_title(network)}, at equal training loss",
+    )
+    axes.legend()
+
+
+def _title(network: dict[str, Any]) -> str:
+    about = network["network"]
+    activation = {"relu": "ReLU", "gelu": "GELU"}[about["activation"]]
+    norm = {"none": "no norm", "group": "group norm", "batch": "frozen batch norm"}[about["norm"]]
+    return f"{activation}, {norm}, width {about['width']}"

@@ -1,0 +1,70 @@
+"""Every figure of this package by name, and which can be drawn from some results."""
+
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.store import write_atomically
+
+# Each module registers its figure.
+from sharpdiv.figures.ensembles import (  # noqa: F401
+    calibration_size,
+    diversity_metrics,
+    headline_bars,
+    set_rules,
+    severity,
+    sharpness_measures,
+    tradeoff_datasets,
+    tradeoff_measured,
+    width_and_sparsity,
+)
+from sharpdiv.figures.figure import FIGURES
+from sharpdiv.figures.kernels import lazy_comparison, lazy_to_rich, predicted_measured  # noqa: F401
+from sharpdiv.figures.style import style
+from sharpdiv.figures.theory import (  # noqa: F401
+    exact_sharpness,
+    finite_size,
+    improvement_rate,
+    normalized,
+    phase_diagram,
+    random_features,
+    sam_simulation,
+    sharpbalance_simulation,
+    theory_tradeoff,
+)
+
+__all__ = ["FIGURES", "drawable", "render"]
+
+
+def drawable(evidence: Evidence) -> list[str]:
+    """Figures that can be drawn from some evidence.
+
+    Returns:
+        Keys of ``FIGURES``.
+    """
+    return [name for name, figure in FIGURES.items() if figure.drawable(evidence)]
+
+
+def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:
+    """Draw figures and write each as PNG and PDF, the same bytes for the same results.
+
+    Args:
+        names: keys of ``FIGURES``.
+        evidence: measured ensembles.
+        folder: where to write.
+
+    Returns:
+        The files written.
+    """
+    written = []
+    for name in names:
+        with style():
+            figure = FIGURES[name].draw(evidence)
+            for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+                buffer = BytesIO()
+                figure.savefig(buffer, format=kind, metadata=metadata)
+                path = folder / f"{name}.{kind}"
+                write_atomically(path, buffer.getvalue())
+                written.append(path)
+    return written

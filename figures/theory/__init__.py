@@ -1,0 +1,1 @@
+"""Figures of closed forms and simulations."""

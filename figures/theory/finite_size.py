@@ -1,0 +1,97 @@
+"""What the limits miss at finite (n, d): the 1/d correction of the diversity, and which bounds survive."""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure, plot_simulation
+from sharpdiv.theory.estimate import Estimate
+from sharpdiv.theory.filters import critical_rho
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.simulation import simulate
+from sharpdiv.theory.spectra.data_law import data_law
+from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
+from sharpdiv.theory.theorems.sam import sam_tradeoff
+
+__all__ = ["draw"]
+
+_RATIO, _DIMENSIONS = 2, np.array([3, 4, 6, 8, 11, 16, 24, 36, 54, 80, 110, 150])
+_SHARES = ((0.0, "-", "o"), (0.5, "--", "s"), (0.9, ":", "^"))
+
+
+@figure("finite_size")
+def draw(_: Evidence) -> Figure:
+    """Exact diversity at finite (n, d) over its limit at n = 2d, k = 3; and the bounds at n = 5, d = 10, k = 5 over |w*|^2.
+
+    Returns:
+        Two panels.
+    """
+    figure, (left, right) = new_figure(1, 2)
+    _diversity(left)
+    _bounds(right)
+    return figure
+
+
+def _diversity(axes: Axes) -> None:
+    law = MarchenkoPastur(float(_RATIO))
+    rate = 0.3 / law.largest
+    rho = np.array([share for share, *_ in _SHARES]) * (critical_rho(law, rate) or 0.0)
+    setting = Setting(n=_RATIO, d=1, learning_rate=rate)
+    settings = [replace(setting, n=_RATIO * d, d=d) for d in _DIMENSIONS.tolist()]
+    limit = sam_tradeoff(setting, rho).diversity / setting.init_variance
+    exact = [sam_tradeoff(s, rho, law=data_law(s, finite=True)).diversity / s.init_variance for s in settings]
+    excess = np.array(exact) / limit - 1
+    slope = _first_order(law, setting, rho) / limit
+    for column, (share, _, marker) in enumerate(_SHARES):
+        label = f"exact, rho = {share:g} critical rho" if share else "exact, rho = 0"
+        axes.plot(_DIMENSIONS, excess[:, column], marker, ms=5, color=COLORS["sam"], label=label)
+    for column, (_, style, _) in enumerate(_SHARES):
+        label = "_again" if column else "first order in 1/d"
+        axes.plot(_DIMENSIONS, slope[column] / _DIMENSIONS, color=COLORS["gd"], lw=1.2, ls=style, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="d  (n = 2d)", ylabel="D / limit - 1")
+    axes.set_title("Near the stability limit D needs a large d")
+    axes.legend(loc="upper right")
+
+
+def _first_order(law: MarchenkoPastur, setting: Setting, rho: np.ndarray) -> np.ndarray:
+    """The coefficient of 1/d in ``phi_d(2k, 0)``: ``(f(x_+) + f(x_-))/4 - (1/2 pi) int f / sqrt((x_+ - x)(x - x_-)) dx``."""
+
+    def f(x: np.ndarray) -> np.ndarray:
+        return np.asarray((1 - setting.learning_rate * x * (1 + rho[:, None] * x)) ** (2 * setting.steps))
+
+    edges = np.array([law.smallest, law.largest])
+    angles = np.pi * (np.arange(64) + 0.5) / 64  # Gauss-Chebyshev: the integral is half the mean over these nodes
+    nodes = edges.mean() + (law.largest - law.smallest) / 2 * np.cos(angles)
+    return np.asarray(f(edges).mean(axis=1) - f(nodes).mean(axis=1)) / 2
+
+
+def _bounds(axes: Axes) -> None:
+    """Bounds and simulated sharpness in units of ``rho_0 |w*|``; every simulation draws the same data."""
+    squared = np.geomspace(1, 10_000, 31)
+    settings = [_small(float(np.sqrt(value))) for value in squared]
+    curves = [sam_tradeoff(setting, 0.0, law=data_law(setting, finite=True)) for setting in settings]
+    unit = np.array([setting.radius * setting.omega for setting in settings])
+    for name, kind, color, style in (
+        ("sharpness_upper", "published upper bound", "bound", "--"),
+        ("sharpness_upper_rigorous", "rigorous upper bound", "sam", "-"),
+        ("sharpness_lower_rigorous", "rigorous lower bound", "control", "-"),
+        ("sharpness_lower", "published lower bound", "sharpbalance", "--"),
+    ):
+        values = np.concatenate([getattr(curve, name) for curve in curves])
+        axes.plot(squared, values / unit, color=COLORS[color], ls=style, label=kind)
+    every = slice(None, None, 5)
+    kappa = [simulate(setting, 0.0, draws=2000, inits=2, seed=0).sharpness for setting in settings[every]]
+    mean = np.concatenate([k.mean for k in kappa]) / unit[every]
+    stderr = np.concatenate([k.stderr for k in kappa if k.stderr is not None]) / unit[every]
+    plot_simulation(axes, squared[every], Estimate(mean, stderr))
+    axes.set(xscale="log", ylim=(0, 0.4), xlabel="|w*|^2", ylabel="sharpness / (rho_0 |w*|)")
+    axes.set_title("n = 5, d = 10: the published lower bound fails")
+    axes.legend(loc="lower right")
+
+
+def _small(teacher_norm: float) -> Setting:
+    return Setting(n=5, d=10, steps=5, learning_rate=0.10294, radius=0.01, teacher_norm=teacher_norm)

@@ -1,0 +1,50 @@
+"""The ensemble improvement rate against rho: it takes label noise for SAM's to fall."""
+
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure, plot_simulation
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.simulation import simulate
+from sharpdiv.theory.theorems.sam import sam_tradeoff
+from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
+
+__all__ = ["draw"]
+
+_SETTING = Setting(n=600, d=150, steps=20, learning_rate=0.02)  # sigma^2 = |w*|^2/d = 0.1
+_MEMBERS = 3
+
+
+@figure("improvement_rate")
+def draw(_: Evidence) -> Figure:
+    """EIR of three members, SAM on all the data and SharpBalance on three blocks, without and with label noise 0.1.
+
+    Returns:
+        Two panels.
+    """
+    figure, (left, right) = new_figure(1, 2)
+    _panel(left, _SETTING)
+    _panel(right, replace(_SETTING, label_noise=0.1))
+    left.set_title("No label noise: SAM's EIR is the same for every rho")
+    right.set_title("Label noise 0.1: SAM's EIR falls, SharpBalance's rises")
+    for axes in (left, right):
+        axes.set(ylim=(0, 0.75))
+    left.legend(loc="upper left")
+    return figure
+
+
+def _panel(axes: Axes, setting: Setting) -> None:
+    rho, shown = np.linspace(0, 1, 101), np.linspace(0, 1, 11)
+    sam = sam_tradeoff(setting, rho, members=_MEMBERS).eir
+    balance = sharpbalance_tradeoff(setting, rho, blocks=_MEMBERS).eir
+    axes.plot(rho, sam, color=COLORS["sam"], label="SAM")
+    axes.plot(rho, balance, color=COLORS["sharpbalance"], label="SharpBalance")
+    for blocks, seed in ((1, 1), (_MEMBERS, 2)):
+        measured = simulate(setting, shown, blocks=blocks, members=_MEMBERS, draws=20, inits=_MEMBERS, seed=seed)
+        plot_simulation(axes, shown, measured.eir, again=blocks > 1)
+    axes.set(xlabel="rho", ylabel="EIR")

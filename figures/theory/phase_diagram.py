@@ -1,0 +1,79 @@
+"""Where SharpBalance is the more diverse one at equal sharpness, where it cannot be compared, and where its trade-off reverses."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
+from sharpdiv.theory.theorems.comparison import Comparison, Regime, compare
+
+__all__ = ["draw"]
+
+_DIMENSIONS = 150
+_RATIOS = np.geomspace(0.5, 200, 81)
+_SHARES = np.linspace(0, 0.999, 100)
+_RATE = 0.3  # eta x_+ of all the data: the paper's eta = 0.01 at r = 20
+_HATCH = "/////"
+_REGIMES = {
+    Regime.SHARPBALANCE: ("SharpBalance more diverse at equal sharpness", "#E69F00"),
+    Regime.SAM: ("a stable SAM more diverse at equal sharpness", COLORS["sam"]),
+    Regime.NO_OVERLAP: ("no stable SAM has this sharpness", "#E6E6E6"),
+    Regime.UNSTABLE: ("SharpBalance unstable", "#595959"),
+}
+
+
+@figure("phase_diagram")
+def draw(_: Evidence) -> Figure:
+    """Regimes over (r, rho) for some steps and blocks; rho in units of SharpBalance's critical rho at each r.
+
+    Returns:
+        Three panels.
+    """
+    figure, axes = new_figure(1, 3, height=4.1)
+    cases = ((3, 3), (3, 10), (10, 2))
+    for panel, (steps, blocks) in zip(axes, cases, strict=True):
+        columns = [_column(ratio, steps, blocks) for ratio in _RATIOS.tolist()]
+        _panel(panel, columns)
+        ratios = np.concatenate([column.ratio for column in columns])
+        factor = f"{np.nanmin(ratios):.2g} to {np.nanmax(ratios):.2g} times SAM's diversity"
+        panel.set_title(f"k = {steps}, s = {blocks}: {factor}")
+    handles = [Patch(facecolor=color, label=label) for label, color in _REGIMES.values()]
+    reversed_ = "trade-off reversed: rho moves D and sharpness oppositely"
+    handles.append(Patch(facecolor="none", hatch=_HATCH, label=reversed_))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _column(ratio: float, steps: int, blocks: int) -> Comparison:
+    setting = Setting(n=round(ratio * _DIMENSIONS), d=_DIMENSIONS, steps=steps)
+    setting = replace(setting, learning_rate=_RATE / MarchenkoPastur(setting.ratio).largest)
+    return compare(setting, _SHARES, blocks=blocks)
+
+
+def _panel(axes: Axes, columns: list[Comparison]) -> None:
+    regime, opposite = (np.array([getattr(c, name) for c in columns]).T for name in ("regime", "reversed"))
+    axes.set_facecolor(_color(Regime.NO_OVERLAP))
+    axes.axhspan(1, 1.06, color=_color(Regime.UNSTABLE), lw=0)
+    # One above the other, so that no gap shows between neighbours.
+    _fill(axes, np.isin(regime, [Regime.SHARPBALANCE, Regime.SAM]), colors=_color(Regime.SHARPBALANCE))
+    _fill(axes, regime == Regime.SAM, colors=_color(Regime.SAM))
+    _fill(axes, opposite, colors="none", hatches=[_HATCH])
+    axes.contour(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5], colors="black", linewidths=0.7)
+    axes.set(xscale="log", ylim=(0, 1.06), xlabel="r = n/d", ylabel="rho / critical rho of SharpBalance")
+    axes.grid(visible=False)
+
+
+def _color(regime: Regime) -> str:
+    return _REGIMES[regime][1]
+
+
+def _fill(axes: Axes, where: np.ndarray, **style: Any) -> None:
+    axes.contourf(_RATIOS, _SHARES, where.astype(float), levels=[0.5, 1.5], **style)

@@ -1,0 +1,83 @@
+"""Random-feature ensembles of two activations: theory for given data against trained networks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.checks.results import Evidence
+from sharpdiv.figures.figure import figure
+from sharpdiv.figures.style import COLORS, new_figure, plot_simulation
+from sharpdiv.theory.random_features.activations import ActivationName
+from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
+from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting
+from sharpdiv.theory.random_features.simulation import simulate_random_features
+
+__all__ = ["draw"]
+
+_N, _DIMENSIONS, _FEATURES = 300, 150, 200
+_ACTIVATIONS: dict[ActivationName, str] = {"relu": "ReLU", "erf": "erf"}
+_PANELS = (
+    ("sharpness", "sharpness falls with rho"),
+    ("diversity D", "diversity rises"),
+    ("EIR", "and so does EIR"),
+    ("test error", "errors hardly move"),
+)
+
+
+@dataclass(frozen=True)
+class _Method:
+    blocks: int
+    label: str
+    color: str
+    marker: str
+
+
+_METHODS = (_Method(1, "SAM", COLORS["sam"], "o"), _Method(3, "SharpBalance", COLORS["sharpbalance"], "s"))
+_SHARES = np.linspace(0, 0.7, 8)  # closer to the edge, finite p is heavy-tailed
+
+
+@figure("random_features")
+def draw(_: Evidence) -> Figure:
+    """Sharpness, diversity, EIR and errors of 3 members on one data set: SAM on all of it, SharpBalance on 3 blocks.
+
+    Returns:
+        Eight panels.
+    """
+    figure, axes = new_figure(2, 4, width=3.5, height=3.1)
+    data = _data(np.random.default_rng(0))
+    for panels, (name, shown) in zip((axes[:4], axes[4:]), _ACTIVATIONS.items(), strict=True):
+        setting = RandomFeatureSetting(n=_N, d=_DIMENSIONS, features=_FEATURES, activation=name)
+        for method in _METHODS:
+            _plot(panels, setting, data, method)
+        for panel, (label, seen) in zip(panels, _PANELS, strict=True):
+            panel.set(xlabel="rho / critical rho", ylabel=label, title=f"{shown}: {seen}")
+            panel.margins(y=0.12)
+        panels[3].set_ylim(0.15, 1.45)
+    axes[3].legend(loc="upper left")
+    handles, labels = axes[2].get_legend_handles_labels()
+    figure.legend(handles[:3], labels[:3], loc="outside lower center", ncols=3)
+    return figure
+
+
+def _data(generator: np.random.Generator) -> FeatureData:
+    inputs, teacher = generator.standard_normal((_N, _DIMENSIONS)), generator.standard_normal(_DIMENSIONS)
+    return FeatureData(inputs, inputs @ teacher / np.sqrt(_DIMENSIONS), teacher)
+
+
+def _plot(panels: list[Axes], setting: RandomFeatureSetting, data: FeatureData, method: _Method) -> None:
+    critical = random_feature_tradeoff(setting, 0.0, blocks=method.blocks).critical_rho or np.nan
+    rho = _SHARES * critical
+    theory = random_feature_tradeoff(setting, rho, blocks=method.blocks, data=data)
+    measured = simulate_random_features(
+        setting, rho, blocks=method.blocks, data=data, draws=12, networks=3, test_samples=1000, seed=1
+    )
+    for place, name in enumerate(("sharpness", "diversity", "eir")):
+        panels[place].plot(_SHARES, getattr(theory, name), color=method.color, label=f"{method.label}, theory")
+    for kind, style in (("member", "-"), ("ensemble", "--")):
+        error = getattr(theory, f"{kind}_error")
+        panels[3].plot(_SHARES, error, color=method.color, ls=style, label=f"{method.label}, {kind}")
+        plot_simulation(panels[3], _SHARES, getattr(measured, f"{kind}_error"), method.marker, again=True)
+    for axes, estimate in zip(panels, (measured.sharpness, measured.diversity, measured.eir), strict=False):
+        plot_simulation(axes, _SHARES, estimate, method.marker, again=method.blocks > 1)

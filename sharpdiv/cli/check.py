@@ -1,0 +1,104 @@
+"""``sharpdiv check``: claims and their verdicts."""
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sharpdiv.checks.claim import Claim, Finding
+from sharpdiv.checks.registry import CLAIMS, all_claims
+from sharpdiv.checks.report import render
+from sharpdiv.cli.errors import UsageError, nearest
+from sharpdiv.cli.evidence import evidence
+from sharpdiv.cli.options import Json
+from sharpdiv.cli.show import show
+from sharpdiv.empirical.store import write_atomically
+from sharpdiv.paths import CHECKOUT
+from sharpdiv.reproduce import check_claims
+
+__all__ = ["check", "status"]
+
+
+def check(
+    *,
+    only: tuple[str, ...] = (),
+    list_: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    write: bool = False,
+    results: Path | None = None,
+    json: Json = None,
+) -> int:
+    """Check the paper's claims and print the table of verdicts.
+
+    Exit status 1 if a statement of the implementation does not hold; a failing claim of the paper is a finding.
+
+    Args:
+        only: ids of claims, patterns of them such as 'c1-*', or claims as the paper's readers count them: C1 is every id that
+            begins with c1-. Default all.
+        list_: print the claims and check nothing.
+        write: renew paper_checks.md.
+        results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
+        json: where to write the verdicts with their numbers.
+    """
+    claims = _select(only, CLAIMS if write else all_claims())
+    report = _report(whole=not (only or list_)) if write else None
+    if list_:
+        lines = (f"{claim.id:<36} {claim.subject:<14} {claim.title}" for claim in claims)
+        show({"claims": [_entry(claim) for claim in claims]}, json, "\n".join(lines))
+        return 0
+    findings = check_claims(claims, evidence(results), say=_silent if json == "-" else print)
+    if report:
+        write_atomically(report, render(list(findings)).encode())
+    value = {"claims": [_entry(claim) | _outcome(finding) for claim, finding in findings]}
+    show(value, json, "\n".join(map(_numbers, *zip(*findings, strict=True))) if only else "")
+    return status(findings)
+
+
+def _report(*, whole: bool) -> Path:
+    """The file that ``--write`` renews, asked for before hours of checking."""
+    if not whole:
+        raise UsageError("--write renews the whole of paper_checks.md and does not go with --only or --list")
+    if CHECKOUT is None:
+        raise UsageError("--write renews paper_checks.md of a checkout, and this is an installed package")
+    return CHECKOUT / "paper_checks.md"
+
+
+def _select(only: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
+    """Claims by id, pattern or the paper's name, in the order they are asked for; all if none is."""
+    known = [claim.id for claim in claims]
+    chosen: dict[str, None] = {} if only else dict.fromkeys(known)
+    for word in only:
+        pattern = f"{word.lower()}-*" if re.fullmatch(r"[cC]\d+", word) else word
+        found = [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            raise UsageError(f"unknown claim {word!r}{nearest(word, known)}; sharpdiv check --list lists all")
+        chosen |= dict.fromkeys(found)
+    of_id = {claim.id: claim for claim in claims}
+    return [of_id[name] for name in chosen]
+
+
+def _entry(claim: Claim) -> dict[str, Any]:
+    names = ("id", "subject", "title", "statement", "source", "method", "tolerance", "seed")
+    return {name: getattr(claim, name) for name in names} | {"command": claim.run_with}
+
+
+def _outcome(finding: Finding) -> dict[str, Any]:
+    return {"verdict": finding.verdict, "numbers": dict(finding.numbers), "remark": finding.remark}
+
+
+def _numbers(claim: Claim, finding: Finding) -> str:
+    """What was checked exactly, and what was measured."""
+    numbers = (f"  {label}: {value}" for label, value in finding.numbers)
+    return "\n".join([f"\n{claim.statement}", *numbers, *([f"  {finding.remark}"] if finding.remark else [])])
+
+
+def _silent(line: str) -> None:
+    """Nothing is said where standard output is all JSON."""
+
+
+def status(findings: Iterable[tuple[Claim, Finding]]) -> int:
+    """1 if a statement of the implementation does not hold; what is not run, such as an open problem, says so itself."""
+    wrong = (f.verdict not in {"holds", "not run"} for claim, f in findings if claim.subject == "implementation")
+    return int(any(wrong))

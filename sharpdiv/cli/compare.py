@@ -1,0 +1,69 @@
+"""``sharpdiv compare``: measured runs beside their lazy predictions."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from sharpdiv.checks.kernels.compare import compare_runs
+from sharpdiv.checks.results import Evidence
+from sharpdiv.cli.options import RUNS, Device, Json
+from sharpdiv.cli.progress import progress
+from sharpdiv.cli.show import number, show, table
+from sharpdiv.empirical.store import save_json
+from sharpdiv.figures.registry import render
+
+__all__ = ["compare"]
+
+
+def compare(
+    run: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    *,
+    train_samples: int = 200,
+    test_samples: int = 400,
+    out: Path = RUNS / "compare",
+    device: Device = "cpu",
+    json: Json = None,
+) -> int:
+    """Put measured runs beside what the tangent kernels of their own networks predict.
+
+    The runs may differ in method, rho and seeds; those of SGD and SAM need the same seeds at every rho. The numbers and a
+    figure are written to the folder --out.
+
+    Args:
+        run: folders or records (.npz) of measured runs, at least two of SGD or SAM.
+        train_samples: first training images, which kernels are taken on: one of (images x classes)^2 numbers for each seed.
+        test_samples: first test images, which predictions are made for.
+        out: folder for comparison.json and the figure.
+        device: where kernels are taken.
+        json: where else to write the numbers.
+    """
+    with progress("kernels") as report:
+        found = compare_runs(
+            run, train_samples=train_samples, test_samples=test_samples, device=device, progress=report
+        )
+    save_json(out / "comparison.json", found)
+    paths = [out / "comparison.json", *render(["lazy_comparison"], Evidence(comparisons=(found,)), out)]
+    show(found, json, "\n".join([_text(found), *map(str, paths)]))
+    return 0
+
+
+def _text(found: dict[str, Any]) -> str:
+    """Predicted, measured for each run and quantity; below, their rank correlation over rho."""
+    names = list(found["rank_correlation"])
+    rows = []
+    for point in found["points"]:
+        predicted = point["predicted"] or dict.fromkeys(names)
+        cells = (f"{number(predicted[name])}, {number(point['measured'][name])}" for name in names)
+        rows.append([point["method"], number(point["rho"]), *cells])
+    rows.append(["rank correlation", "", *(number(found["rank_correlation"][name]) for name in names)])
+    accuracy = found["training_accuracy"]
+    reached = f"training accuracy {number(accuracy['predicted'])}, the runs' {number(accuracy['run'])}"
+    reasons = dict.fromkeys(point["reason"] for point in found["points"] if "reason" in point)
+    return "\n".join(
+        [
+            f"Predicted at k = {found['steps']} ({reached}), measured; sharpness ({found['sharpness']}) by the smallest rho's.",
+            table(("method", "rho", *names), rows, left={"method"}, keys=2),
+            *(f"- = no prediction: {reason}" for reason in reasons),
+        ]
+    )

@@ -1,0 +1,53 @@
+"""How a command fails: one line on standard error, and the exit status."""
+
+import difflib
+import sys
+from collections.abc import Iterable
+
+__all__ = ["UsageError", "fail", "failure", "nearest"]
+
+_TRAIN = {"torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib"}
+"""Modules of the extra ``train``, without which only the theory and its commands work."""
+
+
+class UsageError(ValueError):
+    """Arguments that do not fit together."""
+
+
+def fail(message: str, status: int = 2) -> int:
+    """Say in one line what is wrong.
+
+    Returns:
+        The status.
+    """
+    print(f"sharpdiv: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, as the end of a message; empty if there is none."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def failure(error: Exception, command: str) -> int | None:
+    """Say in one line what went wrong, if that is bad input, a failed run or a missing extra.
+
+    Args:
+        error: What a command raised.
+        command: Its name.
+
+    Returns:
+        The exit status; None for an error that nobody expects.
+    """
+    # Imported when something has failed: the theory's bring NumPy, which --help should not wait for.
+    from sharpdiv.empirical.errors import DivergenceError, InputError, StoreError, WorkerError
+    from sharpdiv.theory.errors import ConvergenceError, DomainError
+
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAIN:
+        return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[train]'")
+    if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, StoreError)):
+        return fail(str(error))
+    if isinstance(error, (ConvergenceError, DivergenceError, WorkerError)):
+        return fail(str(error), status=1)
+    return None

@@ -1,0 +1,86 @@
+"""``sharpdiv figures`` and ``sharpdiv reproduce``."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sharpdiv.checks.ensembles.verdicts import Beside
+from sharpdiv.cli.check import status
+from sharpdiv.cli.errors import UsageError, nearest
+from sharpdiv.cli.evidence import evidence
+from sharpdiv.cli.options import RUNS, Device
+from sharpdiv.cli.progress import progress
+from sharpdiv.cli.train import print_plan
+from sharpdiv.figures.registry import FIGURES, drawable, render
+from sharpdiv.reproduce import Profile
+from sharpdiv.reproduce import reproduce as do_main_job
+
+__all__ = ["figures", "reproduce"]
+
+
+def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
+    """Render the figures from results, as PNG and PDF.
+
+    Args:
+        only: names of figures; default all that the results allow.
+        out: folder to write to.
+        results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
+    """
+    for name in only:
+        if name not in FIGURES:
+            raise UsageError(f"unknown figure {name!r}{nearest(name, FIGURES)}; known: {', '.join(FIGURES)}")
+    found = evidence(results)
+    for path in render(only or drawable(found), found, out):
+        print(path)
+    return 0
+
+
+def reproduce(
+    *,
+    profile: Profile = "quick",
+    data: tuple[str, ...] = (),
+    runs: Path = RUNS,
+    have: Path | None = None,
+    device: Device = "cpu",
+    workers: int | None = None,
+    dry_run: bool = False,
+) -> int:
+    """The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
+
+    Everything is written below the folder of runs; nothing that is committed changes. Interrupted, it goes on where it was.
+    Seeds are trained in blocks of three, and a block's results are there when it ends.
+
+    Args:
+        profile: quick is nine seeds on the digits and a small dial, minutes on two cores; cpu has the protocol's seeds on
+            digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; paper is ResNet-18 on CIFAR-10,
+            CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
+        data: only what the profile has on these data sets; the dial is on digits. All unless given.
+        runs: folder of all runs; finished work in it is skipped.
+        have: folder of results that need not be made again, such as results/ of the checkout.
+        device: where to train and measure.
+        workers: members trained at once; default one per CPU core or GPU.
+        dry_run: print what would be trained and how long it would take, and stop.
+    """
+    options: dict[str, Any] = {"data": data, "runs": runs, "have": have, "device": device}
+    options["say"] = partial(print, flush=True)  # hours may pass until the next line
+    if dry_run or profile != "quick":
+        print_plan(do_main_job(profile, dry_run=True, **options).plan, device, workers)
+    if dry_run:
+        print("Nothing was trained.")
+        return 0
+    with progress("reproduce") as report:
+        made = do_main_job(profile, workers=workers, progress=report, **options)
+    print(f"Report: {made.report}\nFigures: {', '.join(str(path) for path in made.figures if path.suffix == '.png')}")
+    _print_beside(made.beside)
+    return status(made.findings)
+
+
+def _print_beside(rows: Sequence[Beside]) -> None:
+    """The table of the verdicts here and of the committed ones, and why those that differ may."""
+    if not rows:
+        return
+    print("\nYour verdicts beside the committed ones")
+    for row in rows:
+        print(f"{row.claim:<34} {row.yours:<14} {row.committed:<14} {row.why}".rstrip())
+    print(f"{sum(row.yours == row.committed for row in rows)} of {len(rows)} are the same.")

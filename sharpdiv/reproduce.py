@@ -1,0 +1,216 @@
+"""The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
+
+    made = reproduce("quick", runs=Path("runs"))
+
+Members are trained in processes of their own: a script that calls this needs ``if __name__ == "__main__"``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sharpdiv.checks.claim import Claim, Finding
+from sharpdiv.checks.ensembles.questions import CURVE
+from sharpdiv.checks.ensembles.verdicts import Beside, beside
+from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
+from sharpdiv.checks.kernels.compare import compare_runs
+from sharpdiv.checks.kernels.dials import DIALS, Dial
+from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.checks.report import render
+from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, run_folder, train_runs
+from sharpdiv.empirical.runs.measuring import measure_runs
+from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
+from sharpdiv.empirical.runs.profiles import PROFILES, Design
+from sharpdiv.empirical.store import save_json, write_atomically
+from sharpdiv.figures.registry import drawable
+from sharpdiv.figures.registry import render as render_figures
+from sharpdiv.paths import RESULTS
+
+__all__ = ["Profile", "Reproduction", "check_claims", "measure_block", "reproduce"]
+
+Profile = Literal["quick", "cpu", "paper"]
+Say = Callable[[str], object]
+"""Told a line about every step, for people."""
+
+_COMPARED = frozenset({"fashion-mnist", "cifar10-jpeg"})
+"""Designs put beside their lazy limit: the dial is about the digits', and a GPU's are too large for it."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What the main job made."""
+
+    plan: tuple[PlannedRun, ...] = ()
+    """what is to be trained, if only that was asked for; then the rest is empty"""
+    findings: tuple[tuple[Claim, Finding], ...] = ()
+    """every claim and what its check found"""
+    report: Path | None = None
+    """paper_checks.md of these results"""
+    figures: tuple[Path, ...] = ()
+    """each as PNG and PDF"""
+    beside: tuple[Beside, ...] = ()
+    """verdicts on trained ensembles beside the committed ones"""
+
+
+def reproduce(
+    profile: Profile = "quick",
+    *,
+    data: Sequence[str] = (),
+    runs: Path = Path("runs"),
+    have: Path | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    dry_run: bool = False,
+    progress: Progress = lambda *_: None,
+    say: Say = print,
+) -> Reproduction:
+    """Do the main job, or what is left of it.
+
+    Everything is written below the folder of runs; nothing that is committed changes. Interrupted, it goes on where it was.
+
+    Args:
+        profile: a key of ``PROFILES``.
+        data: only what the profile has on these data sets; the dial is on digits. All unless given.
+        runs: folder of all runs; finished work in it is skipped.
+        have: folder of results that need not be made again, such as ``RESULTS``.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        workers: members trained at once; default one per CPU core or GPU.
+        dry_run: plan what would be trained, and stop.
+        progress: told after every finished piece.
+        say: told what is going on.
+
+    Returns:
+        What was made, or the plan.
+
+    Raises:
+        InputError: if the profile has nothing on the data sets, or there is no such folder to take results from.
+    """
+    target = runs / "reproduce"
+    designs, dial = _chosen(profile, data)
+    if have is not None and not have.is_dir():
+        raise InputError(f"--have takes a folder of results, got {have}")
+    folders = [target] if have is None else [target, have]
+    missing = [run for d in designs for run in d.all_runs if not any(_record(f, d, run).exists() for f in folders)]
+    if dry_run:
+        say("Timing a step of each network")
+        return Reproduction((*plan_runs(missing, runs, device), *(plan_dial(dial, runs, device) if dial else ())))
+    if have is not None:
+        _take(have, target, designs)
+    for config in {config.data: config for config in missing}.values():
+        load_run_data(config)  # what is missing is said now, not after hours
+    members = sum(len(config.seeds) for config in missing)
+    say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
+    if dial:
+        save_json(target / dial.results, run_dial(dial, runs, device=device, workers=workers, progress=progress))
+    for design in designs:
+        for block in design.blocks:
+            measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
+        if design.name in _COMPARED:
+            _compare_with_lazy_limit(design, target, device, progress)
+    return _report(target, say)
+
+
+def measure_block(
+    design: Design,
+    block: Sequence[int],
+    runs: Path,
+    target: Path,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: Progress = lambda *_: None,
+    say: Say = print,
+) -> None:
+    """Train and measure what a block of a design still lacks, and put the records with the results.
+
+    Args:
+        design: its conditions.
+        block: its seeds.
+        runs: folder of all runs.
+        target: folder of results; a record that is there is not made again.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        workers: members trained at once; default one per CPU core or GPU.
+        progress: told after every finished piece.
+        say: told when the block is measured.
+    """
+    options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
+    runs_of = {n: run for n, run in design.runs(block).items() if not _record(target, design, run).exists()}
+    if not runs_of:
+        return
+    train_runs(runs_of.values(), runs, **options)
+    for how in dict.fromkeys(map(design.measurement, runs_of)):
+        measure_runs([run for n, run in runs_of.items() if design.measurement(n) == how], runs, how=how, **options)
+    for run in runs_of.values():
+        write_atomically(_record(target, design, run), (run_folder(runs, run) / "record.npz").read_bytes())
+    say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")
+
+
+def check_claims(claims: Iterable[Claim], evidence: Evidence, say: Say = print) -> tuple[tuple[Claim, Finding], ...]:
+    """Check claims one by one, saying each verdict as it comes.
+
+    Args:
+        claims: to check.
+        evidence: what those about networks are checked on.
+        say: told every verdict.
+
+    Returns:
+        Claims with what their checks found, in order.
+    """
+    findings = []
+    for claim in claims:
+        finding = claim.check(evidence)
+        findings.append((claim, finding))
+        say(f"{claim.id:<24} {finding.verdict:<31} {claim.title}")
+    return tuple(findings)
+
+
+def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial | None]:
+    """Designs and dial of a profile on some data sets."""
+    designs = [design for design in PROFILES[profile] if not data or design.data in data]
+    dial = DIALS.get(profile) if not data or "digits" in data else None
+    if not (designs or dial):
+        raise InputError(f"profile {profile} has nothing on {' or '.join(data)}")
+    return designs, dial
+
+
+def _record(target: Path, design: Design, run: RunConfig) -> Path:
+    """Where the record of a run is, in a folder of results."""
+    return target / design.name / f"{run.run_id}.npz"
+
+
+def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
+    """Copy the records of some designs from one folder of results to another that lacks them."""
+    for file in have.glob("comparison-*.json"):
+        if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
+            write_atomically(target / file.name, file.read_bytes())
+    for design in designs:
+        for run in design.all_runs:
+            source, copy = _record(have, design, run), _record(target, design, run)
+            if source.exists() and not copy.exists():
+                write_atomically(copy, source.read_bytes())
+
+
+def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress: Progress) -> None:
+    """Put SGD and SAM of a design's first blocks beside the lazy limit of their networks, if that is not done."""
+    path = target / f"comparison-{design.name}.json"
+    if path.exists():
+        return
+    runs = [design.runs(block)[name] for block in design.blocks[:3] for name in CURVE]
+    found = compare_runs([_record(target, design, run) for run in runs], device=device, progress=progress)
+    save_json(path, found)
+
+
+def _report(target: Path, say: Say) -> Reproduction:
+    """Verdicts, report and figures of the results in a folder, and which verdicts survive on these networks."""
+    say(f"Checking {len(CLAIMS)} claims")
+    evidence = load_evidence(target)
+    findings = check_claims(CLAIMS, evidence, say)
+    report = target / "paper_checks.md"
+    write_atomically(report, render(list(findings)).encode())
+    figures = tuple(render_figures(drawable(evidence), evidence, target / "figures"))
+    rows = tuple(beside(findings, evidence, load_evidence(RESULTS)))
+    return Reproduction(findings=findings, report=report, figures=figures, beside=rows)

@@ -1,0 +1,72 @@
+"""Real runs beside their lazy limit: the verdict on made-up comparisons."""
+
+from typing import Any
+
+import pytest
+
+from sharpdiv.checks.claim import Verdict
+from sharpdiv.checks.kernels.compare import QUANTITIES, over_rho
+from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.checks.results import Evidence
+
+CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
+RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
+
+
+def comparison(predicted: float, measured: float, ensembles: int = 3) -> dict[str, Any]:
+    """Three ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at about the given rates."""
+    points: list[dict[str, Any]] = [
+        {
+            "method": "sam" if rho else "sgd",
+            "rho": rho,
+            "seeds": [ensemble],
+            "predicted": dict.fromkeys(QUANTITIES, (1 + ensemble) * (0.3 + predicted * rho * (1 + 0.01 * ensemble))),
+            "measured": dict.fromkeys(QUANTITIES, (1 + ensemble) * (0.3 + measured * rho * (1 + 0.01 * ensemble))),
+        }
+        for rho in RHOS
+        for ensemble in range(ensembles)
+    ]
+    without = {"method": "sharpbalance", "rho": 0.1, "seeds": [0], "predicted": None}
+    points.append(without | {"measured": dict.fromkeys(QUANTITIES, 9.0)})
+    reached = {"run": 0.9, "predicted": 0.91}
+    return {"config": {"data": "made-up", "width": 8}, "steps": 80, "training_accuracy": reached, "points": points}
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ((1.0, 1.0), Verdict.HOLDS),
+        ((-0.5, -0.5), Verdict.HOLDS),
+        ((0.0, 0.06), Verdict.HOLDS),  # by 0.08 of the value
+        ((0.0, 0.075), Verdict.INCONCLUSIVE),  # by 0.1
+        ((0.0, 0.09), Verdict.FAILS),  # by 0.12
+        ((1.0, 0.0), Verdict.FAILS),
+        ((0.0, -0.5), Verdict.FAILS),
+    ],
+)
+def test_the_verdict_follows_the_relative_changes(rates: tuple[float, float], expected: Verdict) -> None:
+    assert CLAIM.check(Evidence(comparisons=(comparison(*rates),))).verdict is expected
+
+
+def test_one_ensemble_decides_nothing() -> None:
+    assert CLAIM.check(Evidence(comparisons=(comparison(1.0, 1.0, ensembles=1),))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_steps_and_both_changes_are_shown() -> None:
+    numbers = dict(CLAIM.check(Evidence(comparisons=(comparison(0.0, 0.75),))).numbers)
+    assert numbers["made-up, width 8: steps in the lazy limit"] == "80: training accuracy 0.91, of the runs 0.9"
+    change = "made-up, width 8, eir: {} change from the smallest to the largest rho"
+    assert numbers[change.format("predicted")].startswith("0 [0, 0]")
+    assert numbers[change.format("measured")].startswith(
+        "1.01 ["
+    )  # 0.75 * 0.4 / 0.3 of the middle one of three, 1% more
+
+
+def test_without_a_comparison_it_is_not_run() -> None:
+    assert CLAIM.check(Evidence()).verdict is Verdict.NOT_RUN
+
+
+def test_curves_are_those_of_each_ensemble_where_there_is_a_prediction() -> None:
+    predicted, measured = over_rho(comparison(1.0, 2.0)["points"], "eir")
+    assert predicted[1] == pytest.approx([2 * (0.3 + 1.01 * rho) for rho in RHOS])
+    assert measured[2] == pytest.approx([3 * (0.3 + 2.04 * rho) for rho in RHOS])

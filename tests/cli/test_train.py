@@ -1,0 +1,68 @@
+"""Training and measuring one ensemble, and plans."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sharpdiv.cli.train import print_plan
+from sharpdiv.empirical.runs.plan import PlannedRun
+from tests.cli.calling import run
+
+
+@pytest.mark.slow
+def test_train_measure_and_divergence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    tiny = (
+        "--train-samples 40 --width 8 --blocks 1 1 --epochs 2 --switch-epoch 1 --batch-size 20 --seeds 1 2 --workers 1"
+    )
+    status, out, err = run(capsys, "train", "--method", "sgd", *tiny.split(), "--runs", str(tmp_path))
+    assert (status, err) == (0, "")
+    status, table, _ = run(capsys, "measure", out.strip())
+    assert status == 0
+    assert "sharpness" in table
+    diverging = ("--learning-rate", "1e20")
+    status, _, err = run(capsys, "train", "--method", "sgd", *tiny.split(), *diverging, "--runs", str(tmp_path))
+    assert status == 1
+    assert "diverged" in err
+
+
+def test_a_configuration_from_a_file_is_planned_and_saved(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source, copy = tmp_path / "run.toml", tmp_path / "copy.json"
+    source.write_text(
+        'method = "sam"\nrho = 0.2\nseeds = [1, 2]\ntrain_samples = 40\nwidth = 2\nblocks = [1]\naugment = true\n'
+    )
+    options = ("--rho", "0.3", "--epochs", "2", "--batch-size", "20")
+    arguments = (
+        "train",
+        "--config",
+        str(source),
+        *options,
+        "--runs",
+        str(tmp_path),
+        "--dry-run",
+        "--save-config",
+        str(copy),
+    )
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "digits-sam-rho0.3-" in out
+    assert "Nothing was trained" in out
+    assert not list(tmp_path.glob("digits-*"))
+    saved = json.loads(copy.read_text())
+    assert (saved["rho"], saved["seeds"], saved["augment"], saved["m"]) == (0.3, [1, 2], "crop-flip", "none")
+    assert (
+        run(capsys, "train", "--config", str(copy), "--runs", str(tmp_path), "--dry-run")[1].split("sam")[1][:20] in out
+    )
+
+
+def test_plans_are_in_readable_units(capsys: pytest.CaptureFixture[str]) -> None:
+    plans = [PlannedRun("short", 0, 2, 10, 1.5), PlannedRun("long", 1, 2, 9000, 5400.0)]
+    print_plan(plans, "cpu", 2)
+    table = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert table == [
+        ["run", "trained", "passes left", "process time"],
+        ["short", "0 of 2", "10", "1.5 seconds"],
+        ["long", "1 of 2", "9000", "1.50 hours"],
+        ["Training: about 45.01 minutes with 2 at once on cpu, measuring not counted."],
+    ]

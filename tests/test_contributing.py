@@ -1,0 +1,85 @@
+"""CONTRIBUTING.md as a newcomer follows it: its blocks as an installed package, which commands, report and figures then show."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+TEXT = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MODULE = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.S))
+ENTRIES = re.findall(r'\[project\.entry-points\."([\w.]+)"\]\n(.*?)\n```', TEXT)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of CONTRIBUTING.md and what an installer would write beside it."""
+    place = tmp_path_factory.mktemp("site")
+    (place / "my_package").mkdir()
+    (place / "my_package" / "__init__.py").touch()
+    (place / "my_package" / "my_module.py").write_text(MODULE, encoding="utf-8")
+    metadata = place / "my_package-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my_package\nVersion: 1\n")
+    lines = [f"[{group}]\n{entry.replace(chr(34), '')}" for group, entry in ENTRIES]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return place
+
+
+def sharpdiv(site: Path, *arguments: str) -> str:
+    """Standard output of a command in a folder beside the package."""
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{PROJECT}"}
+    found = subprocess.run(
+        [sys.executable, "-m", "sharpdiv", *arguments],
+        cwd=site,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_all_entry_points_are_there() -> None:
+    assert [group for group, _ in ENTRIES] == ["sharpdiv.claims", "sharpdiv.plugins"]
+
+
+@pytest.mark.slow
+def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
+    """In processes of their own, which import the package by themselves."""
+    assert "stripes" in sharpdiv(site, "data", "list")
+    options = ("--seeds", "1", "2", "--epochs", "2", "--train-samples", "40", "--width", "2", "--blocks", "1")
+    run = sharpdiv(
+        site, "train", "--method", "asam", "--rho", "0.5", "--data", "stripes", *options, "--workers", "2"
+    ).split()[-1]
+    assert "stripes-asam-rho0.5-" in run
+    measured = sharpdiv(
+        site,
+        "measure",
+        run,
+        *("--sharpness", "squared_gradient", "--corrupted-samples", "10", "--feature-samples", "10"),
+        *("--replicates", "10", "--stored-samples", "40"),
+    )
+    assert "sharpness_squared_gradient" in measured
+
+
+def test_a_claim(site: Path) -> None:
+    out = sharpdiv(site, "check", "--only", "sam-flattens")
+    assert re.search(r"sam-flattens +holds +SAM finds flatter minima", out)
+    assert "sharpness at rho = 0" in out
+    assert "sam-flattens" in sharpdiv(site, "check", "--list", "--only", "C1", "sam-*")
+
+
+def test_a_figure(site: Path) -> None:
+    out = sharpdiv(site, "figures", "--only", "flatter", "--out", "drawn")
+    assert "flatter.png" in out
+    assert (site / "drawn" / "flatter.pdf").stat().st_size > 1000
+
+
+def test_without_the_package_nothing_of_it_is_there(tmp_path: Path) -> None:
+    assert "stripes" not in sharpdiv(tmp_path, "data", "list")
+    assert "sam-flattens" not in sharpdiv(tmp_path, "check", "--list")

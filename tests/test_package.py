@@ -1,0 +1,145 @@
+"""The package as others get it: a wheel in an empty place, whose commands work there and whose names collide with nothing."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow  # builds the package and starts it many times
+
+PROJECT = Path(__file__).parents[1]
+ROOMS = {"theory", "empirical", "checks", "figures"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution as installers do."""
+    place = tmp_path_factory.mktemp("dist")
+    code = (
+        "import os, sys, tarfile, pathlib; from hatchling import build; place = sys.argv[1]\n"
+        "name = build.build_sdist(place)\n"
+        "tarfile.open(pathlib.Path(place, name)).extractall(place, filter='data')\n"
+        "os.chdir(pathlib.Path(place, name.removesuffix('.tar.gz')))\n"
+        "build.build_wheel(place)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(place)], check=True, cwd=PROJECT, capture_output=True)
+    (found,) = place.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds nothing but what the wheel installs."""
+    place = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(wheel).extractall(place)
+    return place
+
+
+def run(installed: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    arguments = [sys.executable, *command]
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_nothing_but_sharpdiv_is_installed(installed: Path) -> None:
+    assert {path.name.split("-")[0] for path in installed.iterdir()} == {"sharpdiv"}
+    inside = {path.name for path in (installed / "sharpdiv").iterdir()}
+    assert inside >= ROOMS | {"cli", "results", "py.typed", "__init__.pyi", "__main__.py", "reproduce.py"}
+    ours = {
+        path.relative_to(PROJECT)
+        for room in ROOMS
+        for path in (PROJECT / room).rglob("*.py*")
+        if "__pycache__" not in path.parts
+    }
+    assert all((installed / "sharpdiv" / path).is_file() for path in ours)
+    assert {p.relative_to(PROJECT) for p in (PROJECT / "results").rglob("*") if p.is_file()} == {
+        p.relative_to(installed / "sharpdiv") for p in (installed / "sharpdiv" / "results").rglob("*") if p.is_file()
+    }
+
+
+def test_names_beside_a_script_do_not_collide(installed: Path, tmp_path: Path) -> None:
+    """A user's own checks.py, theory.py and figures/ are hers, and ours are ours."""
+    for name in ("checks.py", "theory.py", "empirical.py", "results.py"):
+        (tmp_path / name).write_text("mine = True\n")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "__init__.py").write_text("mine = True\n")
+    (tmp_path / "script.py").write_text(
+        "import checks, theory, figures, empirical, sharpdiv\n"
+        "from sharpdiv import Setting, diversity\n"
+        "from sharpdiv.checks.registry import CLAIMS\n"
+        "assert checks.mine and theory.mine and figures.mine and empirical.mine and CLAIMS\n"
+        "print(sharpdiv.__file__)\n"
+    )
+    found = run(installed, "script.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert Path(found.stdout.strip()).is_relative_to(installed)
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (("theory", "sam", "--rho", "0.1"), 0),
+        (("check", "--only", "alternating-sum", "protocol"), 0),
+        (("figures", "--only", "theory_tradeoff", "bridge", "--out", "pictures"), 0),
+        (("data", "list"), 0),
+        (("reproduce", "--data", "digits", "--dry-run"), 0),
+        (("check", "--write"), 2),
+    ],
+)
+def test_commands_of_the_wheel(installed: Path, tmp_path: Path, command: tuple[str, ...], status: int) -> None:
+    found = run(installed, "-m", "sharpdiv", *command, cwd=tmp_path)
+    assert found.returncode == status, found.stderr
+    if status:
+        assert "installed package" in found.stderr
+
+
+def test_theory_needs_no_torch(installed: Path, tmp_path: Path) -> None:
+    """Nothing of the extra ``train`` is there; what needs it says so in one line."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('torch', 'safetensors', 'pooch', 'filelock', 'PIL', 'sklearn', 'matplotlib'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{installed}"}
+
+    def call(*command: str) -> subprocess.CompletedProcess[str]:
+        arguments = [sys.executable, "-m", "sharpdiv", *command]
+        return subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    for command in (["--help"], ["--version"], ["theory", "sam", "--rho", "0.1"], ["simulate", "gd", "--draws", "2"]):
+        found = call(*command)
+        assert found.returncode == 0, found.stderr
+        assert found.stdout
+    for command in (["train", "--method", "sgd"], ["check", "--only", "alternating-sum"], ["figures"]):
+        found = call(*command)
+        assert found.returncode == 2
+        assert len(found.stderr.splitlines()) == 1
+        assert "pip install 'sharpdiv[train]'" in found.stderr
+
+
+def test_types_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Of names that load when they are used, as mypy sees them in a user's file."""
+    (tmp_path / "user.py").write_text(
+        "from sharpdiv import SAM, Setting, Tradeoff, diversity, sam_tradeoff\n"
+        "import sharpdiv.theory\n"
+        "curve: Tradeoff = sam_tradeoff(Setting(), (0.1,))\n"
+        "reveal_type(sharpdiv.theory.phi)\n"
+        "reveal_type(SAM)\n"
+        "wrong: int = diversity\n"
+    )
+    command = ("-m", "mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, "user.py")
+    environment = {**os.environ, "MYPYPATH": str(installed)}
+    arguments = [sys.executable, *command]
+    found = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    own = [line for line in found.stdout.splitlines() if line.startswith("user.py")]
+    assert len([line for line in own if "error" in line]) == 1, found.stdout
+    assert "Incompatible types in assignment" in found.stdout
+    revealed = [line for line in own if "Revealed type" in line]
+    assert len(revealed) == 2
+    assert not any('is "Any"' in line for line in revealed)

@@ -1,0 +1,138 @@
+"""Normalized SAM: the recursion against explicit steps, its domain, and the floor it ends on."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from sharpdiv.theory.errors import DomainError, DomainWarning
+from sharpdiv.theory.filters import phi
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.simulation import simulate
+from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
+from sharpdiv.theory.theorems import normalized
+from sharpdiv.theory.theorems.normalized import gradient_floor, normalized_critical_rho, normalized_training
+from sharpdiv.theory.theorems.sam import sam_tradeoff
+from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
+from tests.laws import Mutation, law
+
+SETTING = Setting(n=900, d=300, steps=4, learning_rate=0.04, radius=0.2, teacher_norm=2.0, init_variance=0.05)
+NO_NOISE = Mutation(
+    "label noise left out of the gradient",
+    "sharpdiv.theory.theorems.normalized._squared_gradient",
+    lambda f: lambda before, start, noise, x: f(before, start, 0.0, x),
+)
+NO_TRAINING = Mutation(
+    "gradient of the initialization at every step",
+    "sharpdiv.theory.theorems.normalized._squared_gradient",
+    lambda f: lambda before, start, noise, x: f(replace(before, radii=before.radii[:0]), start, noise, x),
+)
+
+
+@law(
+    NO_NOISE,
+    Mutation(
+        "omega^2 alone",
+        "sharpdiv.theory.theorems.normalized._squared_gradient",
+        lambda f: lambda b, s, n, x: f(b, SETTING.omega**2, n, x),
+    ),
+    examples=20,
+    share=st.floats(0.1, 0.9),
+    label_noise=st.floats(0.05, 0.5),
+)
+def test_one_step_is_un_normalized_with_the_radius_over_the_gradient(share: float, label_noise: float) -> None:
+    """``|grad f|^2 = R^2 phi(0, 2) + s_e^2 d phi(0, 1)`` at the start."""
+    setting = replace(SETTING, steps=1, label_noise=label_noise)
+    spectrum = MarchenkoPastur(setting.ratio)
+    second, first = (float(phi(0, j, spectrum, 0.1, 0.0)) for j in (2, 1))
+    norm = np.sqrt((0.05 * 300 + 4.0) * second + label_noise * 300 * first)
+    rho = share * (normalized_critical_rho(setting, spectrum) or 0.0)
+    ours = sam_tradeoff(setting, rho, normalised=True)
+    plain = sam_tradeoff(setting, rho / norm)
+    for name in ("diversity", "member_error", "sharpness", "sharpness_member"):
+        assert getattr(ours, name) == pytest.approx(getattr(plain, name), rel=1e-10), name
+
+
+@law(NO_NOISE, NO_TRAINING, blocks=st.sampled_from([1, 3]), examples=2)
+def test_the_recursion_is_what_explicit_steps_do(blocks: int) -> None:
+    """At d = 300 with 30 draws: 4 standard errors and 3/d for finite size."""
+    setting = replace(SETTING, label_noise=0.05, steps=6)
+    rho = np.array([0.5, 2.0])
+    if blocks == 1:
+        predicted = sam_tradeoff(setting, rho, normalised=True)
+        assert predicted.stable.all()
+    else:
+        predicted = sharpbalance_tradeoff(setting, rho, blocks=blocks, normalised=True)
+    measured = simulate(setting, rho, blocks=blocks, normalised=True, draws=30, inits=20, seed=1)
+    for name in ("diversity", "member_error", "ensemble_error", "sharpness"):
+        estimate, value = getattr(measured, name), getattr(predicted, name)
+        assert np.all(np.abs(estimate.mean - value) <= 4 * estimate.stderr + 3 / 300 * value), name
+
+
+def test_outside_the_domain_nothing_is_reported() -> None:
+    spectrum = MarchenkoPastur(SETTING.ratio)
+    edge = normalized_critical_rho(SETTING, spectrum) or 0.0
+    assert edge > 0
+    with pytest.warns(DomainWarning, match="only while every step contracts"):
+        curve = sam_tradeoff(SETTING, (0.5 * edge, 0.999 * edge, 1.001 * edge), normalised=True)
+    assert curve.stable.tolist() == [True, True, False]
+    assert np.isnan(curve.diversity[2])
+    assert np.isfinite(curve.diversity[:2]).all()
+    assert np.isnan(curve.sharpness[2])
+    assert curve.critical_rho == pytest.approx(edge)
+    assert "only while" in curve.reasons["diversity"]
+    too_fast = replace(SETTING, learning_rate=2.1 / spectrum.largest)
+    for setting, rho, critical in ((SETTING, 5 * edge, edge), (too_fast, 0.1, None)):
+        with pytest.warns(DomainWarning):
+            nothing = sam_tradeoff(setting, rho, normalised=True)
+        assert np.isnan(nothing.diversity).all()
+        assert not nothing.stable.any()
+        assert nothing.critical_rho == (None if critical is None else pytest.approx(critical))
+
+
+def test_limits_known_by_hand() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at_zero = sam_tradeoff(SETTING, 0.0, normalised=True)
+        untrained = sam_tradeoff(replace(SETTING, steps=0), 0.3, normalised=True)
+    assert at_zero.diversity == pytest.approx(sam_tradeoff(SETTING, 0.0).diversity, rel=1e-13)
+    assert untrained.diversity == pytest.approx([0.05])
+    too_fast = replace(SETTING, learning_rate=2.1 / MarchenkoPastur(SETTING.ratio).largest)
+    assert normalized_critical_rho(too_fast, MarchenkoPastur(SETTING.ratio)) is None
+
+
+def test_without_a_gradient_there_is_no_direction() -> None:
+    setting = replace(SETTING, teacher_norm=0.0, init_variance=0.0)
+    with pytest.raises(DomainError, match="needs a gradient"):
+        normalized_training(setting, np.array([0.1]), MarchenkoPastur(3.0))
+
+
+@law(
+    Mutation(
+        "no 2 - eta x",
+        "sharpdiv.theory.theorems.normalized.gradient_floor",
+        lambda _: lambda x, eta, rho: eta * rho * x**2 / 2,
+    ),
+    Mutation(
+        "x for x^2",
+        "sharpdiv.theory.theorems.normalized.gradient_floor",
+        lambda f: lambda x, eta, rho: f(x, eta, rho) / x,
+    ),
+    eta=st.floats(0.1, 0.6),
+    rho=st.floats(0.01, 2),
+)
+def test_late_steps_bounce_on_the_top_eigenvector(eta: float, rho: float) -> None:
+    """Iterated on eigenvalues 0.5, 1, 2 from a generic start, where only the top one is left in the end."""
+    x = np.array([0.5, 1.0, 2.0])
+    weights = np.array([0.3, -0.2, 0.4])
+    for _ in range(4000):
+        gradient = x * weights
+        weights = weights - eta * x * (weights + rho * gradient / np.linalg.norm(gradient))
+    assert np.linalg.norm(x * weights) == pytest.approx(normalized.gradient_floor(2.0, eta, rho), rel=1e-6)
+
+
+def test_the_floor_needs_a_contracting_rate() -> None:
+    with pytest.raises(DomainError, match="eta x_max < 2"):
+        gradient_floor(2.0, 1.0, 0.1)

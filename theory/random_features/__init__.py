@@ -1,0 +1,1 @@
+"""Ensembles of random-feature networks: closed forms, and networks drawn to check them."""

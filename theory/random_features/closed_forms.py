@@ -1,0 +1,126 @@
+"""Random-feature ensembles, where diversity comes from what real ensembles draw: each member's own features.
+
+A member fits ``|Z a - y|^2 / 2`` from a = 0 by k steps of un-normalized SAM. ``Z = (act(X F'/sqrt(d)) - mu0) / sqrt(p)`` has its
+own standard normal F (p x d), the data are ``x ~ N(0, I_d)`` and ``y = X beta/sqrt(d)`` plus label noise. In the eigenvalues of
+``K = ZZ'`` the member predicts ``z(x)'Z' K^{-1} P(K) y`` with ``P = 1 - q^k``.
+
+Gaussian equivalent: of the activation only ``mu0 = E act(g)``, ``mu1 = E g act(g)`` and ``mu*^2 = E act(g)^2 - mu0^2 - mu1^2``
+matter, as if it were ``mu0 + mu1 u + mu* theta`` with independent normal theta. Then the columns of Z are independent N(0, Phi/p)
+given X, ``Phi = mu1^2 XX'/d + mu*^2 I``, and K follows a generalized Marchenko-Pastur law whose deterministic equivalents give
+everything.
+
+The features at a new x are ``z(x)' = k(x)'Phi^{-1} Z`` with ``k(x) = mu1^2 Xx/d``, and noise of variance v/p each. So the
+variance of the prediction over F at a random x is
+
+    ``D = y'[P(K) B P(K) - EP B EP]y + (v/p) y' K^{-1} P(K)^2 y``,  ``B = Phi^{-1} C Phi^{-1}``,  ``C = E kk' = mu1^4 XX'/d^2``,
+    ``v = mu1^2 + mu*^2 - tr(Phi^{-1} C)``,
+
+and the mean predictor is linear in x. This is a limit (n, d, p large in proportion) in the Gaussian-equivalent model; that it
+holds for the activations themselves is measured by ``sharpdiv.theory.random_features.simulation``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import critical_rho, is_stable
+from sharpdiv.theory.random_features.member import fit
+from sharpdiv.theory.random_features.regression import averaged, given
+from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, ensemble_size
+from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.theorems.tradeoff import improvement_rate
+
+__all__ = ["RandomFeatureTradeoff", "random_feature_tradeoff"]
+
+
+@dataclass(frozen=True)
+class RandomFeatureTradeoff:
+    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``."""
+
+    rho: Float[np.ndarray, " rho"]
+    """SAM radii"""
+    diversity: Float[np.ndarray, " rho"]
+    """variance of the prediction at a new x over the features and, with blocks, over the members' blocks (population)"""
+    sharpness: Float[np.ndarray, " rho"]
+    """kappa of one member's own training loss at its trained second layer (mean over the blocks)"""
+    member_error: Float[np.ndarray, " rho"]
+    """mean squared error of one member at a new x, against the target without noise"""
+    ensemble_error: Float[np.ndarray, " rho"]
+    """the same of the mean of the members"""
+    eir: Float[np.ndarray, " rho"]
+    """ensemble improvement rate, (member error - ensemble error) / member error; NaN where the member error is 0"""
+    stable: Bool[np.ndarray, " rho"]
+    """whether every direction that a member sees contracts"""
+    critical_rho: float | None
+    """rho at which contraction is lost (None if even rho = 0 does not contract)"""
+
+    def __post_init__(self) -> None:
+        for name in ("diversity", "sharpness", "member_error", "ensemble_error"):
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise DomainError(f"{name} overflows; lower rho, steps or the learning rate")
+
+
+def random_feature_tradeoff(
+    setting: RandomFeatureSetting,
+    rho: float | tuple[float, ...] | Float[np.ndarray, " rho"],
+    *,
+    members: int | None = None,
+    blocks: int = 1,
+    data: FeatureData | None = None,
+) -> RandomFeatureTradeoff:
+    """Diversity, sharpness and errors of an ensemble over a range of rho.
+
+    With b_i the mean predictor of member i and ``D_i`` its variance over F, ``member = |b_i - beta|^2/d + D_i``. On all the data
+    the members share b and ``ensemble = |b - beta|^2/d + D/m``. SharpBalance has one member on each of s blocks of n/s rows, so
+    that ``ensemble = |mean b_i - beta|^2/d + sum_i D_i/s^2``; the population variance of the b_i over the blocks adds to D.
+
+    Args:
+        setting: the problem.
+        rho: SAM radii; 0 is gradient descent.
+        members: m of an ensemble on all the data, at least 2; 3 unless given. Blocks have one member each.
+        blocks: s, a divisor of n; 1 for SAM on all the data.
+        data: predict for these (the setting's teacher norm and label noise are not used); unless given, the mean over X, the
+            noise and the teacher's direction.
+
+    Returns:
+        Arrays over rho.
+
+    Raises:
+        DomainError: if an argument is outside its domain, blocks do not divide n, or SAM overflows.
+        ConvergenceError: if the law or the secular equation was not solved.
+    """
+    rho = rho_values(rho)
+    size = ensemble_size(setting, members, blocks, data)
+    if data is None:
+        regressions = [averaged(setting, setting.n // blocks)]  # one stands for all blocks: they are alike
+    else:
+        parts = zip(np.split(data.inputs, blocks), np.split(data.targets, blocks), strict=True)
+        regressions = [given(X, y, data.teacher) for X, y in parts]
+    teacher = regressions[0].teacher
+    with np.errstate(over="ignore", invalid="ignore"):
+        fits = [fit(setting, rho, regression) for regression in regressions]
+        within, square = _mean(f.variance for f in fits), _mean(f.square for f in fits)
+        predictor, alone = _mean(f.predictor for f in fits), _mean((f.predictor**2).sum(axis=-1) for f in fits)
+        # |mean b_i|^2: what two blocks contribute is the product of their predictors, expected ones as blocks are independent.
+        mean_square = (predictor**2).sum(axis=-1) + (square - alone) / blocks
+        rest = teacher @ teacher - 2 * predictor @ teacher
+        member, ensemble = square + rest + within, mean_square + rest + within / size
+    law = max((f.law for f in fits), key=lambda law: law.largest)
+    return RandomFeatureTradeoff(
+        rho=rho,
+        diversity=within + square - mean_square,
+        sharpness=_mean(f.sharpness for f in fits),
+        member_error=member,
+        ensemble_error=ensemble,
+        eir=improvement_rate(member, ensemble),
+        stable=is_stable(law, setting.learning_rate, rho),
+        critical_rho=critical_rho(law, setting.learning_rate),
+    )
+
+
+def _mean(values: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean over the blocks."""
+    return np.mean(list(values), axis=0)

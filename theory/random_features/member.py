@@ -1,0 +1,92 @@
+"""One random-feature member: its mean predictor, its variance over features, and its sharpness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import Training
+from sharpdiv.theory.random_features.activations import Activation, activation
+from sharpdiv.theory.random_features.degrees import filter_degree, law_degree
+from sharpdiv.theory.random_features.regression import Regression
+from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
+from sharpdiv.theory.theorems.sharpness import dual_sharpness
+
+__all__ = ["Fit", "fit"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One member: its mean over F, its variance, its sharpness."""
+
+    law: GeneralizedMarchenkoPastur
+    """of K, weighted by the targets"""
+    predictor: Float[np.ndarray, "rho axes"]
+    """b, its mean over F (and over the data if averaged)"""
+    square: Float[np.ndarray, " rho"]
+    """``|b|^2``"""
+    variance: Float[np.ndarray, " rho"]
+    """D over F"""
+    sharpness: Float[np.ndarray, " rho"]
+    """kappa of its training loss"""
+
+
+def fit(setting: RandomFeatureSetting, rho: Float[np.ndarray, " rho"], regression: Regression) -> Fit:
+    """A member in the Gaussian-equivalent limit.
+
+    Args:
+        setting: the problem.
+        rho: SAM radii.
+        regression: what it fits.
+
+    Returns:
+        Its mean, variance and sharpness over rho.
+    """
+    act, p, k = activation(setting.activation), setting.features, setting.steps
+    training = Training(setting.learning_rate, rho[None], k)
+    x, n = regression.eigenvalues, regression.counts.sum()
+    phi = act.mu1**2 * x + act.mu_star_squared
+
+    def law(degree: int) -> GeneralizedMarchenkoPastur:
+        """K sums p outer products of N(0, Phi)/p, that is A'A for p rows of N(0, Sigma/n), Sigma = Phi n/p."""
+        return GeneralizedMarchenkoPastur(p / n, phi * n / p, regression.energy, degree, regression.counts / n)
+
+    def explained(eigenvalue: np.ndarray) -> np.ndarray:
+        """P: what training has fitted, the share of y along each eigenvector."""
+        return 1 - training.residual(eigenvalue)
+
+    # Where mu* = 0, a direction that the features do not see has Phi = 0; its predictor and its features are 0.
+    linear = np.divide(act.mu1**2, phi, out=np.zeros_like(phi), where=phi > 0)
+    sandwich = linear**2 * x / regression.d
+    two_point, full = law(filter_degree(k)), law(law_degree(k))
+    gain = linear * two_point.equivalent(explained)
+    fluctuation = two_point.fluctuation(explained, regression.energy, sandwich)
+    unseen = _unseen_variance(act, float(regression.counts @ (sandwich * phi)))
+    return Fit(
+        law=full,
+        predictor=gain @ regression.directions,
+        square=gain**2 @ (x * regression.energy) / regression.d,
+        variance=fluctuation + unseen / p * full.integrate(training.noise),
+        sharpness=_sharpness(setting, training, full),
+    )
+
+
+def _unseen_variance(act: Activation, seen: float) -> float:
+    """v: what the features at the data leave open of a feature at a new x, where they explain ``tr(Phi^{-1} C)``."""
+    return act.mu1**2 + act.mu_star_squared - seen
+
+
+def _sharpness(
+    setting: RandomFeatureSetting, training: Training, law: GeneralizedMarchenkoPastur
+) -> Float[np.ndarray, " rho"]:
+    """``min_{mu >= x_+} mu rho_0^2/2 + int x q^{2k} / (mu - x) dnu_y / 2``: the gradient is ``-Z' q^k(K) y``, the Hessian Z'Z."""
+
+    def squared_gradient(x: np.ndarray) -> np.ndarray:
+        return np.asarray(x * training.residual(x) ** 2)
+
+    total = law.integrate(squared_gradient)
+    if not np.all(np.isfinite(total)):
+        raise DomainError("the gradient overflows; lower rho, steps or the learning rate")
+    return dual_sharpness(law.resolvent(squared_gradient), law.largest, total, setting.radius)

@@ -1,0 +1,116 @@
+"""The random-feature problem: data, network and training, and the ensembles that fit it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpdiv.theory.errors import DomainError, require_finite, require_integer
+from sharpdiv.theory.random_features.activations import ActivationName, activation
+
+__all__ = ["FeatureData", "RandomFeatureSetting", "ensemble_size"]
+
+_MOST_STEPS = 1000
+"""The variance needs two-point functions on a grid that grows with the square root of the steps: 1 GB of memory here."""
+
+
+@dataclass(frozen=True)
+class RandomFeatureSetting:
+    """Regression on random features: data, network and training.
+
+    Raises:
+        DomainError: if a number is outside its domain; the message names it.
+    """
+
+    n: int = 600
+    """samples"""
+    d: int = 300
+    """dimensions of the data, whose entries are standard normal"""
+    features: int = 400
+    """p, random features: width of the hidden layer, drawn anew for each member"""
+    activation: ActivationName = "relu"
+    """of the hidden layer"""
+    steps: int = 10
+    """k, full-batch steps on the second layer, from 0"""
+    learning_rate: float = 0.3
+    """eta"""
+    radius: float = 0.1
+    """rho_0, l2 radius in which sharpness is the largest increase of the loss"""
+    teacher_norm: float | None = None
+    """|beta| of the target x'beta/sqrt(d); sqrt(d), a signal of variance 1, unless given"""
+    label_noise: float = 0.0
+    """s_e^2, variance of the noise on the training targets"""
+
+    def __post_init__(self) -> None:
+        for name in ("n", "d", "features"):
+            require_integer(name, getattr(self, name), 1)
+        activation(self.activation)
+        require_integer("steps", self.steps, 0, _MOST_STEPS)
+        require_finite("learning rate", self.learning_rate, positive=True)
+        require_finite("radius", self.radius, positive=True)
+        require_finite("label noise", self.label_noise)
+        if self.teacher_norm is not None:
+            require_finite("teacher norm", self.teacher_norm)
+
+    @property
+    def signal_variance(self) -> float:
+        """``|beta|^2 / d``, variance of the target without noise."""
+        return 1.0 if self.teacher_norm is None else self.teacher_norm**2 / self.d
+
+
+@dataclass(frozen=True)
+class FeatureData:
+    """Given data, for predictions conditional on them.
+
+    Raises:
+        DomainError: if shapes do not fit or a number is not finite.
+    """
+
+    inputs: Float[np.ndarray, "n d"]
+    """X, entries of about unit variance and mean 0"""
+    targets: Float[np.ndarray, " samples"]
+    """y, whatever they are: with label noise, if any"""
+    teacher: Float[np.ndarray, " dimensions"]
+    """beta; errors are against x'beta/sqrt(d) at new x ~ N(0, I_d)"""
+
+    def __post_init__(self) -> None:
+        n, d = self.inputs.shape
+        if self.targets.shape != (n,) or self.teacher.shape != (d,):
+            raise DomainError(
+                f"inputs {self.inputs.shape} need targets ({n},) and a teacher ({d},), "
+                f"got {self.targets.shape} and {self.teacher.shape}"
+            )
+        if not all(np.all(np.isfinite(values)) for values in (self.inputs, self.targets, self.teacher)):
+            raise DomainError("inputs, targets and teacher must be finite")
+
+
+def ensemble_size(setting: RandomFeatureSetting, members: int | None, blocks: int, data: FeatureData | None) -> int:
+    """Number of members after checking that the ensemble and the data fit the setting.
+
+    Args:
+        setting: the problem.
+        members: m, or None for 3 on all the data and one for each block otherwise.
+        blocks: s.
+        data: given data, if any.
+
+    Returns:
+        m, or s with blocks.
+
+    Raises:
+        DomainError: if they do not fit.
+    """
+    require_integer("blocks", blocks, 1)
+    if setting.n % blocks:
+        spare = setting.n % blocks
+        raise DomainError(
+            f"blocks must divide n = {setting.n}, got {blocks}: drop {spare} samples or take another number of blocks"
+        )
+    if data is not None and data.inputs.shape != (setting.n, setting.d):
+        raise DomainError(f"inputs must have the setting's shape {(setting.n, setting.d)}, got {data.inputs.shape}")
+    if blocks == 1:
+        members = 3 if members is None else members
+        require_integer("members", members, 2)
+        return members
+    if members is not None:
+        raise DomainError(f"blocks have one member each: leave members out with {blocks} blocks, got {members}")
+    return blocks

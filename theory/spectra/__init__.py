@@ -1,0 +1,1 @@
+"""Spectral measures of W = A'A: limits, finite Wishart matrices, any covariance."""

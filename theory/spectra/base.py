@@ -1,0 +1,137 @@
+"""What a spectral measure of W = A'A is: everything the theory predicts is an integral against one.
+
+A spectrum integrates functions of an eigenvalue x. Functions are vectorised: they take the nodes ``(nodes,)`` and
+return ``(..., nodes)``; any leading axes (values of rho, for instance) come back as they were.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from sharpdiv.theory.errors import DomainError
+
+__all__ = [
+    "DataLaw",
+    "Resolvent",
+    "SpectralFunction",
+    "Spectrum",
+    "tangent_resolvent",
+]
+
+SpectralFunction = Callable[[np.ndarray], np.ndarray]
+"""A function of eigenvalues: nodes ``(nodes,)`` to values ``(..., nodes)``."""
+
+
+@runtime_checkable
+class Spectrum(Protocol):
+    """A measure on the eigenvalues of a data matrix W."""
+
+    @property
+    def largest(self) -> float:
+        """Upper end of the support."""
+
+    @property
+    def smallest(self) -> float:
+        """Lower end of the support without the atom at 0."""
+
+    @property
+    def exact_degree(self) -> float:
+        """Largest degree of a polynomial that ``integrate`` treats exactly (infinite if any)."""
+
+    @property
+    def at_test(self) -> "Spectrum":
+        """The measure ``tau(Sigma f(W))``, Sigma the covariance of a test point times d; itself where Sigma is 1."""
+
+    def integrate(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """Integral of ``function(x)`` over the measure, shape ``(...,)``."""
+
+    def resolvent(self, function: SpectralFunction) -> "Resolvent":
+        """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap."""
+
+
+@runtime_checkable
+class DataLaw(Spectrum, Protocol):
+    """Law of W for n random samples, which also knows what a part of the samples does."""
+
+    @property
+    def at_test(self) -> "DataLaw":
+        """The measure ``tau(Sigma f(W))``, as in ``Spectrum``."""
+
+    def blocks(self, count: int) -> "DataLaw":
+        """Law of W for one of ``count`` equal row blocks."""
+
+    def mean_squared(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
+        """``tau(Sigma (E f(W))^2)``, which the mean over independent data sets leaves of ``tau(Sigma f(W)^2)``."""
+
+
+@dataclass(frozen=True)
+class Resolvent:
+    """``R(gap) = integral of f(x) / (largest + gap - x)`` for fixed functions f, evaluated on the nodes once and for all.
+
+    Near the edge no quadrature resolves the pole. So f's tangent at the edge is split off and its part is done in closed form;
+    what is left vanishes twice where the pole sits.
+    """
+
+    below: Float[np.ndarray, " nodes"]
+    """distance of the nodes from the upper edge"""
+    smooth: Float[np.ndarray, "... nodes"]
+    """weights times what is left of f"""
+    value: Float[np.ndarray, "..."]
+    """f at the edge (0 where nothing is split off)"""
+    slope: Float[np.ndarray, "..."]
+    """f' at the edge"""
+    mass: float
+    """of the whole measure"""
+    stieltjes: Callable[[np.ndarray], np.ndarray]
+    """integral of ``1 / (largest + gap - x)``"""
+
+    def __call__(
+        self, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]:
+        """R at positive gaps that broadcast against f's leading axes.
+
+        A gap may carry an infinitesimal imaginary part (a complex step), which gives the derivative to rounding.
+
+        Returns:
+            R at each gap.
+
+        Raises:
+            DomainError: if a gap is not positive.
+        """
+        if not np.all(gap.real > 0):
+            raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
+        inverse = 1 / (gap.real[..., None] + self.below)
+        total = np.einsum("...n,...n->...", self.smooth, inverse)
+        if np.iscomplexobj(gap):
+            total = total - 1j * gap.imag * np.einsum("...n,...n->...", self.smooth, inverse**2)
+        G = self.stieltjes(gap)
+        return np.asarray(total + self.value * G + self.slope * (gap * G - self.mass))
+
+
+def tangent_resolvent(
+    function: SpectralFunction,
+    nodes: Float[np.ndarray, " nodes"],
+    weights: Float[np.ndarray, " nodes"],
+    edge: float,
+    stieltjes: Callable[[np.ndarray], np.ndarray],
+) -> Resolvent:
+    """Resolvent from a quadrature rule of a law with a continuous density at its upper edge.
+
+    Args:
+        function: maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``; a polynomial.
+        nodes: of the rule.
+        weights: of the rule.
+        edge: upper end of the support.
+        stieltjes: integral of ``1 / (edge + gap - x)``, in closed form.
+
+    Returns:
+        R as a function of the gap.
+    """
+    step = 1e-20  # a complex step has no truncation error
+    at_edge = function(np.array([edge + 1j * step]))[..., 0]
+    value, slope = np.asarray(at_edge.real), np.asarray(at_edge.imag / step)
+    smooth = function(nodes) - value[..., None] - slope[..., None] * (nodes - edge)
+    return Resolvent(edge - nodes, weights * smooth, value, slope, float(weights.sum()), stieltjes)

@@ -1,0 +1,76 @@
+"""What both theorems say of one member: which laws fit, and what its error at a test point is made of."""
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpdiv.theory.errors import DomainError, require_finite
+from sharpdiv.theory.filters import Training, integral
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.spectra.base import Spectrum
+from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
+from sharpdiv.theory.spectra.wishart import FiniteWishart
+
+__all__ = ["check_law", "error_parts", "squared_bias"]
+
+
+def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalized: bool) -> None:
+    """Accept a law that fits the setting, the teacher and the optimizer.
+
+    Args:
+        setting: the problem.
+        law: of W.
+        teacher: squared coordinates of w* in Sigma's eigenbasis, if any.
+        normalized: whether the ascent has a fixed length.
+
+    Raises:
+        DomainError: if a finite law is at another (n, d) or used for normalized SAM, or a teacher does not fit a covariance.
+    """
+    if teacher is not None:
+        require_finite("squared coordinates of the teacher", teacher.tolist())
+        if not isinstance(law, GeneralizedMarchenkoPastur) or teacher.shape != law.covariance.shape:
+            raise DomainError("a teacher's coordinates need a covariance with as many eigenvalues")
+        if not teacher.any():
+            raise DomainError("the teacher's coordinates must not all be zero")
+    if isinstance(law, FiniteWishart):
+        if (law.n, law.d) != (setting.n, setting.d):
+            raise DomainError(f"the law is at (n, d) = ({law.n}, {law.d}), the setting at ({setting.n}, {setting.d})")
+        if normalized:
+            raise DomainError("normalized SAM is solved in the limit only; leave out the finite law")
+
+
+def squared_bias(
+    law: Spectrum, training: Training, teacher: Float[np.ndarray, " d"] | None
+) -> Float[np.ndarray, " rho"]:
+    """``w*'a(W) Sigma a(W) w* / |w*|^2``: the part of the teacher that is not learnt.
+
+    Args:
+        law: of the W that a member trains on.
+        training: of a member.
+        teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
+
+    Returns:
+        One value for each rho.
+    """
+    if teacher is None or not isinstance(law, GeneralizedMarchenkoPastur):
+        return integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
+    return law.quadratic(training.residual, teacher / teacher.sum())
+
+
+def error_parts(
+    setting: Setting, training: Training, law: Spectrum, teacher: Float[np.ndarray, " d"] | None
+) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
+    """What is left of the initialization, ``sigma^2 T2``, of the teacher, beta, and of the label noise, ``s_e^2 psi``.
+
+    Args:
+        setting: the problem.
+        training: of a member.
+        law: of the W that it trains on.
+        teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
+
+    Returns:
+        The three parts of a member's error for each rho.
+    """
+    start = setting.init_variance * integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
+    bias = setting.omega**2 / setting.d * squared_bias(law, training, teacher)
+    noise = setting.label_noise * integral(law.at_test, training.noise, 2 * training.degree)
+    return start, bias, noise

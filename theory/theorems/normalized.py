@@ -1,0 +1,126 @@
+"""Normalized SAM, the one people use: ``w+ = w - eta grad f(w + rho grad f / |grad f|)``.
+
+At fixed k and large d the gradient's norm concentrates, so each step is un-normalized SAM with the radius ``rho_t = rho /
+|grad f|``, and all formulas hold with ``q^k`` replaced by the product of the steps' filters.
+"""
+
+from functools import partial
+
+import numpy as np
+import scipy  # its parts load when they are used
+from jaxtyping import Bool, Float
+
+from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.filters import Training, critical_rho, integral
+from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.spectra.base import Spectrum
+
+__all__ = [
+    "OUTSIDE",
+    "gradient_floor",
+    "is_valid",
+    "normalised_training",
+    "normalized_critical_rho",
+    "normalized_training",
+]
+
+OUTSIDE = "normalized SAM has a formula only while every step contracts, eta x_max (1 + rho_t x_max) < 2"
+
+
+def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectrum: Spectrum) -> Training:
+    """Radii of the equivalent un-normalized steps, step by step.
+
+    With ``Q_t`` the residual filter after t steps, ``|grad f|^2 = int (R^2 x^2 + s_e^2 d x) Q_t^2 dnu`` and ``R^2 = sigma^2 d +
+    omega^2``. The limit holds while ``eta x_+ (1 + rho_t x_+) < 2`` in every step; beyond, edge modes are amplified and the
+    formula is off by tens of percent.
+
+    Args:
+        setting: the problem.
+        rho: radii of the ascent step, a length in weight space.
+        spectrum: of the data that a member trains on.
+
+    Returns:
+        Training whose radii are NaN for a rho outside the domain.
+
+    Raises:
+        DomainError: if the gradient vanishes, so that its direction is not defined.
+    """
+    eta, edge = setting.learning_rate, spectrum.largest
+    start = setting.init_variance * setting.d + setting.omega**2
+    noise = setting.label_noise * setting.d
+    radii = np.empty((setting.steps, rho.size))
+    valid = np.ones(rho.size, dtype=bool)
+    for step in range(setting.steps):
+        before = Training(eta, radii[:step], 1)
+        squared = integral(spectrum, partial(_squared_gradient, before, start, noise), 2 * before.degree + 2)
+        if np.any(valid & (squared <= 0)):
+            raise DomainError("normalized SAM needs a gradient: the initialization is already a minimum")
+        radii[step] = rho / np.sqrt(squared)
+        valid &= eta * edge * (1 + radii[step] * edge) < 2
+        radii[:, ~valid] = 0.0  # what comes after the edge of the domain is not computed
+    radii[:, ~valid] = np.nan
+    return Training(eta, radii, 1)
+
+
+normalised_training = normalized_training
+"""The old spelling."""
+
+
+def _squared_gradient(before: Training, start: float, noise: float, x: np.ndarray) -> np.ndarray:
+    return np.asarray((start * x**2 + noise * x) * before.residual(x) ** 2)
+
+
+def is_valid(training: Training) -> Bool[np.ndarray, " rho"]:
+    """Where every step of the training is inside the domain.
+
+    Returns:
+        Booleans of rho's shape.
+    """
+    return np.asarray(np.isfinite(training.radii).all(axis=0))
+
+
+def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | None:
+    """Largest rho whose every step contracts, the edge of the domain of ``normalized_training``.
+
+    Args:
+        setting: the problem, with at least one step.
+        spectrum: of the data that a member trains on.
+
+    Returns:
+        The radius, or None where even rho = 0 does not contract.
+    """
+    critical = critical_rho(spectrum, setting.learning_rate)
+    if critical is None or setting.steps == 0:
+        return critical
+
+    def outside(rho: float) -> float:
+        return -1.0 if is_valid(normalized_training(setting, np.array([rho]), spectrum))[0] else 1.0
+
+    first = integral(spectrum, lambda x: x**2, 2)
+    scale = (setting.init_variance * setting.d + setting.omega**2) * first
+    scale += setting.label_noise * setting.d * integral(spectrum, lambda x: x, 1)
+    # The first step alone already breaks down at this radius, later ones see a smaller gradient.
+    upper = float(critical * np.sqrt(scale) * (1 + 1e-9))
+    return float(scipy.optimize.bisect(outside, 0.0, upper, rtol=1e-10))
+
+
+def gradient_floor(largest: float, learning_rate: float, rho: float) -> float:
+    """Late-time norm of the gradient, where normalized SAM bounces with period 2 along the top eigenvector.
+
+    There ``w = ± eta rho x / (2 - eta x)`` with x the largest eigenvalue, since a step must turn w into -w.
+    The cycle and its linear stability are exact; that every start ends on it is not proven.
+
+    Args:
+        largest: top eigenvalue of W.
+        learning_rate: eta.
+        rho: radius.
+
+    Returns:
+        ``eta rho x^2 / (2 - eta x)``.
+
+    Raises:
+        DomainError: if ``eta x >= 2``, where even gradient descent diverges.
+    """
+    if learning_rate * largest >= 2:
+        raise DomainError(f"the floor needs eta x_max < 2, got {learning_rate * largest:g}")
+    return learning_rate * rho * largest**2 / (2 - learning_rate * largest)

@@ -1,0 +1,93 @@
+"""Prediction of one ensemble over a range of rho: what both theorems return."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from sharpdiv.theory.errors import DomainError
+
+__all__ = ["BOUNDS", "ERRORS", "NO_BOUND", "NO_LIMIT", "SHARPNESS", "Tradeoff", "improvement_rate"]
+
+SHARPNESS = ("sharpness", "sharpness_ensemble", "sharpness_member")
+"""Where kappa is measured: at the mean over the ensemble's randomness, at the mean of its members, at one member."""
+BOUNDS = ("sharpness_lower", "sharpness_upper")
+"""The published bounds."""
+ERRORS = ("diversity", "member_error", "ensemble_error")
+NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous bounds hold"
+NO_BOUND = "published for un-normalized SAM on isotropic data without label noise only"
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``; NaN is what has no formula.
+
+    Raises:
+        DomainError: if a value overflows.
+    """
+
+    rho: Float[np.ndarray, " rho"]
+    """SAM radii"""
+    diversity: Float[np.ndarray, " rho"]
+    """variance of the prediction at an independent test point over the ensemble's randomness"""
+    member_error: Float[np.ndarray, " rho"]
+    """mean squared error of one member at an independent test point"""
+    ensemble_error: Float[np.ndarray, " rho"]
+    """mean squared error of the mean of the members"""
+    eir: Float[np.ndarray, " rho"]
+    """ensemble improvement rate, (member error - ensemble error) / member error; NaN where the member error is 0"""
+    stable: Bool[np.ndarray, " rho"]
+    """whether every direction but the null space contracts in every step"""
+    critical_rho: float | None
+    """rho at which contraction is lost (None if even rho = 0 does not contract)"""
+    sharpness: Float[np.ndarray, " rho"]
+    """exact limit of kappa at the mean over the ensemble's randomness"""
+    sharpness_ensemble: Float[np.ndarray, " rho"]
+    """the same at the mean weights of the ensemble's members"""
+    sharpness_member: Float[np.ndarray, " rho"]
+    """the same at a single member"""
+    sharpness_lower: Float[np.ndarray, " rho"]
+    """published lower bound of ``sharpness``; minus infinity where it says nothing"""
+    sharpness_upper: Float[np.ndarray, " rho"]
+    """published upper bound of ``sharpness``"""
+    sharpness_lower_rigorous: Float[np.ndarray, " rho"]
+    """lower bound of ``sharpness`` proven at finite (n, d)"""
+    sharpness_upper_rigorous: Float[np.ndarray, " rho"]
+    """upper bound of ``sharpness`` proven at finite (n, d)"""
+    reasons: dict[str, str]
+    """why a field is NaN, by its name"""
+
+    def __post_init__(self) -> None:
+        for name in (*ERRORS, *SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
+            values = getattr(self, name)
+            if np.any(np.isinf(values)) or (name in ERRORS and np.any(np.isnan(values) & self.stable)):
+                raise DomainError(
+                    f"{name} overflows; lower rho, steps, the learning rate or the initialization's variance"
+                )
+
+    @classmethod
+    def of(cls, rho: Float[np.ndarray, " rho"], **known: Any) -> "Tradeoff":
+        """A prediction from what is known of it; NaN for the rest.
+
+        Args:
+            rho: SAM radii.
+            **known: fields by name.
+
+        Returns:
+            Arrays over rho.
+        """
+        unknown = np.full(rho.shape, np.nan)
+        blank = {item.name: unknown for item in fields(cls) if item.name.startswith("sharpness")}
+        return cls(rho=rho, **(blank | {"reasons": {}} | known))
+
+
+def improvement_rate(
+    member: Float[np.ndarray, "*shape"], ensemble: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    """Ensemble improvement rate ``(member - ensemble) / member``.
+
+    Returns:
+        The errors' shape; NaN where the member error is 0 and there is nothing to improve.
+    """
+    return np.divide(member - ensemble, member, out=np.full_like(member, np.nan), where=member > 0)
