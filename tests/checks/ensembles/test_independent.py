@@ -240,7 +240,8 @@ def compare(folder: Path, name: str) -> None:
         # The same numbers in another order of addition.
         assert theirs.value == pytest.approx(ours.value, rel=1e-8, abs=1e-10), text
         # Jackknife and delta method differ in second order: what leaving out one of 4 blocks, or one of 40 groups, does to a ratio.
-        slack = 0.02 * ours.rest
+        # The part that units share is what is left of the variance by groups, which is off by so much, without the rest.
+        slack = 0.03 * (ours.points + ours.rest)
         assert theirs.units_variance == pytest.approx(ours.units, rel=0.05, abs=slack), text
         assert theirs.points_variance == pytest.approx(ours.points, rel=0.05, abs=slack), text
         assert theirs.interval() == pytest.approx((ours.low, ours.high), abs=0.04 * (ours.high - ours.value)), text
