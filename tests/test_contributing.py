@@ -67,6 +67,7 @@ def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
     assert "sharpness_squared_gradient" in measured
 
 
+@pytest.mark.slow
 def test_a_claim(site: Path) -> None:
     out = sharpdiv(site, "check", "--only", "sam-flattens")
     assert re.search(r"sam-flattens +holds +SAM finds flatter minima", out)
@@ -80,6 +81,7 @@ def test_a_figure(site: Path) -> None:
     assert (site / "drawn" / "flatter.pdf").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_without_the_package_nothing_of_it_is_there(tmp_path: Path) -> None:
     assert "stripes" not in sharpdiv(tmp_path, "data", "list")
     assert "sam-flattens" not in sharpdiv(tmp_path, "check", "--list")

@@ -47,6 +47,7 @@ UNSCALED = Mutation(
 )
 
 
+@pytest.mark.slow
 @law(UNSCALED, examples=2, seed=st.integers(0, 1000))
 def test_jackknifed_intervals_of_a_change_of_diversity_are_right_95_times_in_a_hundred(seed: int) -> None:
     """Six Gaussian members in ten dimensions whose D rises by 44%; 400 studies have a standard error of 1.1%, four of them."""

@@ -153,6 +153,7 @@ KERNEL_NOT_OVER_N = Mutation(
 )
 
 
+@pytest.mark.slow
 @law(
     NOT_CENTRED,
     CENTRED_OVER_ALL,

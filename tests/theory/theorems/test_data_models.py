@@ -83,6 +83,7 @@ def test_sharpbalance_with_label_noise(shared: bool) -> None:
     assert_agrees(measured, predicted, kappa_allowance=0.01)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "test points isotropic",
@@ -114,6 +115,7 @@ def test_anisotropic_data_and_an_aligned_teacher(blocks: int) -> None:
     assert_agrees(measured, predicted)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "the limit instead",
@@ -227,6 +229,7 @@ def test_an_isotropic_covariance_is_the_limit() -> None:
     assert aligned.sharpness == pytest.approx(sam_tradeoff(SETTING, RHO).sharpness, rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_r_of_one_exactly_and_two_hundred_steps(ratio: int) -> None:
     """At r = 1 the law reaches 0 with an infinite density; at k = 200 degree 802 is still a sum of positive terms.
