@@ -71,7 +71,7 @@ def law(
 
 
 _CHECKED = 3
-"""Examples of a law whose shapes and types are checked at run time: that takes two thirds of a law's time."""
+"""Examples of a law whose shapes and types are checked at run time: further ones have the same, and checking takes time."""
 
 
 @contextmanager

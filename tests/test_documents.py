@@ -47,6 +47,7 @@ def test_every_command_is_in_the_readme() -> None:
     "module",
     [
         "sharpdiv.empirical.optim.sam",
+        "sharpdiv.registry",
         *(
             f"sharpdiv.empirical.curvature.{name}"
             for name in ("eigenvalues", "fisher", "one_step", "trace", "worst_case")

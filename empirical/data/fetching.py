@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]  # it has no annotations
+import pooch
 
 from sharpdiv.empirical.data.dataset import Dataset, RawFile
 from sharpdiv.empirical.data.datasets import dataset_named

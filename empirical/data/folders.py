@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]  # it has no annotations
+import pooch
 from filelock import FileLock
 
 from sharpdiv.empirical.errors import InputError, StoreError
