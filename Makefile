@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: reproduce test test-all lint bench figures results clean
 
 reproduce: $(STAMP)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import Design
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.store import digest, load_json
@@ -73,12 +74,20 @@ class Evidence:
         return self._studies[design]
 
     def _gathered(self, design: Design) -> "_Whole":
-        keys = {b: {n: digest(run.to_json()) for n, run in design.runs(b).items()} for b in design.blocks}
+        if not self.records:
+            return (), None
+        keys = {b: {n: _key(run) for n, run in runs.items()} for b, runs in design.runs_of_blocks.items()}
         whole = tuple(block for block, of in keys.items() if self._by_config.keys() >= set(of.values()))
         if len(whole) < 2:
             return whole, None
         of_each = {n: tuple(self._by_config[keys[block][n]] for block in whole) for n in design.conditions}
         return whole, Study({name: Condition(records) for name, records in of_each.items()})
+
+
+@cache
+def _key(run: RunConfig) -> str:
+    """What tells a run from all others."""
+    return digest(run.to_json())
 
 
 def load_evidence(path: Path) -> Evidence:

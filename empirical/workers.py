@@ -7,18 +7,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.sharedctypes import Synchronized
 
+import threadpoolctl
 import torch
 
 from sharpdiv.empirical.errors import InputError, WorkerError
 
-__all__ = ["Piece", "choose_device", "default_workers", "single_thread", "work"]
+__all__ = ["Piece", "choose_device", "default_workers", "processes", "single_thread", "start_context", "work"]
 
 _KERNELS = "8192"
 """Compiled convolutions that oneDNN keeps. SharpBalance's parts come in many sizes, each with its own kernels: of the default,
 1,024, most would be thrown away before their size comes again."""
+
+_PRELOAD = ["sharpdiv.empirical.runs.ensembles", "sharpdiv.empirical.runs.measuring", "sharpdiv.checks.registry"]
+"""What workers need of this package, and with it the libraries."""
 
 Piece = tuple[int, Callable[[], None]]
 """Units of work, for the progress bar, and what to do."""
@@ -91,9 +96,7 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
 
         yield inline
         return
-    # Spawned, not forked: a forked child inherits the locks of the parent's thread pools.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (context.Value("i", 0),)) as pool:
+    with processes(workers) as pool:
 
         def spread(stage: list[Piece]) -> Iterator[int]:
             pending = {pool.submit(piece): units for units, piece in stage}
@@ -102,8 +105,29 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
                     future.result()
                     yield pending.pop(future)
 
+        yield spread
+
+
+@contextmanager
+def processes(workers: int, prepare: Callable[[], object] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Processes with one thread each, which end with their parent, however it ends, and at once if the block fails.
+
+    Args:
+        workers: how many.
+        prepare: a top-level function, or a partial of one, called once in each.
+
+    Yields:
+        The pool.
+
+    Raises:
+        WorkerError: if one is killed from outside.
+    """
+    context = start_context()
+    with ProcessPoolExecutor(
+        workers, context, _start_worker, (context.Value("i", 0), dict(os.environ), prepare)
+    ) as pool:
         try:
-            yield spread
+            yield pool
         except BaseException as error:
             # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
             for process in active_children():
@@ -114,10 +138,30 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
             raise
 
 
-def _start_worker(started: "Synchronized[int]") -> None:
+def start_context() -> ForkServerContext | SpawnContext:
+    """How processes are started: forked from a server that has loaded the libraries once, or spawned where there is no such thing.
+
+    Never forked from here: a child would inherit the locks of this process's thread pools.
+
+    Returns:
+        A context of ``multiprocessing``.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
+
+
+def _start_worker(
+    started: "Synchronized[int]", environment: dict[str, str], prepare: Callable[[], object] | None
+) -> None:
     """Prepare a process: one thread, a GPU of its own, and an end when the parent is killed (it would wait forever)."""
+    os.environ.clear()  # the server's, which may be older than what was set here since
+    os.environ.update(environment)
     _keep_kernels()
     torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
     with started.get_lock():
         number, started.value = started.value, started.value + 1
     if torch.cuda.is_available():
@@ -131,6 +175,8 @@ def _start_worker(started: "Synchronized[int]") -> None:
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+    if prepare is not None:
+        prepare()
 
 
 def _keep_kernels() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.ensembles.questions import CURVE
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
@@ -18,7 +19,7 @@ from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report import render
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, run_folder, train_runs
@@ -30,7 +31,7 @@ from sharpdiv.figures.registry import drawable
 from sharpdiv.figures.registry import render as render_figures
 from sharpdiv.paths import RESULTS
 
-__all__ = ["Profile", "Reproduction", "check_claims", "measure_block", "reproduce"]
+__all__ = ["Profile", "Reproduction", "measure_block", "reproduce"]
 
 Profile = Literal["quick", "cpu", "paper"]
 Say = Callable[[str], object]
@@ -111,7 +112,7 @@ def reproduce(
             measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
         if design.name in _COMPARED:
             _compare_with_lazy_limit(design, target, device, progress)
-    return _report(target, say)
+    return _report(target, workers, say)
 
 
 def measure_block(
@@ -147,25 +148,6 @@ def measure_block(
     for run in runs_of.values():
         write_atomically(_record(target, design, run), (run_folder(runs, run) / "record.npz").read_bytes())
     say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")
-
-
-def check_claims(claims: Iterable[Claim], evidence: Evidence, say: Say = print) -> tuple[tuple[Claim, Finding], ...]:
-    """Check claims one by one, saying each verdict as it comes.
-
-    Args:
-        claims: to check.
-        evidence: what those about networks are checked on.
-        say: told every verdict.
-
-    Returns:
-        Claims with what their checks found, in order.
-    """
-    findings = []
-    for claim in claims:
-        finding = claim.check(evidence)
-        findings.append((claim, finding))
-        say(f"{claim.id:<24} {finding.verdict:<31} {claim.title}")
-    return tuple(findings)
 
 
 def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial | None]:
@@ -204,11 +186,11 @@ def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress
     save_json(path, found)
 
 
-def _report(target: Path, say: Say) -> Reproduction:
+def _report(target: Path, workers: int | None, say: Say) -> Reproduction:
     """Verdicts, report and figures of the results in a folder, and which verdicts survive on these networks."""
     say(f"Checking {len(CLAIMS)} claims")
     evidence = load_evidence(target)
-    findings = check_claims(CLAIMS, evidence, say)
+    findings = check_claims(CLAIMS, evidence, workers=workers, say=say)
     report = target / "paper_checks.md"
     write_atomically(report, render(list(findings)).encode())
     figures = tuple(render_figures(drawable(evidence), evidence, target / "figures"))

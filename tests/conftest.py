@@ -2,7 +2,8 @@
 
 import os
 
-# One thread for each test process; two processes with two each fight for two cores. Before NumPy is imported.
+# One thread for each test process; two processes with two each fight for two cores. For libraries that load later and for
+# processes that tests start; a plugin of pytest has loaded NumPy before.
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
@@ -13,6 +14,7 @@ import tests.shapes  # noqa: E402, F401 - looked up by its name
 # Before any of our modules is imported: every annotated shape and type of the rooms is checked at run time.
 _HOOK = install_import_hook(["sharpdiv.theory", "sharpdiv.empirical", "sharpdiv.checks"], "tests.shapes.checked")
 
+import threadpoolctl  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
@@ -27,3 +29,4 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 torch.set_num_threads(1)
+threadpoolctl.threadpool_limits(1)

@@ -104,7 +104,7 @@ def train_runs(
     SharpBalance starts from the SGD (or SAM) ensemble of the same seeds at the switch epoch, trained once for all runs that
     share it, that ensemble's own too.
     On the CPU each member trains on one thread, and several at once; the result does not depend on how many. Processes are
-    spawned: a script that calls this needs ``if __name__ == "__main__"``.
+    started anew: a script that calls this needs ``if __name__ == "__main__"``.
 
     Args:
         configs: the ensembles.

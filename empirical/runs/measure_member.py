@@ -46,13 +46,14 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
         return
     data = run_data(config)
     member = load_member(trained_path, config, data, seed, device)
+    network = folded(member.model)
     images, _ = images_of_split(data, how)
     corrupted = corrupted_images(config, how)[1].flatten(0, 1)
-    train_logits = _logits(member.model, data, data.train_images)
+    train_logits = _logits(network, data, data.train_images)
     tensors = {
-        "logits": _logits(member.model, data, images),
-        "validation_logits": _logits(member.model, data, data.validation_images),
-        "corrupted_probs": torch.stack([_logits(member.model, data, x).softmax(dim=1) for x in corrupted]),
+        "logits": _logits(network, data, images),
+        "validation_logits": _logits(network, data, data.validation_images),
+        "corrupted_probs": torch.stack([_logits(network, data, x).softmax(dim=1) for x in corrupted]),
         "train_accuracy": accuracy(train_logits, data.train_labels),
         "train_loss": nn.functional.cross_entropy(train_logits.double(), data.train_labels),
         "last_epoch_loss": torch.tensor(member.losses[-1], dtype=torch.float64),
@@ -65,10 +66,9 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
 
 
 @torch.inference_mode()
-def _logits(model: ResNet, data: ImageData, images: Tensor) -> Float[Tensor, "samples classes"]:
-    """Outputs in evaluation mode, on the CPU."""
-    device = next(model.parameters()).device
-    network = folded(model)
+def _logits(network: ResNet, data: ImageData, images: Tensor) -> Float[Tensor, "samples classes"]:
+    """Outputs of a network in evaluation mode, on the CPU."""
+    device = next(network.parameters()).device
     batches = (data.normalize(x.to(device)).contiguous(memory_format=torch.channels_last) for x in images.split(100))
     outputs = [network(batch) for batch in batches]
     return torch.cat(outputs).cpu() if outputs else torch.zeros(0, data.classes)

@@ -6,6 +6,7 @@ costs to lose if the machine goes away.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from sharpdiv.empirical.runs.config import RunConfig
@@ -78,10 +79,15 @@ class Design:
         """
         return {name: replace(config, seeds=tuple(block)) for name, config in self.conditions.items()}
 
+    @cached_property
+    def runs_of_blocks(self) -> Mapping[tuple[int, ...], Mapping[str, RunConfig]]:
+        """The runs of each block of the design."""
+        return {block: self.runs(block) for block in self.blocks}
+
     @property
     def all_runs(self) -> tuple[RunConfig, ...]:
         """Every run, block after block."""
-        return tuple(run for block in self.blocks for run in self.runs(block).values())
+        return tuple(run for runs in self.runs_of_blocks.values() for run in runs.values())
 
     def measurement(self, name: str) -> MeasureConfig:
         """How a condition is measured.

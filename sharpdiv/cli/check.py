@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import CLAIMS, all_claims
 from sharpdiv.checks.report import render
@@ -17,7 +18,6 @@ from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import show
 from sharpdiv.empirical.store import write_atomically
 from sharpdiv.paths import CHECKOUT
-from sharpdiv.reproduce import check_claims
 
 __all__ = ["check", "status"]
 

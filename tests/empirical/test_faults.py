@@ -1,6 +1,5 @@
 """What can go wrong while a run trains: killed processes, damaged checkpoints, a second process, a full disk, Ctrl-C."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
 from sharpdiv.empirical.store import load_json, load_tensors
+from sharpdiv.empirical.workers import start_context
 
 TINY = RunConfig(
     "sharpbalance",
@@ -50,8 +50,7 @@ def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     train_here(tmp_path / "undisturbed")
     expected = weights(tmp_path / "undisturbed", TINY)
     # A server that has loaded PyTorch forks every process: what is killed is training, not its start.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["empirical"])
+    context = start_context()
     draw, kills = random.Random(7), 0  # noqa: S311
     root = tmp_path / "killed"
     while kills < KILLS:
@@ -102,7 +101,7 @@ def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
     epoch: int, from_sam: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "killed"
-    process = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=(root, epoch))
+    process = start_context().Process(target=train_until_killed, args=(root, epoch))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -215,7 +214,7 @@ def hold(root: Path, ready: Any) -> None:
 
 
 def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = start_context()
     ready = context.Event()
     process = context.Process(target=hold, args=(tmp_path, ready))
     process.start()

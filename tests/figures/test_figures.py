@@ -36,6 +36,7 @@ OF_ENSEMBLES = {*OF_ONE_DESIGN, *OF_EVERY_DESIGN, "tradeoff_shapes"}
 OF_LAZY_NETWORKS = {"bridge", "predicted_measured", "lazy_comparison"}
 
 _made_up = cache(made_up_evidence)
+_committed = cache(load_evidence)
 
 
 def _check_labels(figure: Figure) -> None:
@@ -56,10 +57,10 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phase_diagram, "_RATIOS", np.geomspace(0.5, 200, 8))
 
 
-@pytest.mark.parametrize("name", drawable(load_evidence(RESULTS)))
+@pytest.mark.parametrize("name", drawable(_committed(RESULTS)))
 def test_every_panel_is_labelled(name: str) -> None:
     with style():
-        _check_labels(FIGURES[name].draw(load_evidence(RESULTS)))
+        _check_labels(FIGURES[name].draw(_committed(RESULTS)))
 
 
 @pytest.mark.parametrize("name", sorted(OF_ENSEMBLES))

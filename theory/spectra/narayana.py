@@ -58,18 +58,14 @@ def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) ->
     Returns:
         ``2 i + j + 1`` rational numbers.
     """
-    coefficients = [Fraction(0)] * j + [Fraction(1)]
+    # In integers over one denominator: reducing every fraction at every step takes ten times as long.
+    scale = learning_rate.denominator * rho.denominator
+    linear, square = learning_rate.numerator * rho.denominator, learning_rate.numerator * rho.numerator
+    coefficients = [0] * j + [1]
     for _ in range(i):
-        coefficients = [
-            c - learning_rate * (before + rho * second)
-            for c, before, second in zip(
-                [*coefficients, Fraction(0), Fraction(0)],
-                [Fraction(0), *coefficients, Fraction(0)],
-                [Fraction(0), Fraction(0), *coefficients],
-                strict=True,
-            )
-        ]
-    return coefficients
+        shifted = zip([*coefficients, 0, 0], [0, *coefficients, 0], [0, 0, *coefficients], strict=True)
+        coefficients = [scale * c - linear * before - square * second for c, before, second in shifted]
+    return [Fraction(c, scale**i) for c in coefficients]
 
 
 def exact_phi(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fraction) -> Fraction:

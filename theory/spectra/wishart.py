@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
-from math import factorial, inf
+from math import factorial, inf, lcm
 from operator import mul
 
 import mpmath
@@ -154,16 +154,16 @@ def trace_square(coefficients: Sequence[Fraction], n: int, d: int) -> Fraction:
     Returns:
         A rational number.
     """
-    traces = _traces(n, d)
-    return sum(
-        (
-            (1 + (a != b)) * ca * cb * Fraction(traces.product((a, b)), d ** (a + b))
-            for b, cb in enumerate(coefficients)
-            for a, ca in enumerate(coefficients[: b + 1])
-            if ca and cb
-        ),
-        start=Fraction(0),
+    traces, degree = _traces(n, d), len(coefficients) - 1
+    scale = lcm(*(c.denominator for c in coefficients))
+    whole = [int(c * scale) for c in coefficients]
+    total = sum(
+        (1 + (a != b)) * ca * cb * traces.product((a, b)) * d ** (2 * degree - a - b)
+        for b, cb in enumerate(whole)
+        for a, ca in enumerate(whole[: b + 1])
+        if ca and cb
     )
+    return Fraction(total, scale**2 * d ** (2 * degree))
 
 
 @dataclass(frozen=True)

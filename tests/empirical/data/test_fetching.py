@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from sharpdiv.empirical.data.fetching import fetch
 from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.data.verifying import verify
 from sharpdiv.empirical.errors import InputError, StoreError
+from sharpdiv.empirical.workers import start_context
 from tests.empirical.data.small import FILE, IMAGES, MD5, RAW, assert_published, damage, put, small
 
 
@@ -179,7 +179,7 @@ def fetch_and_load(dataset: Dataset, folder: Path) -> tuple[list[str], str]:
 
 @pytest.mark.slow
 def test_processes_that_need_the_same_data_set_share_the_work(tmp_path: Path, server: Server) -> None:
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, start_context()) as pool:
         futures = [pool.submit(fetch_and_load, DATASETS["small"], tmp_path) for _ in range(2)]
         results = [future.result() for future in futures]
     assert {content for _, content in results} == {hashlib.sha256(IMAGES[:50].tobytes()).hexdigest()}

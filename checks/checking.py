@@ -1,0 +1,75 @@
+"""Checking claims, several at once: they are independent of each other, and some take half a minute."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+import torch
+
+from sharpdiv.checks.claim import Claim, Finding
+from sharpdiv.checks.registry import all_claims
+from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.workers import default_workers, processes
+
+__all__ = ["check_claims"]
+
+_WORTH_PROCESSES = 20
+"""So many claims take longer than processes take to start."""
+
+
+def check_claims(
+    claims: Iterable[Claim],
+    evidence: Evidence,
+    *,
+    workers: int | None = None,
+    say: Callable[[str], object] = print,
+) -> tuple[tuple[Claim, Finding], ...]:
+    """Check claims, saying each verdict in order as soon as it is there.
+
+    Args:
+        claims: to check; those of ``all_claims`` may be checked in other processes.
+        evidence: what those about networks are checked on.
+        workers: claims checked at once; default one per CPU core.
+        say: told every verdict.
+
+    Returns:
+        Claims with what their checks found, in order.
+
+    Raises:
+        InputError: if there are to be fewer than one worker.
+    """
+    claims = tuple(claims)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}")
+    workers = workers or default_workers(torch.device("cpu"))
+    known = {claim.id: claim for claim in all_claims()}
+    several = workers > 1 and len(claims) > _WORTH_PROCESSES and all(known.get(c.id) is c for c in claims)
+    check = partial(_spread, workers=workers) if several else _here
+    findings = []
+    for claim, finding in zip(claims, check(claims, evidence), strict=True):
+        findings.append((claim, finding))
+        say(f"{claim.id:<24} {finding.verdict:<31} {claim.title}")
+    return tuple(findings)
+
+
+def _here(claims: Sequence[Claim], evidence: Evidence) -> Iterator[Finding]:
+    return (claim.check(evidence) for claim in claims)
+
+
+def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int) -> Iterator[Finding]:
+    """Findings in order; a check may be any function, so it is its claim's id that goes to the process."""
+    with processes(workers, partial(_receive, evidence)) as pool:
+        yield from pool.map(_check, [claim.id for claim in claims])
+
+
+_received: list[tuple[dict[str, Claim], Evidence]] = []
+"""In a worker: all claims and the evidence, sent once."""
+
+
+def _receive(evidence: Evidence) -> None:
+    _received.append(({claim.id: claim for claim in all_claims()}, evidence))
+
+
+def _check(name: str) -> Finding:
+    known, evidence = _received[0]
+    return known[name].check(evidence)
