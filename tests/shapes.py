@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache, partial, reduce, wraps
+from functools import lru_cache, partial, wraps
 from itertools import count
 from typing import Any
 
@@ -41,6 +41,8 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _leave_alone(function: Callable[..., Any]) -> None:
     """Have jaxtyping call the function of ours that this one stands for as it is, wherever its name leads to it."""
-    found = reduce(lambda at, name: vars(at).get(name), function.__qualname__.split("."), sys.modules[function.__module__])
+    found: Any = sys.modules[function.__module__]
+    for name in function.__qualname__.split("."):
+        found = vars(found).get(name)
     if callable(found):
-        found.__no_type_check__ = True
+        found.__no_type_check__ = True  # type: ignore[attr-defined]  # jaxtyping looks for it at every call

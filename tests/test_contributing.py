@@ -75,6 +75,7 @@ def test_a_claim(site: Path) -> None:
     assert "sam-flattens" in sharpdiv(site, "check", "--list", "--only", "C1", "sam-*")
 
 
+@pytest.mark.slow
 def test_a_figure(site: Path) -> None:
     out = sharpdiv(site, "figures", "--only", "flatter", "--out", "drawn")
     assert "flatter.png" in out

@@ -106,6 +106,7 @@ def measured(path: Path) -> dict[str, Any]:
     return {"summary": values["summary"], "trained": trained, **arrays}
 
 
+@pytest.mark.slow
 def test_an_interrupted_main_job_continues(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -160,6 +161,7 @@ def test_an_interrupted_main_job_continues(
     assert records(target) == after
 
 
+@pytest.mark.slow
 def test_what_is_there_already_is_not_made_again(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]
 ) -> None:

@@ -34,6 +34,8 @@ OF_EVERY_DESIGN = {
 }
 OF_ENSEMBLES = {*OF_ONE_DESIGN, *OF_EVERY_DESIGN, "tradeoff_shapes"}
 OF_LAZY_NETWORKS = {"bridge", "predicted_measured", "lazy_comparison"}
+SLOW = {"finite_size", "random_features", "sharpbalance_simulation"}
+"""Drawn in more than three seconds."""
 
 _made_up = cache(made_up_evidence)
 _committed = cache(load_evidence)
@@ -57,7 +59,9 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phase_diagram, "_RATIOS", np.geomspace(0.5, 200, 8))
 
 
-@pytest.mark.parametrize("name", drawable(_committed(RESULTS)))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in drawable(_committed(RESULTS))]
+)
 def test_every_panel_is_labelled(name: str) -> None:
     with style():
         _check_labels(FIGURES[name].draw(_committed(RESULTS)))

@@ -264,6 +264,7 @@ def test_components_of_the_pilot_are_those_of_its_seeds() -> None:
 # ------------------------------------------------------------------------------------------------------ errors, as claimed
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "nothing adjusted",

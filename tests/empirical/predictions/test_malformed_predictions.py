@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ EDITS: dict[str, Callable[[bytes, int, int, bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @law(
     Mutation("checksums not compared", "zipfile.ZipExtFile._update_crc", lambda _: lambda self, data: None),
     Mutation("damage not caught", "sharpdiv.empirical.predictions.files.InputError", lambda _: RuntimeError),

@@ -107,7 +107,7 @@ def without_momentum(function: Any) -> Any:
         "sharpdiv.empirical.runs.member.stream",
         lambda f: lambda *key: f(key[0], 1, len(list(FOLDER.iterdir()))),
     ),
-    examples=6,
+    examples=3,
     cuts=st.sets(st.integers(1, 3)),
 )
 def test_resumed_training_ends_with_the_same_bits(cuts: set[int]) -> None:

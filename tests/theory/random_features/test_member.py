@@ -68,6 +68,7 @@ DENSE = [
 ]
 
 
+@pytest.mark.slow
 @law(
     NO_FLUCTUATION,
     NO_WIDTH,
@@ -100,6 +101,7 @@ def test_given_data_are_predicted_like_dense_gaussian_networks() -> None:
             assert abs(values.mean() - predicted) <= error, (index, name, predicted, values.mean(), error)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "degree too low",

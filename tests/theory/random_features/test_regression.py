@@ -29,6 +29,7 @@ def mean_of_given(index: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (v.mean(axis=0), v.std(axis=0, ddof=1) / np.sqrt(12)) for name, v in values.items()}
 
 
+@pytest.mark.slow
 @law(
     NO_NOISE,
     NOT_DIVIDED,

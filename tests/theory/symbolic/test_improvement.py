@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 import sympy as sp
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ def averaged_bias(errors: Callable[..., tuple[sp.Expr, sp.Expr]]) -> Callable[..
     return lambda *a: (errors(*a)[0], errors(*a)[0] / symbols.members)
 
 
+@pytest.mark.slow
 @law(
     Mutation("bias averaged out over members", "sharpdiv.theory.symbolic.improvement._errors", averaged_bias),
     Mutation("label noise", "sharpdiv.theory.symbolic.improvement._errors", lambda f: lambda k, _: f(k, symbols.noise)),
@@ -27,6 +29,7 @@ def test_without_noise_the_improvement_rate_ignores_rho(steps: int) -> None:
     assert improvement.eir_without_noise(steps).holds
 
 
+@pytest.mark.slow
 @law(
     Mutation("bias averaged out over members", "sharpdiv.theory.symbolic.improvement._errors", averaged_bias),
     Mutation(

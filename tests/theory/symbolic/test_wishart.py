@@ -3,6 +3,7 @@
 from fractions import Fraction
 from math import comb, prod
 
+import pytest
 import sympy as sp
 from hypothesis import strategies as st
 from sympy.utilities.iterables import partitions
@@ -54,6 +55,7 @@ def zonal_moment(m: int, n: int, d: int) -> Fraction:
     return total
 
 
+@pytest.mark.slow
 @law(COMPLEX, examples=20, indices=products_of_traces)
 def test_the_norm_of_a_is_independent_of_its_direction(indices: tuple[int, ...]) -> None:
     """``t_1 = |A|^2`` is chi squared over d, so ``E[t_1 F] = (n d + 2 deg F) E[F] / d`` for F homogeneous in W."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.setting import Setting
-from sharpdiv.theory.simulation import Simulation, simulate
+from sharpdiv.theory.simulation import Simulation
 from sharpdiv.theory.spectra import data_law as laws
 from sharpdiv.theory.spectra import wishart
 from sharpdiv.theory.spectra.data_law import data_law
@@ -21,6 +21,7 @@ from sharpdiv.theory.theorems.sam import sam_tradeoff
 from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
 from sharpdiv.theory.theorems.tradeoff import Tradeoff
 from tests.laws import Mutation, law
+from tests.simulated import simulated
 
 SETTING = Setting(
     n=1200, d=300, steps=4, learning_rate=0.02, radius=0.2, teacher_norm=2.0, init_variance=0.02, label_noise=0.05
@@ -57,7 +58,7 @@ def assert_agrees(measured: Simulation, predicted: Tradeoff, *, kappa_allowance:
     Mutation("m + 1 members", "sharpdiv.theory.theorems.sam.improvement_rate", lambda f: lambda m, e: f(m, 0.9 * e)),
 )
 def test_sam_with_label_noise() -> None:
-    measured = simulate(SETTING, RHO, members=4, draws=30, inits=30, seed=1)
+    measured = simulated(SETTING, RHO, members=4, draws=30, inits=30, seed=1)
     assert_agrees(measured, sam_tradeoff(SETTING, RHO, members=4))
 
 
@@ -77,7 +78,7 @@ def test_sam_with_label_noise() -> None:
 )
 def test_sharpbalance_with_label_noise(shared: bool) -> None:
     setting = replace(SETTING, learning_rate=0.1)
-    measured = simulate(setting, RHO, blocks=3, shared_init=shared, draws=30, inits=30, seed=2)
+    measured = simulated(setting, RHO, blocks=3, shared_init=shared, draws=30, inits=30, seed=2)
     predicted = sharpbalance_tradeoff(setting, RHO, blocks=3, shared_init=shared)
     # A single member sits far from the minimum, where edge fluctuations show most.
     assert_agrees(measured, predicted, kappa_allowance=0.01)
@@ -106,7 +107,7 @@ def test_sharpbalance_with_label_noise(shared: bool) -> None:
 def test_anisotropic_data_and_an_aligned_teacher(blocks: int) -> None:
     law_ = data_law(SETTING, covariance=COVARIANCE)
     options: dict[str, Any] = {"covariance": COVARIANCE, "teacher": TEACHER, "draws": 40, "inits": 30, "seed": 3}
-    measured = simulate(SETTING, RHO, blocks=blocks, **options)
+    measured = simulated(SETTING, RHO, blocks=blocks, **options)
     predicted = (
         sam_tradeoff(SETTING, RHO, law=law_, teacher=TEACHER)
         if blocks == 1
@@ -135,7 +136,7 @@ def test_finite_size_is_exact_where_the_limit_is_not() -> None:
     wishart._gauss.cache_clear()
     exact = laws.data_law(setting, finite=True)
     for blocks in (1, 2):
-        measured = simulate(setting, rho, blocks=blocks, draws=10_000, inits=2, seed=4)
+        measured = simulated(setting, rho, blocks=blocks, draws=10_000, inits=2, seed=4)
         predicted = (
             sam_tradeoff(setting, rho, law=exact)
             if blocks == 1
@@ -284,5 +285,5 @@ def test_bad_input_is_a_typed_error(make: Any, message: str) -> None:
 def test_blocks_of_unequal_size_are_the_limit_s() -> None:
     """S not dividing n: the limit takes r/s, the simulation blocks that differ by a row."""
     setting = replace(SETTING, n=1000, label_noise=0.0)
-    measured = simulate(setting, RHO, blocks=7, draws=20, inits=20, seed=5)
+    measured = simulated(setting, RHO, blocks=7, draws=20, inits=20, seed=5)
     assert_agrees(measured, sharpbalance_tradeoff(setting, RHO, blocks=7), kappa_allowance=0.01)

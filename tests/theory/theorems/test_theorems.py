@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from sharpdiv.theory import simulation
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.filters import Training, critical_rho
 from sharpdiv.theory.setting import Setting
@@ -19,6 +18,7 @@ from sharpdiv.theory.theorems import sam, sharpbalance
 from sharpdiv.theory.theorems.blocks import BlockMoments, block_moments
 from sharpdiv.theory.theorems.tradeoff import Tradeoff
 from tests.laws import Mutation, law
+from tests.simulated import simulated
 
 MINUS = Mutation(
     "1 - eta x (1 - rho x)",
@@ -184,9 +184,7 @@ def test_errors_of_blocks_decompose(**given: Any) -> None:
 def test_theorem_1_against_simulation() -> None:
     """60 draws at d = 400: 4 standard errors plus 3/d for finite size; a 5% error is far outside."""
     setting, rho = Setting(n=2000, d=400, steps=3, learning_rate=0.03, radius=0.05), np.array([0.0, 0.1, 0.3])
-    assert_agrees(
-        simulation.simulate(setting, rho, draws=60, inits=20, seed=1), sam.sam_tradeoff(setting, rho), setting.d
-    )
+    assert_agrees(simulated(setting, rho, draws=60, inits=20, seed=1), sam.sam_tradeoff(setting, rho), setting.d)
 
 
 @law(
@@ -203,7 +201,7 @@ def test_theorem_1_against_simulation() -> None:
 )
 def test_theorem_2_against_simulation() -> None:
     setting, rho = Setting(n=1800, d=300, steps=4, learning_rate=0.03, radius=0.05), np.array([0.0, 0.3, 0.8])
-    measured = simulation.simulate(setting, rho, blocks=3, draws=40, inits=20, seed=2)
+    measured = simulated(setting, rho, blocks=3, draws=40, inits=20, seed=2)
     assert_agrees(measured, sharpbalance.sharpbalance_tradeoff(setting, rho, blocks=3), setting.d)
 
 

@@ -175,7 +175,7 @@ def water_by_hand(liquid: np.ndarray) -> np.ndarray:
     # A handful of fixed pictures: levels that lie on a boundary could round either way in others.
     seed=st.sampled_from(range(4)),
     severity=levels,
-    examples=20,
+    examples=8,
 )
 def test_spatter_is_the_originals_chain(seed: int, severity: int) -> None:
     constants: dict[str, Any] = {key: float(value) for key, value in facts("spatter", severity).items()}
