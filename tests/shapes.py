@@ -45,4 +45,4 @@ def _leave_alone(function: Callable[..., Any]) -> None:
     for name in function.__qualname__.split("."):
         found = vars(found).get(name)
     if callable(found):
-        found.__no_type_check__ = True  # type: ignore[attr-defined]  # jaxtyping looks for it at every call
+        found.__no_type_check__ = True  # jaxtyping looks for it at every call
