@@ -1,7 +1,7 @@
 """Checking claims, several at once: they are independent of each other, and some take half a minute."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 
 import torch
 
@@ -9,7 +9,7 @@ from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import default_workers, processes
+from sharpdiv.empirical.workers import default_workers, processes, shared
 
 __all__ = ["check_claims"]
 
@@ -42,8 +42,7 @@ def check_claims(
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     workers = workers or default_workers(torch.device("cpu"))
-    known = {claim.id: claim for claim in all_claims()}
-    several = workers > 1 and len(claims) > _WORTH_PROCESSES and all(known.get(c.id) is c for c in claims)
+    several = workers > 1 and len(claims) > _WORTH_PROCESSES and all(_known().get(c.id) is c for c in claims)
     check = partial(_spread, workers=workers) if several else _here
     findings = []
     for claim, finding in zip(claims, check(claims, evidence), strict=True):
@@ -58,18 +57,14 @@ def _here(claims: Sequence[Claim], evidence: Evidence) -> Iterator[Finding]:
 
 def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int) -> Iterator[Finding]:
     """Findings in order; a check may be any function, so it is its claim's id that goes to the process."""
-    with processes(workers, partial(_receive, evidence)) as pool:
+    with processes(workers, evidence) as pool:
         yield from pool.map(_check, [claim.id for claim in claims])
 
 
-_received: list[tuple[dict[str, Claim], Evidence]] = []
-"""In a worker: all claims and the evidence, sent once."""
-
-
-def _receive(evidence: Evidence) -> None:
-    _received.append(({claim.id: claim for claim in all_claims()}, evidence))
-
-
 def _check(name: str) -> Finding:
-    known, evidence = _received[0]
-    return known[name].check(evidence)
+    return _known()[name].check(shared())
+
+
+@cache
+def _known() -> dict[str, Claim]:
+    return {claim.id: claim for claim in all_claims()}

@@ -1,6 +1,6 @@
 """Typed errors of the experiments: what was got, what was expected, what to do."""
 
-__all__ = ["DivergenceError", "InputError", "StoreError", "WorkerError"]
+__all__ = ["DivergenceError", "InputError", "NotMeasuredError", "StoreError", "WorkerError"]
 
 
 class InputError(ValueError):
@@ -9,6 +9,10 @@ class InputError(ValueError):
 
 class DivergenceError(RuntimeError):
     """Training or an ascent produced a loss that is not finite."""
+
+
+class NotMeasuredError(RuntimeError):
+    """Results lack a number that is asked for: they are older than it, or it was left out when they were measured."""
 
 
 class StoreError(RuntimeError):

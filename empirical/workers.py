@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.sharedctypes import Synchronized
+from typing import Any
 
 import threadpoolctl
 import torch
 
 from sharpdiv.empirical.errors import InputError, WorkerError
 
-__all__ = ["Piece", "choose_device", "default_workers", "processes", "single_thread", "start_context", "work"]
+__all__ = ["Piece", "choose_device", "default_workers", "processes", "shared", "single_thread", "start_context", "work"]
 
 _KERNELS = "8192"
 """Compiled convolutions that oneDNN keeps. SharpBalance's parts come in many sizes, each with its own kernels: of the default,
@@ -109,12 +110,12 @@ def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
 
 
 @contextmanager
-def processes(workers: int, prepare: Callable[[], object] | None = None) -> Iterator[ProcessPoolExecutor]:
+def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecutor]:
     """Processes with one thread each, which end with their parent, however it ends, and at once if the block fails.
 
     Args:
         workers: how many.
-        prepare: a top-level function, or a partial of one, called once in each.
+        given: sent to each process once; ``shared`` has it there.
 
     Yields:
         The pool.
@@ -123,9 +124,7 @@ def processes(workers: int, prepare: Callable[[], object] | None = None) -> Iter
         WorkerError: if one is killed from outside.
     """
     context = start_context()
-    with ProcessPoolExecutor(
-        workers, context, _start_worker, (context.Value("i", 0), dict(os.environ), prepare)
-    ) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (context.Value("i", 0), dict(os.environ), given)) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -153,9 +152,7 @@ def start_context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _start_worker(
-    started: "Synchronized[int]", environment: dict[str, str], prepare: Callable[[], object] | None
-) -> None:
+def _start_worker(started: "Synchronized[int]", environment: dict[str, str], given: object) -> None:
     """Prepare a process: one thread, a GPU of its own, and an end when the parent is killed (it would wait forever)."""
     os.environ.clear()  # the server's, which may be older than what was set here since
     os.environ.update(environment)
@@ -175,8 +172,19 @@ def _start_worker(
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-    if prepare is not None:
-        prepare()
+    _shared.append(given)
+
+
+_shared: list[Any] = []
+
+
+def shared() -> Any:
+    """In a process of ``processes``, what all of them were given.
+
+    Returns:
+        The object.
+    """
+    return _shared[0]
 
 
 def _keep_kernels() -> None:

@@ -1,11 +1,13 @@
 """Every figure of this package by name, and which can be drawn from some results."""
 
 from collections.abc import Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.workers import processes, shared
 
 # Each module registers its figure.
 from sharpdiv.figures.ensembles import (  # noqa: F401
@@ -46,25 +48,35 @@ def drawable(evidence: Evidence) -> list[str]:
     return [name for name, figure in FIGURES.items() if figure.drawable(evidence)]
 
 
-def render(names: Iterable[str], evidence: Evidence, folder: Path) -> list[Path]:
+def render(names: Iterable[str], evidence: Evidence, folder: Path, *, workers: int = 1) -> list[Path]:
     """Draw figures and write each as PNG and PDF, the same bytes for the same results.
 
     Args:
         names: keys of ``FIGURES``.
         evidence: measured ensembles.
         folder: where to write.
+        workers: figures drawn at once, if more than one each in a process of its own.
 
     Returns:
         The files written.
     """
+    if workers == 1:
+        return [path for name in names for path in _render(name, evidence, folder)]
+    with processes(workers, evidence) as pool:
+        return [path for paths in pool.map(partial(_render_shared, folder), names) for path in paths]
+
+
+def _render_shared(folder: Path, name: str) -> list[Path]:
+    return _render(name, shared(), folder)
+
+
+def _render(name: str, evidence: Evidence, folder: Path) -> list[Path]:
     written = []
-    for name in names:
-        with style():
-            figure = FIGURES[name].draw(evidence)
-            for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-                buffer = BytesIO()
-                figure.savefig(buffer, format=kind, metadata=metadata)
-                path = folder / f"{name}.{kind}"
-                write_atomically(path, buffer.getvalue())
-                written.append(path)
+    with style():
+        figure = FIGURES[name].draw(evidence)
+        for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            buffer = BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            written.append(folder / f"{name}.{kind}")
+            write_atomically(written[-1], buffer.getvalue())
     return written

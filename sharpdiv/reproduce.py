@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.ensembles.questions import CURVE
@@ -27,6 +29,7 @@ from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import PROFILES, Design
 from sharpdiv.empirical.store import save_json, write_atomically
+from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import drawable
 from sharpdiv.figures.registry import render as render_figures
 from sharpdiv.paths import RESULTS
@@ -190,9 +193,10 @@ def _report(target: Path, workers: int | None, say: Say) -> Reproduction:
     """Verdicts, report and figures of the results in a folder, and which verdicts survive on these networks."""
     say(f"Checking {len(CLAIMS)} claims")
     evidence = load_evidence(target)
-    findings = check_claims(CLAIMS, evidence, workers=workers, say=say)
+    at_once = workers or default_workers(torch.device("cpu"))
+    findings = check_claims(CLAIMS, evidence, workers=at_once, say=say)
     report = target / "paper_checks.md"
     write_atomically(report, render(list(findings)).encode())
-    figures = tuple(render_figures(drawable(evidence), evidence, target / "figures"))
+    figures = tuple(render_figures(drawable(evidence), evidence, target / "figures", workers=at_once))
     rows = tuple(beside(findings, evidence, load_evidence(RESULTS)))
     return Reproduction(findings=findings, report=report, figures=figures, beside=rows)

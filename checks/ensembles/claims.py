@@ -1,13 +1,15 @@
 """Claims about trained ensembles: the protocol's questions, asked of every design, and the cost of SharpBalance."""
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
-from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, decide, estimated, holm, p_text
+from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Table, decide, estimated, holm, p_text
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
 from sharpdiv.checks.ensembles.questions import LEVELS, Question, chosen, every_metric, rival
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.plan import gpu_hours
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, MEASURED_IN_FULL, PROFILES, Design
 
@@ -114,8 +116,15 @@ def _levels(question: Question, study: Study) -> list[tuple[str, str]]:
     if question.by_validation:
         best = chosen(study, ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high"), "ensembles")
         rows.append(("chosen by validation", f"{LABELS[best]} against {LABELS[rival(study)]}"))
-    rows += [(label, str(estimated(table(study)))) for label, table in question.beside]
-    return rows
+    return rows + [(label, _beside(table, study)) for label, table in question.beside]
+
+
+def _beside(table: Callable[[Study], Table], study: Study) -> str:
+    """An estimate that decides nothing, or why there is none."""
+    try:
+        return str(estimated(table(study)))
+    except NotMeasuredError as error:
+        return str(error)
 
 
 def _samples(study: Study) -> list[tuple[str, str]]:

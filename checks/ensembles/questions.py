@@ -13,6 +13,7 @@ import numpy as np
 from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated, holm, interpolated
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.empirical.curvature.measures import MEASURES
+from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.record import RunRecord
 
 __all__ = [
@@ -116,9 +117,15 @@ def sharpness(measure: str) -> Quantity:
         measure: a key of ``SHARPNESS``.
 
     Returns:
-        The quantity.
+        The quantity; it raises ``NotMeasuredError`` for a study whose records lack the measure.
     """
-    return lambda study, name, units: study.number(name, _member(lambda m: m["sharpness"][measure]), units)
+
+    def of_members(members: dict[str, Any]) -> list[float]:
+        if measure not in members["sharpness"]:
+            raise NotMeasuredError(f"{SHARPNESS.get(measure, measure)} was not measured here")
+        return members["sharpness"][measure]
+
+    return lambda study, name, units: study.number(name, _member(of_members), units)
 
 
 def _training_accuracy(study: Study, name: str, units: str) -> Table:

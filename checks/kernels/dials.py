@@ -116,11 +116,13 @@ def _head(alpha: float) -> Network:
 DIALS = {
     "quick": Dial(
         "dial-quick.json",
-        (Network(activation="gelu", alphas=(1.0, 100.0), optimizers=("sam",)), _head(1.0)),
+        (_head(1.0), Network(activation="gelu", alphas=(1.0, 100.0), optimizers=("sam",))),
         fractions=(0.0, 2.0),
         snapshots=(10, 20),
         members=3,
         rich_members=3,
+        train_samples=100,
+        test_samples=200,
     ),
     "cpu": Dial(
         "dial.json",

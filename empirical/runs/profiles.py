@@ -297,7 +297,7 @@ QUICK_BLOCKS = 3
 """Blocks of the digits that the main job trains."""
 
 PROFILES: dict[str, tuple[Design, ...]] = {
-    "quick": (_DIGITS.first(QUICK_BLOCKS),),
+    "quick": (replace(_DIGITS.first(QUICK_BLOCKS), how=_DIGITS.how_others),),
     "cpu": (_DIGITS, _FASHION_MNIST, _CIFAR10_JPEG),
     "paper": tuple(design for name, design in DESIGNS.items() if name.startswith("paper-")),
 }

@@ -41,12 +41,12 @@ def failure(error: Exception, command: str) -> int | None:
         The exit status; None for an error that nobody expects.
     """
     # Imported when something has failed: the theory's bring NumPy, which --help should not wait for.
-    from sharpdiv.empirical.errors import DivergenceError, InputError, StoreError, WorkerError
+    from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
     from sharpdiv.theory.errors import ConvergenceError, DomainError
 
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAIN:
         return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[train]'")
-    if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, StoreError)):
+    if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, NotMeasuredError, StoreError)):
         return fail(str(error))
     if isinstance(error, (ConvergenceError, DivergenceError, WorkerError)):
         return fail(str(error), status=1)

@@ -1,6 +1,6 @@
 """Claims about trained ensembles on made-up evidence: the verdict that was planted, and what is told with it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -22,26 +22,6 @@ BY_ID = {claim.id: claim for claim in CLAIMS}
 DIGITS, FASHION = DESIGNS["digits"], DESIGNS["fashion-mnist"]
 OF_DIGITS = [q.id.format("digits") for q in asked(DIGITS)]
 AS_STATED, OPPOSITE, NEITHER = (planted_evidence(DIGITS, sign=sign) for sign in (1.0, -1.0, 0.0))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _asked_once() -> Iterator[None]:
-    """Which blocks are whole is asked by every check; hashing hundreds of configurations each time is slow."""
-    known: dict[tuple[Any, ...], Any] = {}
-
-    def once(original: Callable[[Evidence, Design], Any]) -> Callable[[Evidence, Design], Any]:
-        def remembered(evidence: Evidence, design: Design) -> Any:
-            key = (original, evidence, design.name, len(design.blocks))
-            if key not in known:
-                known[key] = original(evidence, design)
-            return known[key]
-
-        return remembered
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("blocks", "study"):
-            patch.setattr(Evidence, name, once(getattr(Evidence, name)))
-        yield
 
 
 def found(name: str, evidence: Evidence) -> Finding:
@@ -282,3 +262,13 @@ def test_verdicts_are_told_beside_the_committed_ones_and_why_they_differ() -> No
     assert "another processor trains other networks from the same seeds (another, none; none, none)" in one.why
     (wrong,) = beside([(BY_ID["c1-digits"], found("c1-digits", OPPOSITE))], OPPOSITE, AS_STATED)
     assert "they should not" in wrong.why
+
+
+def test_a_measure_that_was_left_out_is_told_and_changes_no_verdict() -> None:
+    def without(summary: dict[str, Any]) -> dict[str, Any]:
+        taken = summary["members"]["sharpness"]
+        return {"members": summary["members"] | {"sharpness": {"worst_linf": taken["worst_linf"]}}}
+
+    evidence = changed(AS_STATED, without)
+    assert [found(name, evidence).verdict for name in OF_DIGITS] == [found(n, AS_STATED).verdict for n in OF_DIGITS]
+    assert sum("was not measured here" in value for value in rows("c5-digits", evidence).values()) >= 1
