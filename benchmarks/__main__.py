@@ -186,7 +186,7 @@ def training_steps() -> None:
             name = f"step with SAM share {f:g} / SGD step, {str(dtype).removeprefix('torch.')}"
             print(f"{name:<52} {times[f] / times[0.0]:5.2f}     limit {1.1 * (1 + f):.2f}, passes alone {1 + f:g}")
     loading = best_of(20, lambda: source.batch(index, draws))
-    print(f"{'crop, flip and normalise a batch / SGD step, bf16':<52} {loading / times[0.0]:5.3f}     limit 0.05")
+    print(f"{'crop, flip and normalize a batch / SGD step, bf16':<52} {loading / times[0.0]:5.3f}     limit 0.05")
 
 
 def ascent() -> None:

@@ -20,7 +20,7 @@ COLORS = {
     "sharpbalance": "#D55E00",
     "control": "#009E73",
     "bound": "#7F7F7F",
-    "normalised": "#CC79A7",
+    "normalized": "#CC79A7",
 }
 """Okabe and Ito's palette, one colour for each method."""
 

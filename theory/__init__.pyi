@@ -2,6 +2,7 @@ from .errors import ConvergenceError as ConvergenceError
 from .errors import DomainError as DomainError
 from .errors import DomainWarning as DomainWarning
 from .estimate import Estimate as Estimate
+from .filters import Filter as Filter
 from .filters import Training as Training
 from .filters import critical_rho as critical_rho
 from .filters import is_stable as is_stable
@@ -14,6 +15,9 @@ from .kernels import bin_modes as bin_modes
 from .kernels import ensemble_errors as ensemble_errors
 from .kernels import linearize as linearize
 from .kernels import two_point_measure as two_point_measure
+from .optimizers import OPTIMIZERS as OPTIMIZERS
+from .optimizers import Optimizer as Optimizer
+from .optimizers import optimizer_named as optimizer_named
 from .setting import Setting as Setting
 from .simulation import Simulation as Simulation
 from .simulation import simulate as simulate

@@ -4,6 +4,7 @@ One step of full-batch un-normalized SAM, ``w+ = w - eta grad f(w + rho grad f(w
 ``w+ - w* = q(W)(w - w*)`` with ``q(x) = 1 - eta x (1 + rho x)``; gradient descent is rho = 0.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Complex, Float
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.spectra.base import SpectralFunction, Spectrum
 
-__all__ = ["Training", "critical_rho", "integral", "is_stable", "monotone_rho", "phi", "sam_filter"]
+__all__ = ["Filter", "Training", "critical_rho", "integral", "is_stable", "monotone_rho", "phi", "sam_filter"]
 
 
 def sam_filter(
@@ -33,8 +34,44 @@ def sam_filter(
     return np.asarray(1 - learning_rate * x * (1 + rho[..., None] * x))
 
 
+class Filter(ABC):
+    """What some full-batch steps leave, ``w_k - w* = a(W)(w_0 - w*)``: a polynomial a for each rho."""
+
+    @property
+    @abstractmethod
+    def degree(self) -> int:
+        """Degree of a."""
+
+    @abstractmethod
+    def residual(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """The residual filter a.
+
+        Args:
+            x: Eigenvalues.
+
+        Returns:
+            One row for each rho; NaN where there is no formula.
+        """
+
+    def noise(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``(1 - a)^2 / x``, a polynomial that is 0 at 0: what a unit of label noise leaves in the weights.
+
+        Args:
+            x: Eigenvalues.
+
+        Returns:
+            One row for each rho.
+        """
+        learnt = 1 - self.residual(x)
+        return np.divide(learnt**2, x, out=np.zeros_like(learnt), where=x != 0)
+
+
 @dataclass(frozen=True)
-class Training:
+class Training(Filter):
     """Some full-batch steps of SAM: they leave ``w_k - w* = a(W)(w_0 - w*)`` with ``a(x) = prod_t (1 - eta x (1 + rho_t x))``.
 
     Un-normalized SAM has one radius for all steps, so that ``a = q^k``; normalized SAM divides its radius by the gradient's
@@ -62,17 +99,6 @@ class Training:
             One row for each rho.
         """
         return _power(sam_filter(x, self.learning_rate, self.radii).prod(axis=0), self.repeats)
-
-    def noise(
-        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
-    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
-        """``(1 - a)^2 / x``, a polynomial that is 0 at 0: what a unit of label noise leaves in the weights.
-
-        Returns:
-            One row for each rho.
-        """
-        learnt = 1 - self.residual(x)
-        return np.divide(learnt**2, x, out=np.zeros_like(learnt), where=x != 0)
 
 
 def _power(base: np.ndarray, exponent: int) -> np.ndarray:

@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import Training
+from sharpdiv.theory.filters import Filter
+from sharpdiv.theory.optimizers import optimizer_named
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.empirical import EmpiricalSpectrum
-from sharpdiv.theory.theorems.normalized import normalized_training
 from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
@@ -63,26 +63,24 @@ class LinearizedNetwork:
         return EmpiricalSpectrum(self.eigenvalues, self.targets**2)
 
     def training(
-        self, learning_rate: float, rho: Float[np.ndarray, " rho"], steps: int, *, normalized: bool = False
-    ) -> Training:
-        """Some steps of SAM on this member.
+        self, learning_rate: float, rho: Float[np.ndarray, " rho"], steps: int, *, optimizer: str = "sam"
+    ) -> Filter:
+        """Some steps of an optimizer on this member.
 
         Args:
             learning_rate: eta.
-            rho: radii; of normalized SAM the length of the ascent, times alpha.
+            rho: radii; of ``normalized-sam`` the length of the ascent, times alpha.
             steps: k.
-            normalized: divide the radius by this member's own gradient norm, step by step.
+            optimizer: a key of ``OPTIMIZERS``; what it needs of the gradient is this member's own, step by step.
 
         Returns:
-            The residual filter; NaN radii where a step of normalized SAM does not contract.
+            The residual filter; NaN where the optimizer has no formula.
         """
-        if not normalized:
-            return Training(learning_rate, rho[None], steps)
         # |grad|^2 = int x a^2 over the y-weighted measure, which is that setting's term of the label noise.
         setting = Setting(1, 1, steps, learning_rate, init_variance=0.0, teacher_norm=0.0, label_noise=1.0)
-        return normalized_training(setting, rho, self.spectrum)
+        return optimizer_named(optimizer).filter(setting, rho, self.spectrum)
 
-    def predictions(self, training: Training) -> Float[np.ndarray, "rho samples classes"]:
+    def predictions(self, training: Filter) -> Float[np.ndarray, "rho samples classes"]:
         """Predicted labels of all samples.
 
         Returns:
@@ -90,7 +88,7 @@ class LinearizedNetwork:
         """
         return np.tensordot(_learnt(training, self.eigenvalues), self.modes, axes=1) + self.intercept
 
-    def training_loss(self, training: Training) -> Float[np.ndarray, " rho"]:
+    def training_loss(self, training: Filter) -> Float[np.ndarray, " rho"]:
         """``|h - y|^2 / 2n`` on the samples it trains on.
 
         Returns:
@@ -98,7 +96,7 @@ class LinearizedNetwork:
         """
         return np.asarray(self.spectrum.integrate(lambda x: training.residual(x) ** 2)) / 2
 
-    def sharpness(self, training: Training, radius: float) -> Float[np.ndarray, " rho"]:
+    def sharpness(self, training: Filter, radius: float) -> Float[np.ndarray, " rho"]:
         """Largest increase of the loss on all training samples within an l2 ball of the weights, exact.
 
         Args:
@@ -176,7 +174,7 @@ def _diagonalise(kernel: Float[np.ndarray, "n classes n classes"]) -> tuple[np.n
     return np.maximum(values, 0), vectors
 
 
-def _learnt(training: Training, x: Float[np.ndarray, " modes"]) -> Float[np.ndarray, "rho modes"]:
+def _learnt(training: Filter, x: Float[np.ndarray, " modes"]) -> Float[np.ndarray, "rho modes"]:
     """``(1 - a(x)) / x``; where x is 0 the kernel adds nothing, whatever the factor."""
     fitted = 1 - training.residual(x)
     return np.divide(fitted, x, out=np.zeros_like(fitted), where=x > 0)
@@ -222,7 +220,7 @@ class TwoPointMeasure:
     covariance: Float[np.ndarray, "bins bins"]
     """Gamma: covariance over members of what the modes in a bin add to test predictions, summed over classes, mean over samples"""
 
-    def diversity(self, training: Training) -> Float[np.ndarray, " rho"]:
+    def diversity(self, training: Filter) -> Float[np.ndarray, " rho"]:
         """``sum Gamma_bc l_b l_c`` with ``l = (1 - a(x)) / x``.
 
         Args:
@@ -234,7 +232,7 @@ class TwoPointMeasure:
         learnt = _learnt(training, self.nodes)
         return np.einsum("rb,bc,rc->r", learnt, self.covariance, learnt)
 
-    def training_loss(self, training: Training) -> Float[np.ndarray, " rho"]:
+    def training_loss(self, training: Filter) -> Float[np.ndarray, " rho"]:
         """Half the integral of ``a^2`` over the y-weighted measure.
 
         Returns:
@@ -242,7 +240,7 @@ class TwoPointMeasure:
         """
         return np.asarray(training.residual(self.nodes) ** 2 @ self.weights) / 2
 
-    def sharpness(self, training: Training, radius: float) -> Float[np.ndarray, " rho"]:
+    def sharpness(self, training: Filter, radius: float) -> Float[np.ndarray, " rho"]:
         """Exact kappa of a member with the mean measure.
 
         Args:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.estimate import Estimate
-from sharpdiv.theory.filters import sam_filter
+from sharpdiv.theory.optimizers import Optimizer, optimizer_named
 from sharpdiv.theory.setting import Setting, check_blocks, rho_values
 from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 
@@ -56,7 +56,7 @@ class _Problem:
     """squared coordinates of w* in Sigma's eigenbasis (d,), None for a uniform direction"""
     isotropic: bool
     shared_init: bool
-    normalized: bool
+    optimizer: Optimizer
 
 
 def simulate(
@@ -68,7 +68,7 @@ def simulate(
     covariance: Float[np.ndarray, " values"] | None = None,
     teacher: Float[np.ndarray, " coordinates"] | None = None,
     shared_init: bool = False,
-    normalised: bool = False,
+    optimizer: str = "sam",
     draws: int = 10,
     inits: int = 100,
     seed: int = 0,
@@ -87,7 +87,7 @@ def simulate(
         covariance: eigenvalues of Sigma, as many as divide d; all 1 unless given.
         teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
         shared_init: the members on blocks start at the same weights.
-        normalised: the ascent step has length rho.
+        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho.
         draws: data draws, at least 1.
         inits: initializations in each that variances are taken over, at least 2; an ensemble of more members draws more.
         seed: of the random generator.
@@ -108,7 +108,7 @@ def simulate(
         None if teacher is None else _repeated("teacher's squared coordinates", teacher, setting.d),
         covariance is None,
         shared_init,
-        normalised,
+        optimizer_named(optimizer),
     )
     check_blocks(blocks, setting.n)
     for name, value, minimum in (("draws", draws, 1), ("members", members, 2), ("inits", inits, 2)):
@@ -190,7 +190,7 @@ def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.nda
     start = np.sqrt(setting.init_variance) * generator.standard_normal((count, d))
 
     blocks = [_data(gram, setting.label_noise, generator) for gram in grams]
-    train = _train_normalized if problem.normalized else _train
+    train = _train if problem.optimizer.linear else _train_by_steps
     trained = [train(problem, block, teacher, start, _kept(problem, index)) for index, block in enumerate(blocks)]
     full, noise = blocks[0], sum(block.vectors @ block.noise for block in blocks)
     if problem.blocks > 1:
@@ -248,9 +248,10 @@ def _at_test(problem: _Problem, error: np.ndarray) -> np.ndarray:
 
 
 def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]) -> _Trained:
-    """Un-normalized SAM, a filter of the eigenvalues."""
+    """An optimizer whose step is a filter of the eigenvalues."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
-    residual = sam_filter(x, setting.learning_rate, problem.rho) ** setting.steps
+    none = np.zeros((problem.rho.size, 0, x.size))
+    residual = problem.optimizer.step(x, none, setting.learning_rate, problem.rho)[1] ** setting.steps
     learnt = np.divide(1 - residual, x, out=np.zeros_like(residual), where=x > 0)
     error = (residual * (vectors.T @ teacher) - learnt * block.noise) @ vectors.T
     rotated = start @ vectors
@@ -266,22 +267,18 @@ def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarr
     return _Trained(error, starts, within / setting.d, setting.init_variance * expected / setting.d)
 
 
-def _train_normalized(
+def _train_by_steps(
     problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarray, kept: list[int]
 ) -> _Trained:
-    """Normalized SAM, step by step, for all initializations and all rho at once."""
+    """Any optimizer, step by step, for all initializations and all rho at once."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     rotated = start @ vectors
     error = np.repeat((rotated - teacher @ vectors)[None], problem.rho.size, axis=0)
     linear = np.ones((problem.rho.size, x.size))
     for _ in range(setting.steps):
-        gradient = x * error - block.noise
-        norm = np.linalg.norm(gradient, axis=-1, keepdims=True)
-        if not norm.all():
-            raise DomainError("normalized SAM needs a gradient: an initialization is already a minimum")
-        radius = problem.rho[:, None, None] / norm
-        error = error - setting.learning_rate * (gradient + radius * x * gradient)
-        linear *= sam_filter(x, setting.learning_rate, radius.mean(axis=(1, 2)))
+        step, near = problem.optimizer.step(x, x * error - block.noise, setting.learning_rate, problem.rho)
+        error = error + step
+        linear *= near
     # The part of the start that acts linearly has mean 0, so it is left out of the mean instead of averaged.
     mean = (error - linear[:, None] * rotated).mean(axis=1)
     trained, centre = error @ vectors.T, mean @ vectors.T

@@ -139,14 +139,17 @@ def _normalized(_: Evidence) -> Finding:
     setting = Setting(1200, 300, 6, 0.04, radius=0.2, teacher_norm=2.0, init_variance=0.05, label_noise=0.05)
     edge = normalized_critical_rho(setting, MarchenkoPastur(setting.ratio)) or 0.0
     rho = np.array([0.3, 0.7, 0.9]) * edge
-    measured = simulate(setting, rho, normalised=True, draws=40, inits=20, seed=46)
-    theory = sam_tradeoff(setting, rho, normalised=True)
+    measured = simulate(setting, rho, optimizer="normalized-sam", draws=40, inits=20, seed=46)
+    theory = sam_tradeoff(setting, rho, optimizer="normalized-sam")
     lines, scores = _compare("SAM", theory, measured, 300)
     scores += z_scores(measured.sharpness, theory.sharpness, 0.02).tolist()
     lines += agreement("SAM: kappa", rho, measured.sharpness, theory.sharpness)
-    blocks = sharpbalance_tradeoff(setting, rho, blocks=3, normalised=True)
+    blocks = sharpbalance_tradeoff(setting, rho, blocks=3, optimizer="normalized-sam")
     more, other = _compare(
-        "SharpBalance", blocks, simulate(setting, rho, blocks=3, normalised=True, draws=40, inits=20, seed=47), 300
+        "SharpBalance",
+        blocks,
+        simulate(setting, rho, blocks=3, optimizer="normalized-sam", draws=40, inits=20, seed=47),
+        300,
     )
     return Finding(
         all_within([*scores, *other]),
@@ -288,21 +291,21 @@ CLAIMS = (
         command="none yet",
     ),
     Claim(
-        id="normalised-sam",
+        id="normalized-sam",
         subject="implementation",
-        title="Normalised SAM by a self-consistent recursion",
+        title="Normalized SAM by a self-consistent recursion",
         statement="rho_t = rho / sqrt(int (R^2 x^2 + s_e^2 d x) Q_t^2), Q_{t+1} = Q_t (1 - eta x - eta rho_t x^2); then "
         "Q_k for q^k.",
         source="derived here",
-        method="Explicit normalised steps at n=1200, d=300, 40 data draws, rho up to 0.9 of the domain's edge, both methods.",
+        method="Explicit normalized steps at n=1200, d=300, 40 data draws, rho up to 0.9 of the domain's edge, both methods.",
         tolerance=FOUR_ERRORS + ", after 3/d for finite size, and 2% for kappa",
         seed=46,
         check=_normalized,
     ),
     Claim(
-        id="normalised-sam-floor",
+        id="normalized-sam-floor",
         subject="implementation",
-        title="Late-time floor of normalised SAM",
+        title="Late-time floor of normalized SAM",
         statement="It ends bouncing along the top eigenvector with |grad f| = eta rho x^2 / (2 - eta x).",
         source="derived here",
         method="20 seeded problems in 6 dimensions, iterated 20,000 steps.",

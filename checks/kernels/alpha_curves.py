@@ -73,7 +73,7 @@ def curves(
 
     Args:
         network: of the results.
-        optimizer: sam, blocks or normalised.
+        optimizer: sam, blocks or normalized.
         alpha: as a key of the results; the prediction if not given.
         members: the first so many; all unless given.
         apart: take D over pairs with different blocks only, and errors of ensembles with one member on each block.

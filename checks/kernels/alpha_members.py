@@ -88,7 +88,10 @@ def _predictions(dial: Dial, optimizer: Optimizer, member: LinearizedNetwork) ->
     rho = np.array(dial.radii(optimizer)) / member.largest
     if normalized:  # lengths, whose first step has that radius
         rho = rho * member.spectrum.integrate(lambda x: x) ** 0.5
-    trainings = [member.training(rate, rho, steps, normalized=normalized) for steps in dial.snapshots]
+    trainings = [
+        member.training(rate, rho, steps, optimizer="normalized-sam" if normalized else "sam")
+        for steps in dial.snapshots
+    ]
     by_step = [
         (member.predictions(t)[:, dial.train_samples :], member.training_loss(t), member.sharpness(t, radius))
         for t in trainings

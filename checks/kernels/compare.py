@@ -1,8 +1,8 @@
 """A user's own runs beside what their tangent kernels at initialisation predict: the lazy limit of the very same networks.
 
 Kernels are taken at each member's initialisation on the first training images, with batch norm frozen there, and members are
-trained in closed form by full-batch un-normalised SAM, the model of the theory. Two numbers connect it with the runs, which have
-another loss, batches, a schedule and normalised ascents: the number of steps is the first at which gradient descent has the
+trained in closed form by full-batch un-normalized SAM, the model of the theory. Two numbers connect it with the runs, which have
+another loss, batches, a schedule and normalized ascents: the number of steps is the first at which gradient descent has the
 training accuracy of the runs with the smallest rho; radii are proportional to the runs', the largest at 0.95 of the limit of
 stability. So the prediction is about directions over rho, at the strongest SAM that the theory allows. SharpBalance on
 sharpness-aware sets has no closed form and is shown without one.

@@ -1,6 +1,6 @@
 """Theory against PyTorch: frozen random features on the digits, where the closed forms must hold to sampling error.
 
-Members train the second layer by un-normalised SAM in PyTorch and are measured there. The prediction knows the
+Members train the second layer by un-normalized SAM in PyTorch and are measured there. The prediction knows the
 features' eigenvalues and never takes a step: diversity, errors and sharpness are filters of an ``EmpiricalSpectrum``.
 """
 
@@ -166,7 +166,7 @@ CLAIMS = (
         id="theory-vs-pytorch",
         subject="implementation",
         title="Theory against PyTorch where the model is exact",
-        statement="Members with frozen random ReLU features on the digits, second layer trained by full-batch un-normalised SAM: "
+        statement="Members with frozen random ReLU features on the digits, second layer trained by full-batch un-normalized SAM: "
         "D and EIR on held-out digits and sharpness on the training set equal the filters of the features' empirical "
         "spectrum.",
         source="theory and training code of this project",

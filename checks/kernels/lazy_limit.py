@@ -14,7 +14,7 @@ COMMAND = "sharpdiv reproduce --profile cpu"
 """what runs the dial"""
 SETTING = (
     "Residual networks of three stages on 200 digits, tested on 400: ReLU with each norm and GELU without norm at width 8, ReLU "
-    "without norm at width 16, not all combinations; full-batch un-normalised SAM on centred squared loss, "
+    "without norm at width 16, not all combinations; full-batch un-normalized SAM on centred squared loss, "
     "learning rate 0.5 / x_max, rho up to 0.95 of the limit 3 / x_max, members and radii as in the results; predicted from "
     "each member's tangent kernel at its initialisation; kappa in a ball so small that it is "
     "the norm of the gradient times the radius"
@@ -49,7 +49,7 @@ def _exact(evidence: Evidence) -> Finding:
     numbers, worst = [], dict.fromkeys(_EXACT, 0.0)
     for alpha, optimizers in network["measured"].items():
         for optimizer, found in optimizers.items():
-            # Where normalised SAM is outside the domain of its formula there is no prediction; what else is missing diverged.
+            # Where normalized SAM is outside the domain of its formula there is no prediction; what else is missing diverged.
             predicted = np.isfinite(as_array(network["predicted"][optimizer]["loss"])).all(axis=0)
             for quantity in (name for name in SYMBOLS if name != "eir"):
                 largest = float(np.max(np.abs(as_array(found["relative_error"][quantity])[predicted])))
@@ -121,7 +121,7 @@ CLAIMS = (
         subject="implementation",
         title="Rung 1: prediction from kernels where it is exact",
         statement="If only the last layer is trained, the predictions from the kernel are exact for SAM on all data, on disjoint "
-        "blocks, and normalised SAM.",
+        "blocks, and normalized SAM.",
         source=_SOURCE,
         method="Last layer only, float64; sharpness by 10 steps of Auto-PGD there, by the secular equation here.",
         tolerance="D, errors and loss within 1e-10 (rounding of float64 over 40 steps); kappa, which the ascent finds from below, "

@@ -58,13 +58,13 @@ CLAIMS = (
         title="Real training beside the lazy limit of the same networks",
         statement="From the smallest to the largest rho, D, EIR, errors, disagreement and sharpness of real training "
         "(cross-entropy, "
-        "minibatches, batch norm, augmentation, normalised SAM) change by as much as the lazy limit of the networks' own "
+        "minibatches, batch norm, augmentation, normalized SAM) change by as much as the lazy limit of the networks' own "
         f"initialisations says, within {_WITHIN:g} of their value.",
         source="theory of this project (tangent kernels)",
         about=("Theorems",),
         where="kernels beside networks",
         method="Kernels of each member on 200 training images at its initialisation, where the runs have all of theirs; full-batch "
-        "un-normalised SAM with radii proportional to the runs', the largest at 0.95 of the limit: more SAM than that is unstable, "
+        "un-normalized SAM with radii proportional to the runs', the largest at 0.95 of the limit: more SAM than that is unstable, "
         "so a change that is larger than predicted has no counterpart in the limit.",
         tolerance="t over ensembles of the distance of every two relative changes, test points held fixed; holds if all are "
         f"within {_WITHIN:g} with p < {LEVEL:g}, fails if one is outside with p < {LEVEL:g} after Holm's "

@@ -39,9 +39,9 @@ class SAM(torch.optim.Optimizer):
         params: as for any optimizer.
         base_optimizer: class of the optimizer that takes the step, ``torch.optim.SGD`` for example.
         rho: radius of the ascent, finite and non-negative. Foret et al. use 0.05 for CIFAR-10, Lu et al. 0.05 to 0.2.
-        adaptive: scale the ascent by ``|w|`` per coordinate (ASAM without its normalisation offset, Kwon et al. 2021):
+        adaptive: scale the ascent by ``|w|`` per coordinate (ASAM without its normalization offset, Kwon et al. 2021):
             the perturbation is then ``w^2 g`` rescaled so that ``|e / w| = rho``.
-        normalize: divide the ascent by the gradient's norm. False is the un-normalised SAM of the theory, ``e = rho g``.
+        normalize: divide the ascent by the gradient's norm. False is the un-normalized SAM of the theory, ``e = rho g``.
         clip_norm: largest norm of the gradient the base optimizer gets, which is scaled down to it; None to leave it. The
             ascent, whose length is rho whatever the gradient, is not clipped.
         **base_options: options of the base optimizer, ``lr`` for example.
@@ -64,7 +64,7 @@ class SAM(torch.optim.Optimizer):
         if not (math.isfinite(rho) and rho >= 0):
             raise InputError(f"rho must be finite and non-negative, got {rho}")
         if adaptive and not normalize:
-            raise InputError("adaptive SAM is defined with a normalised ascent only; use normalize=True")
+            raise InputError("adaptive SAM is defined with a normalized ascent only; use normalize=True")
         if clip_norm is not None and not clip_norm > 0:
             raise InputError(f"clip_norm must be positive, got {clip_norm}")
         self.base = base_optimizer(params, **base_options)
@@ -157,7 +157,7 @@ class SAM(torch.optim.Optimizer):
 
 @contextmanager
 def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
-    """Keep batch norm normalising by the batch, as in training, without advancing its running statistics.
+    """Keep batch norm normalizing by the batch, as in training, without advancing its running statistics.
 
     The buffers are put back on the way out, also after an exception, so ``momentum`` is never touched.
 

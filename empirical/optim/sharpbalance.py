@@ -111,7 +111,7 @@ def sharpbalance_step(
 ) -> Tensor:
     """One combined step: SAM's gradient on the sharpness-aware part of a batch, the plain gradient on the rest.
 
-    Each part is normalised (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
+    Each part is normalized (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
     weighted by the parts' sizes, and running statistics advance once, by the size-weighted mean of the parts' plain
     passes. With ``m`` the aware part is cut into parts of m samples, each with its own ascent. A part smaller than 2 samples
     joins another; a batch without aware samples is a step of the base optimizer, one with nothing else (and no ``m``) a

@@ -93,7 +93,7 @@ class RunConfig:
         for name, known in known_values.items():
             if getattr(self, name) not in get_args(known):
                 raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}")
-        self._normalise()
+        self._normalize()
         self._check_ranges()
         dataset_named(self.data)
         self._check_method()
@@ -146,7 +146,7 @@ class RunConfig:
         if not 0 <= self.sparsity < 1:
             raise InputError(f"sparsity must lie in [0, 1), got {self.sparsity}")
 
-    def _normalise(self) -> None:
+    def _normalize(self) -> None:
         """Fill in T_d, and make equal configurations the same run, however their numbers were written."""
         for name in ("rho", "sparsity", "learning_rate", "momentum", "weight_decay", "clip_norm", "top_fraction"):
             if (value := getattr(self, name)) is not None:

@@ -58,7 +58,7 @@ def methods(study: Study) -> dict[str, tuple[str, str]]:
         "SGD": ("sgd", COLORS["gd"]),
         "SAM": (chosen(study, CURVE[1:], "ensembles"), COLORS["sam"]),
         "SharpBalance": (chosen(study, BALANCE, "ensembles"), COLORS["sharpbalance"]),
-        "authors' code": ("code", COLORS["normalised"]),
+        "authors' code": ("code", COLORS["normalized"]),
     }
 
 

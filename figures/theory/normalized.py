@@ -1,4 +1,4 @@
-"""Normalised SAM, the one people use, against the un-normalised SAM of the theorems."""
+"""Normalized SAM, the one people use, against the un-normalized SAM of the theorems."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ __all__ = ["draw"]
 _SETTING = Setting()
 _BEYOND = 1.15  # simulations go on to this multiple of the critical rho
 _KINDS = (
-    (False, "un-normalised", COLORS["sam"], "-", "o"),
-    (True, "normalised", COLORS["normalised"], "--", "s"),
+    ("sam", "un-normalized", COLORS["sam"], "-", "o"),
+    ("normalized-sam", "normalized", COLORS["normalized"], "--", "s"),
 )
 
 
-@figure("normalised")
+@figure("normalized")
 def draw(_: Evidence) -> Figure:
     """Diversity against sharpness, and both against rho in units of each one's own critical rho; the paper's parameters.
 
@@ -30,29 +30,29 @@ def draw(_: Evidence) -> Figure:
         Three panels.
     """
     figure, (together, diversity, sharpness) = new_figure(1, 3)
-    for normalised, label, color, style, marker in _KINDS:
-        critical = sam_tradeoff(_SETTING, 0.0, normalised=normalised).critical_rho or np.nan
+    for optimizer, label, color, style, marker in _KINDS:
+        critical = sam_tradeoff(_SETTING, 0.0, optimizer=optimizer).critical_rho or np.nan
         share = np.linspace(0, 1, 200, endpoint=False)
-        curve = sam_tradeoff(_SETTING, share * critical, normalised=normalised)
+        curve = sam_tradeoff(_SETTING, share * critical, optimizer=optimizer)
         shown = np.linspace(0, _BEYOND, 24)
-        measured = simulate(_SETTING, shown * critical, normalised=normalised, draws=10, inits=20, seed=0)
+        measured = simulate(_SETTING, shown * critical, optimizer=optimizer, draws=10, inits=20, seed=0)
         line: dict[str, Any] = {"color": color, "ls": style, "label": f"{label}, critical rho {critical:.3g}"}
         together.plot(curve.sharpness, curve.diversity, **line)
         edge = curve.sharpness[-1:], curve.diversity[-1:]
         together.plot(*edge, "x", ms=8, mew=2, color=color, label=f"its end, {label}")
         for axes, name in ((diversity, "diversity"), (sharpness, "sharpness")):
             axes.plot(share, getattr(curve, name), **line)
-            plot_simulation(axes, shown, getattr(measured, name), marker, again=normalised)
+            plot_simulation(axes, shown, getattr(measured, name), marker, again=optimizer != _KINDS[0][0])
     together.set(xlabel="sharpness", ylabel="diversity D", title="Both trace the same curve until the edge (x)")
     diversity.set(
-        xlabel="rho / critical rho", ylabel="diversity D", title="Normalised SAM is slower in its own unit of rho"
+        xlabel="rho / critical rho", ylabel="diversity D", title="Normalized SAM is slower in its own unit of rho"
     )
-    sharpness.set(xlabel="rho / critical rho", ylabel="sharpness", title="Normalised SAM does not turn before the edge")
+    sharpness.set(xlabel="rho / critical rho", ylabel="sharpness", title="Normalized SAM does not turn before the edge")
     for axes in (together, diversity):
         axes.set_yscale("log")
     for axes in (diversity, sharpness):
         axes.set_xlim(0, 1.18)
-        mark_unstable(axes, 1, label="unstable; no formula if normalised")
+        mark_unstable(axes, 1, label="unstable; no formula if normalized")
     together.legend(loc="lower right")
     sharpness.legend(loc="upper center")
     return figure

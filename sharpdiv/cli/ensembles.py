@@ -56,8 +56,15 @@ class Model:
 
     data_spectrum: Path | None = None
     """file with the eigenvalues of the data's covariance Sigma (text, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
-    normalised: bool = False
-    """the ascent step has length rho, instead of rho times the gradient's norm"""
+    optimizer: str = "sam"
+    """sam, whose ascent is rho times the gradient, normalized-sam, whose ascent has the length rho, or a plugin's"""
+    normalized: Annotated[bool, tyro.conf.arg(aliases=["--normalised"])] = False
+    """the same as --optimizer normalized-sam"""
+
+    @property
+    def steps(self) -> str:
+        """Name of the optimizer."""
+        return "normalized-sam" if self.normalized else self.optimizer
 
     def covariance(self) -> np.ndarray | None:
         """The eigenvalues in the file, or None."""

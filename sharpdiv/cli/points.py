@@ -36,10 +36,8 @@ def tradeoff(setting: Setting, ensemble: Ensemble, model: Model, *, finite: bool
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DomainWarning)  # said by the points themselves
         if ensemble.blocks is None:
-            return sam_tradeoff(setting, ensemble.radii, members=ensemble.size, law=law, normalised=model.normalised)
-        return sharpbalance_tradeoff(
-            setting, ensemble.radii, blocks=ensemble.blocks, law=law, normalised=model.normalised
-        )
+            return sam_tradeoff(setting, ensemble.radii, members=ensemble.size, law=law, optimizer=model.steps)
+        return sharpbalance_tradeoff(setting, ensemble.radii, blocks=ensemble.blocks, law=law, optimizer=model.steps)
 
 
 def point(curve: Tradeoff, i: int, *, finite: bool) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def simulate(
         blocks=ensemble.blocks or 1,
         members=ensemble.size,
         covariance=model.covariance(),
-        normalised=model.normalised,
+        optimizer=model.steps,
         draws=draws,
         inits=inits,
         seed=seed,

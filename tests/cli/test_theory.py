@@ -92,8 +92,11 @@ def test_a_spectrum_of_the_data(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert "open problem" in point["reason"]
 
 
-def test_normalised_sam_says_where_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    inside, outside = points(capsys, "theory", "sam", "--rho", "1", "50", "--normalised")
+def test_normalized_sam_says_where_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    spelled = (("--normalized",), ("--normalised",), ("--optimizer", "normalized-sam"))
+    first, *others = (points(capsys, "theory", "sam", "--rho", "1", "50", *option) for option in spelled)
+    assert all(other == first for other in others)
+    inside, outside = first
     assert inside["stable"]
     assert not outside["stable"]
     assert outside["diversity"] is None

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import Training, integral, sam_filter
+from sharpdiv.theory.filters import Filter, Training, integral, sam_filter
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import DataLaw
 
@@ -39,7 +39,7 @@ class BlockMoments(NamedTuple):
     """phi(2k, 2)"""
 
 
-def block_moments(setting: Setting, training: Training, law: DataLaw, blocks: int) -> BlockMoments:
+def block_moments(setting: Setting, training: Filter, law: DataLaw, blocks: int) -> BlockMoments:
     """Moments of a block's filter.
 
     Args:

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.theory.filters import Training, integral
+from sharpdiv.theory.filters import Filter, Training, integral
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import Spectrum
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
@@ -34,7 +34,7 @@ _CAUCHY_SCHWARZ_STEPS = 20
 """Up to here the fourth powers of the filter are exact moments of the finite law."""
 
 
-def sam_upper_published(setting: Setting, training: Training, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
+def sam_upper_published(setting: Setting, training: Filter, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
     """Theorem 1's upper bound ``rho_0^2/2 x_+ + rho_0 omega sqrt(q_2)``. It is asymptotic: finite d can exceed it.
 
     Args:
@@ -49,7 +49,7 @@ def sam_upper_published(setting: Setting, training: Training, spectrum: Spectrum
     return _upper(setting, spectrum.largest, q2, 1)
 
 
-def sam_lower_published(setting: Setting, training: Training, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
+def sam_lower_published(setting: Setting, training: Filter, spectrum: Spectrum) -> Float[np.ndarray, " rho"]:
     """Theorem 1's lower bound ``rho_0^2/2 x_- + rho_0 omega sqrt(q_2) - J``.
 
     J is the authors' term for the gap of Jensen's inequality, ``J = rho_0 (phi(4k,4) - q_2^2) / (2 omega q_2^{3/2})``. It
@@ -71,7 +71,7 @@ def sam_lower_published(setting: Setting, training: Training, spectrum: Spectrum
     return np.asarray(setting.radius**2 / 2 * spectrum.smallest + setting.radius * setting.omega * np.sqrt(q2) - jensen)
 
 
-def sam_upper_rigorous(setting: Setting, training: Training) -> Float[np.ndarray, " rho"]:
+def sam_upper_rigorous(setting: Setting, training: Filter) -> Float[np.ndarray, " rho"]:
     """``rho_0^2/2 (x_+ + 1/d) + rho_0 sqrt(E|g|^2)``, proven at every finite (n, d), rho and k.
 
     ``E x_max <= x_+ + 1/d`` since ``E s_max(sqrt(d) A) <= sqrt n + sqrt d`` (Gordon 1985) and its variance is at most 1 (Poincaré's
@@ -79,7 +79,7 @@ def sam_upper_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
 
     Args:
         setting: the problem, n and d as they are.
-        training: un-normalized, of every member.
+        training: of every member, the same at finite size.
 
     Returns:
         The bound for each rho.

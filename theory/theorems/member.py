@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError, require_finite
-from sharpdiv.theory.filters import Training, integral
+from sharpdiv.theory.filters import Filter, integral
+from sharpdiv.theory.optimizers import Optimizer
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import Spectrum
 from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
@@ -13,17 +14,17 @@ from sharpdiv.theory.spectra.wishart import FiniteWishart
 __all__ = ["check_law", "error_parts", "squared_bias"]
 
 
-def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, *, normalized: bool) -> None:
+def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] | None, optimizer: Optimizer) -> None:
     """Accept a law that fits the setting, the teacher and the optimizer.
 
     Args:
         setting: the problem.
         law: of W.
         teacher: squared coordinates of w* in Sigma's eigenbasis, if any.
-        normalized: whether the ascent has a fixed length.
+        optimizer: of every member.
 
     Raises:
-        DomainError: if a finite law is at another (n, d) or used for normalized SAM, or a teacher does not fit a covariance.
+        DomainError: if a finite law is at another (n, d), the optimizer has no formula there, or a teacher fits no covariance.
     """
     if teacher is not None:
         require_finite("squared coordinates of the teacher", teacher.tolist())
@@ -34,13 +35,11 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
     if isinstance(law, FiniteWishart):
         if (law.n, law.d) != (setting.n, setting.d):
             raise DomainError(f"the law is at (n, d) = ({law.n}, {law.d}), the setting at ({setting.n}, {setting.d})")
-        if normalized:
-            raise DomainError("normalized SAM is solved in the limit only; leave out the finite law")
+        if not optimizer.finite:
+            raise DomainError(f"{optimizer.name} is solved in the limit only; leave out the finite law")
 
 
-def squared_bias(
-    law: Spectrum, training: Training, teacher: Float[np.ndarray, " d"] | None
-) -> Float[np.ndarray, " rho"]:
+def squared_bias(law: Spectrum, training: Filter, teacher: Float[np.ndarray, " d"] | None) -> Float[np.ndarray, " rho"]:
     """``w*'a(W) Sigma a(W) w* / |w*|^2``: the part of the teacher that is not learnt.
 
     Args:
@@ -57,7 +56,7 @@ def squared_bias(
 
 
 def error_parts(
-    setting: Setting, training: Training, law: Spectrum, teacher: Float[np.ndarray, " d"] | None
+    setting: Setting, training: Filter, law: Spectrum, teacher: Float[np.ndarray, " d"] | None
 ) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
     """What is left of the initialization, ``sigma^2 T2``, of the teacher, beta, and of the label noise, ``s_e^2 psi``.
 

@@ -1,4 +1,4 @@
-"""What both theorems do with a range of rho: one training for un-normalized SAM, a domain for normalized SAM."""
+"""What both theorems do with a range of rho: a prediction inside the domain of the optimizer's formula, NaN outside."""
 
 import warnings
 from collections.abc import Callable
@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sharpdiv.theory.errors import DomainWarning
-from sharpdiv.theory.filters import Training, critical_rho, is_stable
+from sharpdiv.theory.optimizers import Optimizer
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import Spectrum
-from sharpdiv.theory.theorems.normalized import OUTSIDE, is_valid, normalized_critical_rho, normalized_training
 from sharpdiv.theory.theorems.tradeoff import ERRORS, Tradeoff
 
 __all__ = ["predict_over_rho"]
@@ -23,37 +22,31 @@ def predict_over_rho(
     rho: Float[np.ndarray, " rho"],
     law: Spectrum,
     limit: Spectrum,
-    predict: Callable[[Training], dict[str, Any]],
-    *,
-    normalized: bool,
+    predict: Callable[[Any], dict[str, Any]],
+    optimizer: Optimizer,
 ) -> Tradeoff:
     """Prediction of one method over a range of rho.
 
     Args:
         setting: the problem.
-        rho: SAM radii.
+        rho: radii.
         law: of the data that a member trains on.
         limit: the same in the limit, whose upper edge decides on stability.
-        predict: fields of the prediction for some training.
-        normalized: the ascent step has length rho; NaN, with a ``DomainWarning``, where that has no formula.
+        predict: fields of the prediction for some filter.
+        optimizer: of every member; NaN, with a ``DomainWarning``, where it has no formula.
 
     Returns:
         Arrays over rho.
     """
-    if not normalized:
-        return Tradeoff.of(
-            rho,
-            **predict(Training(setting.learning_rate, rho[None], setting.steps)),
-            stable=is_stable(limit, setting.learning_rate, rho),
-            critical_rho=critical_rho(limit, setting.learning_rate),
-        )
-    critical = normalized_critical_rho(setting, law)
+    critical, stable = optimizer.critical_rho(setting, limit), optimizer.stable(setting, rho, limit)
 
     def inside(some: np.ndarray) -> Tradeoff:
-        known = predict(normalized_training(setting, some, law))
-        return Tradeoff.of(some, **known, stable=np.ones(some.size, dtype=bool), critical_rho=critical)
+        known = predict(optimizer.filter(setting, rho[some], law))
+        return Tradeoff.of(rho[some], **known, stable=stable[some], critical_rho=critical)
 
-    return _where_valid(rho, is_valid(normalized_training(setting, rho, law)), inside, critical)
+    everywhere = not optimizer.outside
+    valid = np.ones(rho.size, dtype=bool) if everywhere else stable
+    return _where_valid(rho, valid, inside, critical, optimizer.outside)
 
 
 def _where_valid(
@@ -61,16 +54,17 @@ def _where_valid(
     valid: Bool[np.ndarray, " rho"],
     predict: Callable[[np.ndarray], Tradeoff],
     critical: float | None,
+    outside: str,
 ) -> Tradeoff:
     """Prediction at the valid values of rho, NaN at the others, which are reported as unstable with a ``DomainWarning``."""
     if valid.all():
-        return predict(rho)
-    warnings.warn(f"{OUTSIDE}; NaN elsewhere", DomainWarning, stacklevel=4)
+        return predict(valid)
+    warnings.warn(f"{outside}; NaN elsewhere", DomainWarning, stacklevel=4)
     names = [item.name for item in fields(Tradeoff) if item.name.startswith("sharpness")]
     full: dict[str, Any] = {name: np.full(rho.shape, np.nan) for name in (*ERRORS, "eir", *names)}
-    reasons = {"diversity": OUTSIDE}
+    reasons = {"diversity": outside}
     if valid.any():
-        known = predict(rho[valid])
+        known = predict(valid)
         reasons = known.reasons | reasons
         for name, values in full.items():
             values[valid] = getattr(known, name)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.errors import require_integer
-from sharpdiv.theory.filters import Training, integral
+from sharpdiv.theory.filters import Filter, Training, integral
+from sharpdiv.theory.optimizers import optimizer_named
 from sharpdiv.theory.setting import Setting, rho_values
 from sharpdiv.theory.spectra.base import Spectrum
 from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
@@ -39,7 +40,7 @@ def sam_tradeoff(
     members: int = 3,
     law: Spectrum | None = None,
     teacher: Float[np.ndarray, " d"] | None = None,
-    normalised: bool = False,
+    optimizer: str = "sam",
 ) -> Tradeoff:
     """Theorem 1 over a range of rho: exact limits beside the published bounds, or exact values at finite (n, d).
 
@@ -55,7 +56,7 @@ def sam_tradeoff(
             errors and bounds at its (n, d) and no sharpness.
         teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, for a ``GeneralizedMarchenkoPastur`` law; a
             teacher of uniform direction unless given.
-        normalised: the ascent step has length rho, instead of rho times the gradient's norm (in the limit only).
+        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho, in the limit only.
 
     Returns:
         Arrays over rho.
@@ -68,19 +69,20 @@ def sam_tradeoff(
     rho = rho_values(rho)
     require_integer("members of an ensemble", members, 2)
     data = data_law(setting) if law is None else law
-    check_law(setting, data, teacher, normalized=normalised)
+    steps = optimizer_named(optimizer)
+    check_law(setting, data, teacher, steps)
     limit = data if np.isfinite(data.largest) else data_law(setting)
 
-    def predict(training: Training) -> dict[str, Any]:
+    def predict(training: Filter) -> dict[str, Any]:
         known = _errors(setting, training, data, teacher, members)
         known |= _sharpness(setting, training, data, teacher, members)
-        return known | _bounds(setting, training, data, limit, normalized=normalised)
+        return known | _bounds(setting, training, data, limit, published=steps.published)
 
-    return predict_over_rho(setting, rho, data, limit, predict, normalized=normalised)
+    return predict_over_rho(setting, rho, data, limit, predict, steps)
 
 
 def _errors(
-    setting: Setting, training: Training, law: Spectrum, teacher: np.ndarray | None, members: int
+    setting: Setting, training: Filter, law: Spectrum, teacher: np.ndarray | None, members: int
 ) -> dict[str, Any]:
     diversity, bias, noise = error_parts(setting, training, law, teacher)
     common = bias + noise
@@ -94,7 +96,7 @@ def _errors(
 
 
 def _sharpness(
-    setting: Setting, training: Training, law: Spectrum, teacher: np.ndarray | None, members: int
+    setting: Setting, training: Filter, law: Spectrum, teacher: np.ndarray | None, members: int
 ) -> dict[str, Any]:
     """Exact limits of kappa, ``min_{mu >= x_+} mu rho_0^2/2 + int (omega^2 x^2 + s_e^2 d x) a^2 / (mu - x) / 2``.
 
@@ -130,11 +132,9 @@ def _sharpness(
     return {name: kappa(share * start) for name, share in zip(SHARPNESS, (0.0, 1 / members, 1.0), strict=True)}
 
 
-def _bounds(
-    setting: Setting, training: Training, law: Spectrum, limit: Spectrum, *, normalized: bool
-) -> dict[str, Any]:
+def _bounds(setting: Setting, training: Filter, law: Spectrum, limit: Spectrum, *, published: bool) -> dict[str, Any]:
     """Published bounds and rigorous ones, as far as they apply, and why not."""
-    published = not (normalized or setting.label_noise or isinstance(law, GeneralizedMarchenkoPastur))
+    published = published and not (setting.label_noise or isinstance(law, GeneralizedMarchenkoPastur))
     reasons = {} if published else dict.fromkeys(BOUNDS, NO_BOUND)
     found: dict[str, Any] = {}
     if published:
@@ -143,6 +143,6 @@ def _bounds(
     if isinstance(law, FiniteWishart):
         reasons |= dict.fromkeys(SHARPNESS, NO_LIMIT)
         found["sharpness_upper_rigorous"] = bounds.sam_upper_rigorous(setting, training)
-        if published:
+        if published and isinstance(training, Training):
             found["sharpness_lower_rigorous"] = bounds.sam_lower_rigorous(setting, training)
     return found | {"reasons": reasons}

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import Training
+from sharpdiv.theory.filters import Filter, Training
+from sharpdiv.theory.optimizers import optimizer_named
 from sharpdiv.theory.setting import Setting, check_blocks, rho_values
 from sharpdiv.theory.spectra.base import DataLaw
 from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
@@ -45,7 +46,7 @@ def sharpbalance_tradeoff(
     law: DataLaw | None = None,
     teacher: Float[np.ndarray, " d"] | None = None,
     shared_init: bool = False,
-    normalised: bool = False,
+    optimizer: str = "sam",
 ) -> Tradeoff:
     """Theorem 2 over a range of rho: exact limits beside the published bound, or exact values at finite (n, d).
 
@@ -63,7 +64,7 @@ def sharpbalance_tradeoff(
         teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit; a teacher of uniform direction unless given.
         shared_init: all members start at the same weights, as in the authors' notebook. The mean of the members then keeps what
             their initialization leaves in common, ``(1 - 1/s) sigma^2 tau(Sigma (Ea)^2)`` in the ensemble error.
-        normalised: the ascent step has length rho, instead of rho times the gradient's norm (in the limit only).
+        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho, in the limit only.
 
     Returns:
         Arrays over rho; there is no published lower bound.
@@ -78,21 +79,22 @@ def sharpbalance_tradeoff(
     if blocks < 2:
         raise DomainError(f"at least 2 blocks are needed, got {blocks}; one block is all the data")
     full = data_law(setting) if law is None else law
-    check_law(setting, full, teacher, normalized=normalised)
+    steps = optimizer_named(optimizer)
+    check_law(setting, full, teacher, steps)
     block = full.blocks(blocks)
     limit = block if np.isfinite(block.largest) else data_law(setting).blocks(blocks)
 
-    def predict(training: Training) -> dict[str, Any]:
+    def predict(training: Filter) -> dict[str, Any]:
         known = _errors(setting, training, block, teacher, blocks, shared_init=shared_init)
-        published = not (normalised or setting.label_noise)
+        published = steps.published and not setting.label_noise
         return known | _sharpness(setting, training, block, blocks, shared_init=shared_init, published=published)
 
-    return predict_over_rho(setting, rho, block, limit, predict, normalized=normalised)
+    return predict_over_rho(setting, rho, block, limit, predict, steps)
 
 
 def _errors(
     setting: Setting,
-    training: Training,
+    training: Filter,
     block: DataLaw,
     teacher: np.ndarray | None,
     blocks: int,
@@ -119,7 +121,7 @@ def _errors(
 
 
 def _sharpness(
-    setting: Setting, training: Training, block: DataLaw, blocks: int, *, shared_init: bool, published: bool
+    setting: Setting, training: Filter, block: DataLaw, blocks: int, *, shared_init: bool, published: bool
 ) -> dict[str, Any]:
     """Exact limits of kappa and its bounds, as far as there are any, and why not."""
     reasons = {"sharpness_lower": _NO_LOWER}
@@ -136,6 +138,6 @@ def _sharpness(
         kappa = BlockSharpness(setting, training, moments)
         places = (kappa.at_mean(), kappa.at_ensemble(shared_init=shared_init), kappa.at_member())
         return found | dict(zip(SHARPNESS, places, strict=True)) | {"reasons": reasons}
-    if published:
+    if published and isinstance(training, Training):
         found["sharpness_upper_rigorous"] = bounds.sharpbalance_upper_rigorous(setting, training, blocks)
     return found | {"reasons": reasons | dict.fromkeys(SHARPNESS, NO_LIMIT)}

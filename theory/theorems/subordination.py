@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.theory.filters import Training, integral
+from sharpdiv.theory.filters import Filter, integral
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import Resolvent
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
@@ -36,7 +36,7 @@ class BlockSharpness:
 
     setting: Setting
     """the problem"""
-    training: Training
+    training: Filter
     """of one block"""
     moments: BlockMoments
     """of one block in the limit"""

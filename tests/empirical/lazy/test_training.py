@@ -182,7 +182,7 @@ def test_the_kernel_predicts_a_linear_model_exactly(
     options: dict[str, Any] = {"alpha": alpha, "learning_rate": rate, "rho": rho, "radius": radius}
     found = train_lazy(model, data, (0, 1, 6), normalize=normalized, iterations=200, **options)
     for index, steps in enumerate((0, 1, 6)):
-        training = member.training(rate, np.array([rho]), steps, normalized=normalized)
+        training = member.training(rate, np.array([rho]), steps, optimizer="normalized-sam" if normalized else "sam")
         predicted = member.predictions(training)[0, TRAIN:]
         np.testing.assert_allclose(found.predictions[index].numpy(), predicted, atol=1e-10)
         assert float(found.training_loss[index]) == pytest.approx(member.training_loss(training)[0], rel=1e-9)

@@ -197,12 +197,12 @@ def test_two_steps_worked_by_hand() -> None:
 
 @law(
     Mutation(
-        "normalised after all",
+        "normalized after all",
         "sharpdiv.empirical.optim.sam.SAM.__init__",
         lambda f: lambda s, *a, normalize=True, **k: f(s, *a, **k),
     )
 )
-def test_unnormalised_sam_is_the_theory_filter() -> None:
+def test_unnormalized_sam_is_the_theory_filter() -> None:
     """One step multiplies each eigendirection by ``1 - eta x (1 + rho x)``."""
     weight = nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64))
     optimizer = SAM([weight], torch.optim.SGD, 0.3, normalize=False, lr=0.1)

@@ -258,7 +258,10 @@ def test_r_of_one_exactly_and_two_hundred_steps(ratio: int) -> None:
         (lambda: data_law(SETTING, covariance=np.ones(3), finite=True), "isotropic data only"),
         (lambda: data_law(replace(SETTING, steps=50), finite=True), "degree of the finite law"),
         (lambda: sam_tradeoff(SETTING, 0.1, law=FiniteWishart(3, 3)), r"the law is at \(n, d\) = \(3, 3\)"),
-        (lambda: sam_tradeoff(SETTING, 0.1, law=data_law(SETTING, finite=True), normalised=True), "in the limit only"),
+        (
+            lambda: sam_tradeoff(SETTING, 0.1, law=data_law(SETTING, finite=True), optimizer="normalized-sam"),
+            "in the limit only",
+        ),
         (lambda: sam_tradeoff(SETTING, 0.1, teacher=np.ones(3)), "teacher's coordinates need a covariance"),
         (
             lambda: sam_tradeoff(SETTING, 0.1, law=data_law(SETTING, covariance=np.ones(2)), teacher=np.zeros(2)),

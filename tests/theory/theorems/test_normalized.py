@@ -49,7 +49,7 @@ def test_one_step_is_un_normalized_with_the_radius_over_the_gradient(share: floa
     second, first = (float(phi(0, j, spectrum, 0.1, 0.0)) for j in (2, 1))
     norm = np.sqrt((0.05 * 300 + 4.0) * second + label_noise * 300 * first)
     rho = share * (normalized_critical_rho(setting, spectrum) or 0.0)
-    ours = sam_tradeoff(setting, rho, normalised=True)
+    ours = sam_tradeoff(setting, rho, optimizer="normalized-sam")
     plain = sam_tradeoff(setting, rho / norm)
     for name in ("diversity", "member_error", "sharpness", "sharpness_member"):
         assert getattr(ours, name) == pytest.approx(getattr(plain, name), rel=1e-10), name
@@ -61,11 +61,11 @@ def test_the_recursion_is_what_explicit_steps_do(blocks: int) -> None:
     setting = replace(SETTING, label_noise=0.05, steps=6)
     rho = np.array([0.5, 2.0])
     if blocks == 1:
-        predicted = sam_tradeoff(setting, rho, normalised=True)
+        predicted = sam_tradeoff(setting, rho, optimizer="normalized-sam")
         assert predicted.stable.all()
     else:
-        predicted = sharpbalance_tradeoff(setting, rho, blocks=blocks, normalised=True)
-    measured = simulate(setting, rho, blocks=blocks, normalised=True, draws=30, inits=20, seed=1)
+        predicted = sharpbalance_tradeoff(setting, rho, blocks=blocks, optimizer="normalized-sam")
+    measured = simulate(setting, rho, blocks=blocks, optimizer="normalized-sam", draws=30, inits=20, seed=1)
     for name in ("diversity", "member_error", "ensemble_error", "sharpness"):
         estimate, value = getattr(measured, name), getattr(predicted, name)
         assert np.all(np.abs(estimate.mean - value) <= 4 * estimate.stderr + 3 / 300 * value), name
@@ -76,7 +76,7 @@ def test_outside_the_domain_nothing_is_reported() -> None:
     edge = normalized_critical_rho(SETTING, spectrum) or 0.0
     assert edge > 0
     with pytest.warns(DomainWarning, match="only while every step contracts"):
-        curve = sam_tradeoff(SETTING, (0.5 * edge, 0.999 * edge, 1.001 * edge), normalised=True)
+        curve = sam_tradeoff(SETTING, (0.5 * edge, 0.999 * edge, 1.001 * edge), optimizer="normalized-sam")
     assert curve.stable.tolist() == [True, True, False]
     assert np.isnan(curve.diversity[2])
     assert np.isfinite(curve.diversity[:2]).all()
@@ -86,7 +86,7 @@ def test_outside_the_domain_nothing_is_reported() -> None:
     too_fast = replace(SETTING, learning_rate=2.1 / spectrum.largest)
     for setting, rho, critical in ((SETTING, 5 * edge, edge), (too_fast, 0.1, None)):
         with pytest.warns(DomainWarning):
-            nothing = sam_tradeoff(setting, rho, normalised=True)
+            nothing = sam_tradeoff(setting, rho, optimizer="normalized-sam")
         assert np.isnan(nothing.diversity).all()
         assert not nothing.stable.any()
         assert nothing.critical_rho == (None if critical is None else pytest.approx(critical))
@@ -95,8 +95,8 @@ def test_outside_the_domain_nothing_is_reported() -> None:
 def test_limits_known_by_hand() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        at_zero = sam_tradeoff(SETTING, 0.0, normalised=True)
-        untrained = sam_tradeoff(replace(SETTING, steps=0), 0.3, normalised=True)
+        at_zero = sam_tradeoff(SETTING, 0.0, optimizer="normalized-sam")
+        untrained = sam_tradeoff(replace(SETTING, steps=0), 0.3, optimizer="normalized-sam")
     assert at_zero.diversity == pytest.approx(sam_tradeoff(SETTING, 0.0).diversity, rel=1e-13)
     assert untrained.diversity == pytest.approx([0.05])
     too_fast = replace(SETTING, learning_rate=2.1 / MarchenkoPastur(SETTING.ratio).largest)

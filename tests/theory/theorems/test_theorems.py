@@ -174,7 +174,7 @@ def test_errors_of_blocks_decompose(**given: Any) -> None:
 @law(
     Mutation(
         "half the steps",
-        "sharpdiv.theory.theorems.over_rho.Training",
+        "sharpdiv.theory.optimizers.Training",
         lambda f: lambda eta, radii, k: f(eta, radii, k // 2),
     ),
     Mutation(
