@@ -1,5 +1,6 @@
 """CONTRIBUTING.md as a newcomer follows it: its blocks as an installed package, which commands, report and figures then show."""
 
+import json
 import os
 import re
 import subprocess
@@ -65,6 +66,16 @@ def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
         *("--replicates", "10", "--stored-samples", "40"),
     )
     assert "sharpness_squared_gradient" in measured
+
+
+@pytest.mark.slow
+def test_an_optimizer_of_the_theory(site: Path) -> None:
+    """What it predicts is what it simulates: 5 standard errors of 20 draws, and 3/d."""
+    arguments = ("sam", "--rho", "0.1", "--n", "900", "--d", "300", "--optimizer", "lookahead-sam", "--json", "-")
+    (predicted,) = json.loads(sharpdiv(site, "theory", *arguments))["points"]
+    (simulated,) = json.loads(sharpdiv(site, "simulate", *arguments, "--draws", "20"))["points"]
+    found = simulated["diversity"]
+    assert abs(found["mean"] - predicted["diversity"]) <= 5 * found["stderr"] + predicted["diversity"] / 100
 
 
 @pytest.mark.slow
