@@ -37,7 +37,7 @@ class Evidence:
 
     @cached_property
     def _by_config(self) -> Mapping[str, RunRecord]:
-        return {digest(record.summary["config"]): record for record in self.records}
+        return {record.key: record for record in self.records}
 
     @cached_property
     def _studies(self) -> dict[Design, "_Whole"]:
@@ -106,7 +106,7 @@ def load_evidence(path: Path) -> Evidence:
     loaded = []
     for file in _files(path, "**/*.npz"):
         record = load_record(file)
-        if (earlier := records.setdefault(digest(record.summary["config"]), file)) != file:
+        if (earlier := records.setdefault(record.key, file)) != file:
             raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
         loaded.append(record)
     networks: dict[str, dict[str, Any]] = {}

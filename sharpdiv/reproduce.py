@@ -27,7 +27,8 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, run_folder, train_runs
 from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
-from sharpdiv.empirical.runs.profiles import PROFILES, Design
+from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
+from sharpdiv.empirical.runs.record import load_record
 from sharpdiv.empirical.store import save_json, write_atomically
 from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import drawable
@@ -98,7 +99,13 @@ def reproduce(
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
     folders = [target] if have is None else [target, have]
-    missing = [run for d in designs for run in d.all_runs if not any(_record(f, d, run).exists() for f in folders)]
+    missing = [
+        run
+        for design in designs
+        for block in design.blocks
+        for name, run in design.runs_of_blocks[block].items()
+        if not any(_is_there(folder, design, name, run) for folder in folders)
+    ]
     if dry_run:
         say("Timing a step of each network")
         return Reproduction((*plan_runs(missing, runs, device), *(plan_dial(dial, runs, device) if dial else ())))
@@ -142,7 +149,7 @@ def measure_block(
         say: told when the block is measured.
     """
     options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
-    runs_of = {n: run for n, run in design.runs(block).items() if not _record(target, design, run).exists()}
+    runs_of = {n: run for n, run in design.runs(block).items() if not _is_there(target, design, n, run)}
     if not runs_of:
         return
     train_runs(runs_of.values(), runs, **options)
@@ -167,16 +174,24 @@ def _record(target: Path, design: Design, run: RunConfig) -> Path:
     return target / design.name / f"{run.run_id}.npz"
 
 
+def _is_there(folder: Path, design: Design, name: str, run: RunConfig) -> bool:
+    """Whether a folder of results has a run, measured as its design says, or as the whole design of that name does."""
+    path = _record(folder, design, run)
+    if not path.exists():
+        return False
+    record, whole = load_record(path), DESIGNS.get(design.name, design)
+    return record.measured_as(design.measurement(name)) or record.measured_as(whole.measurement(name))
+
+
 def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
     """Copy the records of some designs from one folder of results to another that lacks them."""
     for file in have.glob("comparison-*.json"):
         if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
             write_atomically(target / file.name, file.read_bytes())
     for design in designs:
-        for run in design.all_runs:
-            source, copy = _record(have, design, run), _record(target, design, run)
-            if source.exists() and not copy.exists():
-                write_atomically(copy, source.read_bytes())
+        for name, run in (item for runs in design.runs_of_blocks.values() for item in runs.items()):
+            if not _is_there(target, design, name, run) and _is_there(have, design, name, run):
+                write_atomically(_record(target, design, run), _record(have, design, run).read_bytes())
 
 
 def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress: Progress) -> None:

@@ -129,12 +129,10 @@ def _beside(table: Callable[[Study], Table], study: Study) -> str:
 
 def _samples(study: Study) -> list[tuple[str, str]]:
     record = study.conditions["sgd"].blocks[0]
-    how = record.summary["measure"]
     text = (
         f"test {record.predicted.shape[1]:,}, with probabilities {record.probs.shape[1]:,}, corrupted "
         f"{record.corrupted_nll.shape[1]:,} (x {record.corrupted_wrong.shape[1]} corruptions and severities), sharpness "
-        f"{min(how['sharpness_samples'], record.summary['config']['train_samples'] or how['sharpness_samples']):,} of training, "
-        f"CKA {min(how['feature_samples'], record.predicted.shape[1]):,}; classes in equal shares"
+        f"{record.images['sharpness']:,} of training, CKA {record.images['CKA']:,}; classes in equal shares"
     )
     return [("images", text)]
 
@@ -209,10 +207,10 @@ def cost(design: Design, evidence: Evidence) -> Finding:
         return Finding(Verdict.NOT_RUN, remark=_missing(design, len(evidence.blocks(design))))
     config = design.conditions["sam-mid"]
     # SAM treats every image in every epoch, so its count is the images of all epochs.
-    images = float(study.conditions["sam-mid"].of_members(lambda r: r.summary["members"]["sam_samples"]).mean())
+    images = float(study.conditions["sam-mid"].of_members(lambda r: r.of_members("sam_samples")).mean())
     rows, ratios = [], []
     for name in ("sharpbalance-mid", "code"):
-        treated = study.conditions[name].of_members(lambda r: r.summary["members"]["sam_samples"])
+        treated = study.conditions[name].of_members(lambda r: r.of_members("sam_samples"))
         of_each = (images + treated + images / config.epochs) / (2 * images)
         ratios.append(float(of_each.max()))
         rows.append((f"{LABELS[name]}: passes over SAM's", f"{of_each.min():.4f} to {of_each.max():.4f}"))

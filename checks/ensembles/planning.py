@@ -92,8 +92,10 @@ def pilot_components(records: Mapping[str, Sequence[RunRecord]]) -> dict[str, Co
 
 
 def _independent(record: RunRecord) -> RunRecord:
-    """The record as if its members knew nothing of each other."""
-    return replace(record, summary=record.summary | {"config": record.summary["config"] | {"method": "sam"}})
+    """The record as if its members knew nothing of each other, as they do not where all samples are in the sets."""
+    if not Condition((record,)).coupled:
+        return record
+    return replace(record, summary=record.summary | {"config": replace(record.config, rule="all").to_json()})
 
 
 def power(
@@ -154,8 +156,8 @@ def pilot_summary(folder: Path) -> dict[str, Any]:
 def _by_condition(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     names = {("sgd", 0.0): "sgd", ("sam", 0.05): "sam-mid", ("sharpbalance", 0.05): "sharpbalance-mid"}
     found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
-    for record in sorted(records, key=lambda r: r.summary["config"]["seeds"]):
-        config = record.summary["config"]
-        if (name := names.get((config["method"], config["rho"]))) and config["epochs"] == 20:
+    for record in sorted(records, key=lambda r: r.config.seeds):
+        config = record.config
+        if (name := names.get((config.method, config.rho))) and config.epochs == 20:
             found[name].append(record)
     return found

@@ -136,11 +136,10 @@ def obstacle(study: Study) -> str:
         return reason
     for condition in study.conditions.values():
         for record in condition.blocks:
-            origin = record.summary["provenance"]
-            for source in (origin, *origin["trained"]):
-                if source.get("protocol") != committed():
+            for under, commit in record.origin.code:
+                if under != committed():
                     return "some results were not trained and measured under the committed protocol"
-                if (source.get("commit") or "-dirty").endswith("-dirty"):
+                if (commit or "-dirty").endswith("-dirty"):
                     return "some results are from a checkout with uncommitted changes"
     return ""
 

@@ -6,15 +6,13 @@ logarithm of a ratio or a difference of such, so that its smallest effect of int
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated, holm, interpolated
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.empirical.curvature.measures import MEASURES
-from sharpdiv.empirical.errors import NotMeasuredError
-from sharpdiv.empirical.runs.record import RunRecord
 
 __all__ = [
     "CURVE",
@@ -95,7 +93,7 @@ def improvement_rate(study: Study, name: str, units: str) -> Table:
 def _cka_distance(study: Study, name: str, units: str) -> Table:
     """1 - CKA of the last stage's features, a number of each block."""
     del units
-    return study.block_number(name, lambda record: 1 - record.summary["cka"][max(record.summary["cka"])])
+    return study.block_number(name, lambda record: 1 - record.cka())
 
 
 DIVERSITY: dict[str, Quantity] = {
@@ -119,17 +117,11 @@ def sharpness(measure: str) -> Quantity:
     Returns:
         The quantity; it raises ``NotMeasuredError`` for a study whose records lack the measure.
     """
-
-    def of_members(members: dict[str, Any]) -> list[float]:
-        if measure not in members["sharpness"]:
-            raise NotMeasuredError(f"{SHARPNESS.get(measure, measure)} was not measured here")
-        return members["sharpness"][measure]
-
-    return lambda study, name, units: study.number(name, _member(of_members), units)
+    return lambda study, name, units: study.number(name, lambda record: record.sharpness(measure), units)
 
 
 def _training_accuracy(study: Study, name: str, units: str) -> Table:
-    return study.number(name, _member(lambda m: m["train_accuracy"]), units)
+    return study.number(name, lambda record: record.of_members("train_accuracy"), units)
 
 
 def training_loss(study: Study, name: str, units: str) -> Table:
@@ -143,7 +135,7 @@ def training_loss(study: Study, name: str, units: str) -> Table:
     Returns:
         The table.
     """
-    return study.number(name, _member(lambda m: m["train_loss"]), units)
+    return study.number(name, lambda record: record.of_members("train_loss"), units)
 
 
 LEVELS: dict[str, Quantity] = {
@@ -161,10 +153,6 @@ LEVELS: dict[str, Quantity] = {
     "training accuracy": _training_accuracy,
 }
 """Quantities that claims describe in every condition."""
-
-
-def _member(get: Callable[[dict[str, Any]], list[float]]) -> Callable[[RunRecord], list[float]]:
-    return lambda record: get(record.summary["members"])
 
 
 def log_ratio(quantity: Quantity, name: str, other: str) -> Callable[[Study], Table]:
@@ -235,10 +223,10 @@ def chosen(study: Study, names: tuple[str, ...], of: Literal["members", "ensembl
     """
 
     def accuracy(name: str) -> float:
-        found = [record.summary["validation"] for record in study.conditions[name].blocks]
+        found = [record.validation for record in study.conditions[name].blocks]
         if of == "ensembles":
-            return float(np.mean([each["accuracy_ensemble"] for each in found]))
-        return float(np.mean([each["accuracy_members"] for each in found]))
+            return float(np.mean([each.ensemble for each in found if each]))
+        return float(np.mean([each.members for each in found if each]))
 
     return max(names, key=accuracy)
 
@@ -260,12 +248,12 @@ def _against_rival(quantity: str) -> Callable[[Study], Table]:
     return statistic
 
 
-def _calibration(field: str) -> Callable[[Study], Table]:
+def _calibration(*, corrupted: bool) -> Callable[[Study], Table]:
     """Log ratio of the expected calibration error of the ensembles, SharpBalance to its rival; test points held fixed."""
 
     def statistic(study: Study) -> Table:
         ours, theirs = (
-            study.block_number(name, lambda record: record.summary[field]["ece"][-1])
+            study.block_number(name, lambda record: record.by_size("ece", corrupted=corrupted)[-1])
             for name in (_best_balance(study), rival(study))
         )
         return np.log(ours) - np.log(theirs)
@@ -303,7 +291,7 @@ def every_metric(study: Study) -> tuple[list[str], list[Primary]]:
     Returns:
         Labels, and a comparison of each.
     """
-    measured = study.conditions["sgd"].blocks[0].summary["members"]["sharpness"]
+    measured = study.conditions["sgd"].blocks[0].measures
     quantities = DIVERSITY | {
         f"sharpness, {SHARPNESS[name]}": sharpness(name) for name in SHARPNESS if name in measured
     }
@@ -583,7 +571,7 @@ QUESTIONS = (
         0.03,
         "as for the error in C6",
         shows=("NLL of three",),
-        beside=(("the same by ECE, test points held fixed", _calibration("by_size")),),
+        beside=(("the same by ECE, test points held fixed", _calibration(corrupted=False)),),
         by_validation=True,
         about=("C7",),
     ),
@@ -600,7 +588,7 @@ QUESTIONS = (
         0.042,
         "as for the error in C6",
         shows=("NLL of three on corrupted images",),
-        beside=(("the same by ECE, test points held fixed", _calibration("corrupted_by_size")),),
+        beside=(("the same by ECE, test points held fixed", _calibration(corrupted=True)),),
         by_validation=True,
         about=("C7",),
     ),

@@ -32,8 +32,8 @@ class Condition:
     @property
     def coupled(self) -> bool:
         """Whether members of a block know of each other."""
-        config = self.blocks[0].summary["config"]
-        return METHODS[config["method"]].treated == Treated.SETS and config["rule"] != "all"
+        config = self.blocks[0].config
+        return METHODS[config.method].treated == Treated.SETS and config.rule != "all"
 
     @cached_property
     def block_of(self) -> Int[np.ndarray, " seeds"]:

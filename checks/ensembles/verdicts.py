@@ -64,6 +64,5 @@ def _why(claim: Claim, yours: Evidence, committed: Evidence) -> str:
 
 
 def _machine(design: Design, study: Study) -> str:
-    record = study.conditions[next(iter(design.conditions))].blocks[0]
-    origin = record.summary["provenance"]
-    return f"{origin['processor']}, {origin['instructions']}"
+    origin = study.conditions[next(iter(design.conditions))].blocks[0].origin
+    return f"{origin.processor}, {origin.instructions}"

@@ -10,6 +10,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -17,10 +18,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from sharpdiv.empirical.errors import StoreError
-from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.errors import NotMeasuredError, StoreError
+from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.measure_config import MeasureConfig
+from sharpdiv.empirical.store import digest, write_atomically
 
-__all__ = ["SCHEMA", "RunRecord", "load_record", "save_record"]
+__all__ = ["SCHEMA", "Origin", "RunRecord", "Validation", "load_record", "save_record"]
 
 SCHEMA = 1
 """Version of the file's layout."""
@@ -41,8 +44,30 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a record comes from."""
+
+    processor: str
+    """that measured"""
+    instructions: str
+    """its instruction set"""
+    code: tuple[tuple[str | None, str | None], ...]
+    """protocol and commit of measuring, then of each member's training; None where it is not known"""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Accuracy on images that were neither trained nor tested on."""
+
+    members: tuple[float, ...]
+    """of each member"""
+    ensemble: float
+    """of the mean probabilities"""
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """What is kept of one measured ensemble."""
+    """What is kept of one measured ensemble. Properties and methods read the summary; nothing else does."""
 
     summary: dict[str, Any]
     """content of the run's ``result.json``: configuration, measurement, provenance, members, metrics"""
@@ -58,6 +83,122 @@ class RunRecord:
     """errors on the first test images under every corruption and severity; the ensemble is last"""
     corrupted_nll: Float[np.ndarray, "members_and_ensemble corrupted"] = field(repr=False)
     """negative log-likelihood of these images, mean over corruptions and severities, in nats"""
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """Configuration of the run."""
+        return RunConfig.from_json(self._of("config"))
+
+    @cached_property
+    def key(self) -> str:
+        """What tells the run from all others: a hash of its configuration as it was written."""
+        return digest(self._of("config"))
+
+    @property
+    def origin(self) -> Origin:
+        """Processor and code."""
+        found = self._of("provenance")
+        code = tuple((source.get("protocol"), source.get("commit")) for source in (found, *found["trained"]))
+        return Origin(found["processor"], found["instructions"], code)
+
+    @property
+    def validation(self) -> Validation | None:
+        """Accuracy on validation images; None if the run has none."""
+        found = self._of("validation")
+        return found and Validation(tuple(found["accuracy_members"]), found["accuracy_ensemble"])
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Measures of sharpness that were taken."""
+        return tuple(self._of("members", "sharpness"))
+
+    @property
+    def images(self) -> dict[str, int]:
+        """Number of training images that sharpness, and of test images that CKA was taken on."""
+        how, trained = self._of("measure"), self.config.train_samples
+        return {
+            "sharpness": min(how["sharpness_samples"], trained or how["sharpness_samples"]),
+            "CKA": min(how["feature_samples"], self.predicted.shape[1]),
+        }
+
+    def sharpness(self, measure: str) -> tuple[float, ...]:
+        """Sharpness of each member.
+
+        Args:
+            measure: Key of ``MEASURES``.
+
+        Returns:
+            Values by one measure.
+
+        Raises:
+            NotMeasuredError: if it was not taken.
+        """
+        return tuple(self._of("members", "sharpness", measure))
+
+    def of_members(self, name: str) -> tuple[float, ...]:
+        """A number of each member.
+
+        Args:
+            name: One of ``OF_MEMBERS``.
+
+        Returns:
+            Its values.
+
+        Raises:
+            NotMeasuredError: if it is not there.
+        """
+        return tuple(self._of("members", name))
+
+    def by_size(self, metric: str, *, corrupted: bool = False) -> tuple[float, ...]:
+        """A metric of ensembles of the first members.
+
+        Args:
+            metric: ``ece``, ``nll`` or another that ``by_size`` gives.
+            corrupted: on corrupted images.
+
+        Returns:
+            A value for each size.
+
+        Raises:
+            NotMeasuredError: if it is not there.
+        """
+        return tuple(self._of("corrupted_by_size" if corrupted else "by_size", metric))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of the ensembles that ``by_size`` is about."""
+        return tuple(self._of("by_size", "size"))
+
+    def measured_as(self, how: MeasureConfig) -> bool:
+        """Whether it was measured with some settings.
+
+        Args:
+            how: Settings.
+
+        Returns:
+            False if one differs.
+        """
+        return bool(self._of("measure") == how.to_json())
+
+    def cka(self) -> float:
+        """CKA of the members' features behind the last stage.
+
+        Returns:
+            Mean over pairs.
+
+        Raises:
+            NotMeasuredError: if it is not there.
+        """
+        stages = self._of("cka")
+        return self._of("cka", max(stages, default="stage"))
+
+    def _of(self, *names: str) -> Any:
+        value: Any = self.summary
+        for name in names:
+            if name not in value:
+                raise NotMeasuredError(f"{' '.join(names)} was not measured here")
+            value = value[name]
+        return value
 
 
 def save_record(path: Path, record: RunRecord) -> None:

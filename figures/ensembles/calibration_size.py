@@ -27,10 +27,10 @@ from sharpdiv.figures.style import new_figure
 __all__ = ["ROWS", "draw", "of_size"]
 
 ROWS = {
-    "ECE, clean": ("by_size", "ece"),
-    "NLL, clean, nats": ("by_size", "nll"),
-    "ECE, corrupted": ("corrupted_by_size", "ece"),
-    "NLL, corrupted, nats": ("corrupted_by_size", "nll"),
+    "ECE, clean": (False, "ece"),
+    "NLL, clean, nats": (False, "nll"),
+    "ECE, corrupted": (True, "ece"),
+    "NLL, corrupted, nats": (True, "nll"),
 }
 """Where a record keeps what is shown."""
 
@@ -52,9 +52,9 @@ def draw(evidence: Evidence) -> Figure:
     figure, axes = new_figure(len(ROWS), len(shown), width=3.7, height=2.1)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
-        label, (images, metric) = list(ROWS.items())[row]
+        label, (corrupted, metric) = list(ROWS.items())[row]
         name, study = list(shown.items())[column]
-        _plot(panel, study, images, metric)
+        _plot(panel, study, metric, corrupted=corrupted)
         if column == 0:
             panel.set_ylabel(label)
         if row == 0:
@@ -70,29 +70,29 @@ def draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def of_size(study: Study, name: str, images: str, metric: str) -> Points:
+def of_size(study: Study, name: str, metric: str, *, corrupted: bool) -> Points:
     """A metric for every size of ensemble.
 
     Args:
         study: of the condition.
         name: of the condition.
-        images: where a record keeps it.
-        metric: the metric there.
+        metric: the metric.
+        corrupted: on corrupted images.
 
     Returns:
         A point for each size.
     """
-    sizes = range(len(study.conditions[name].blocks[0].summary[images]["size"]))
+    sizes = range(len(study.conditions[name].blocks[0].sizes))
 
     def at(place: int) -> Callable[[RunRecord], float]:
-        return lambda record: float(record.summary[images][metric][place])
+        return lambda record: record.by_size(metric, corrupted=corrupted)[place]
 
     return np.array([interval(study.block_number(name, at(place))) for place in sizes])
 
 
-def _plot(axes: Axes, study: Study, images: str, metric: str) -> None:
-    sizes = np.array(study.conditions["sgd"].blocks[0].summary[images]["size"])
+def _plot(axes: Axes, study: Study, metric: str, *, corrupted: bool) -> None:
+    sizes = np.array(study.conditions["sgd"].blocks[0].sizes)
     for place, (method, color) in enumerate(METHODS.items()):
-        y = of_size(study, method, images, metric)
+        y = of_size(study, method, metric, corrupted=corrupted)
         plot_points(axes, sizes + 0.04 * (place - 1), y, color=color, marker="o", ms=4, label=LABELS[method])
     axes.set_xticks(sizes)

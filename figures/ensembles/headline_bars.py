@@ -42,7 +42,7 @@ def held_out(evidence: Evidence) -> dict[str, Study]:
         As ``studies``.
     """
     found = studies(evidence).items()
-    return {name: study for name, study in found if study.conditions["sgd"].blocks[0].summary["validation"]}
+    return {name: study for name, study in found if study.conditions["sgd"].blocks[0].validation}
 
 
 def methods(study: Study) -> dict[str, tuple[str, str]]:

@@ -37,7 +37,7 @@ def measures(study: Study) -> list[str]:
     Returns:
         Keys of ``SHARPNESS``, in their order.
     """
-    taken = study.conditions["sgd"].blocks[0].summary["members"]["sharpness"]
+    taken = study.conditions["sgd"].blocks[0].measures
     return [measure for measure in SHARPNESS if measure in taken]
 
 

@@ -130,7 +130,7 @@ def _refusal(folder: Path) -> str:
 @law(
     Mutation(
         "runs told apart by their place",
-        "sharpdiv.checks.results.digest",
+        "sharpdiv.empirical.runs.record.digest",
         lambda f: lambda value: f([value, id(value)]),
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sharpdiv import reproduce as job
@@ -14,9 +15,8 @@ from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
-from sharpdiv.empirical.runs.profiles import Design
-from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.runs.profiles import DESIGNS, Design
+from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
 from tests.cli.calling import run
 
 
@@ -194,8 +194,11 @@ def test_what_is_there_already_is_not_planned(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]
 ) -> None:
     have = tmp_path / "theirs" / "reproduce"
-    for name in RECORDS[1:]:
-        write_atomically(have / name, b"")
+    empty = np.zeros((1, 1), dtype=int)
+    arrays = (empty[0], empty, empty[0], np.ones((1, 1, 1)), empty > 0, empty * 0.0)
+    measured_as = [DESIGN.measurement(name).to_json() for name in [*DESIGN.conditions, *DESIGN.conditions]]
+    for name, how in list(zip(RECORDS, measured_as, strict=True))[1:]:
+        save_record(have / name, RunRecord({"measure": how}, *arrays))
     status, out, _ = reproduce(capsys, tmp_path / "mine", "--have", str(have), "--dry-run")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines() if " of 2 " in line] == [SMALL_RUN.run_id]
@@ -250,6 +253,22 @@ def test_the_main_job_is_a_function(
     ]
     assert [line.split()[0] for line in said[-2:]] == ["alternating-sum", "c1-digits"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of the quick profile are taken again for the whole design, of the same networks; never the other way round."""
+    target, whole = tmp_path / "reproduce", replace(DESIGN, blocks=((1, 2),))
+    short = replace(whole, how=replace(HOW, corrupted_samples=2))
+    monkeypatch.setitem(DESIGNS, "tiny", whole)
+    corrupted: dict[str, int] = {}
+    networks: list[dict[Path, int]] = []
+    for name, design in (("short", short), ("whole", whole), ("short again", short)):
+        job.measure_block(design, (1, 2), tmp_path, target, workers=1)
+        corrupted[name] = load_record(target / RECORDS[0]).corrupted_nll.shape[1]
+        networks.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("member-?.safetensors")})
+    assert networks[0] == networks[1] == networks[2]
+    assert len(networks[0]) == 6
+    assert corrupted == {"short": 2, "whole": 3, "short again": 3}
 
 
 def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
