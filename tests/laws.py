@@ -14,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from jaxtyping import config
 
-__all__ = ["Mutation", "law"]
+__all__ = ["Mutation", "law", "types_unchecked"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def law(
                 return
             original = pkgutil.resolve_name(mutation.target)
             with (
-                _types_unchecked(),
+                types_unchecked(),
                 patch(mutation.target, mutation.change(original)),
                 pytest.raises(AssertionError),
             ):
@@ -75,7 +75,12 @@ _CHECKED = 3
 
 
 @contextmanager
-def _types_unchecked() -> Iterator[None]:
+def types_unchecked() -> Iterator[None]:
+    """Without shape and type checks, as users run it.
+
+    Yields:
+        Nothing.
+    """
     before = config.jaxtyping_disable
     config.update("jaxtyping_disable", True)
     try:
@@ -90,7 +95,7 @@ def _types_checked_at_first(body: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(body)
     def run(**values: Any) -> None:
-        with nullcontext() if next(left) > 0 else _types_unchecked():
+        with nullcontext() if next(left) > 0 else types_unchecked():
             body(**values)
 
     return run

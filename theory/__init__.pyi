@@ -1,3 +1,4 @@
+from .curves import Curves as Curves
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DomainError as DomainError
 from .errors import DomainWarning as DomainWarning

@@ -45,6 +45,8 @@ def require_finite(name: str, values: float | Iterable[float], *, positive: bool
     """
     sign = "positive" if positive else "non-negative"
     for value in values if isinstance(values, Iterable) else (values,):
+        if isinstance(value, bool | np.bool):
+            raise DomainError(f"{name} must be a number, got {value}")
         if not math.isfinite(value) or value < 0 or (positive and value == 0):
             raise DomainError(f"{name} must be finite and {sign}, got {value}")
         if value > _LARGEST or (positive and value < _SMALLEST):

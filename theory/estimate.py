@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from sharpdiv.theory.curves import ByValue
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
 __all__ = ["Estimate"]
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(ByValue):
     """Mean over data draws with its standard error (None for a single draw); arrays over rho."""
 
     mean: Float[np.ndarray, " rho"]

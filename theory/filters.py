@@ -141,7 +141,7 @@ def integral(spectrum: Spectrum, function: SpectralFunction, degree: int) -> Flo
 
 def phi(
     i: int, j: int, spectrum: Spectrum, learning_rate: float, rho: float | Float[np.ndarray, "..."]
-) -> Float[np.ndarray, "..."]:
+) -> float | Float[np.ndarray, "..."]:
     """The paper's spectral functional ``phi(i, j)``, the integral of ``q(x)^i x^j``.
 
     It is the limit of ``E tr[M^i W^j] / d`` with ``M = I - eta W - eta rho W^2``.
@@ -154,7 +154,7 @@ def phi(
         rho: any shape.
 
     Returns:
-        ``phi(i, j)`` of rho's shape.
+        ``phi(i, j)`` of rho's shape; a number for a number.
 
     Raises:
         DomainError: if an argument is negative or not finite, the polynomial's degree ``2 i + j`` is above what the
@@ -165,7 +165,8 @@ def phi(
     require_finite("learning rate", learning_rate)
     rho = np.asarray(rho, dtype=float)
     require_finite("rho", rho.ravel().tolist())
-    return integral(spectrum, lambda x: _power(sam_filter(x, learning_rate, rho), i) * x**j, 2 * i + j)
+    value = integral(spectrum, lambda x: _power(sam_filter(x, learning_rate, rho), i) * x**j, 2 * i + j)
+    return value if rho.ndim else float(value)
 
 
 def critical_rho(spectrum: Spectrum, learning_rate: float) -> float | None:

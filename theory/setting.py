@@ -66,6 +66,8 @@ def rho_values(rho: float | tuple[float, ...] | Float[np.ndarray, " rho"]) -> Fl
     Raises:
         DomainError: if one is negative or not finite, or there is none.
     """
+    if np.asarray(rho).dtype == bool:
+        raise DomainError(f"rho must be a number or a vector of numbers, got {rho}")
     values = np.atleast_1d(np.asarray(rho, dtype=float))
     if values.ndim != 1 or not values.size:
         raise DomainError(f"rho must be a number or a non-empty vector, got shape {values.shape}")

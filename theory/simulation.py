@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.optimizers import Optimizer, optimizer_named
@@ -19,8 +20,8 @@ from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 __all__ = ["Simulation", "simulate"]
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, eq=False)
+class Simulation(Curves):
     """What was measured, one estimate for each quantity of ``Tradeoff``."""
 
     rho: Float[np.ndarray, " rho"]

@@ -98,7 +98,7 @@ def test_cauchy_schwarz_of_phi(ratio: float, fraction: float, share: float, k: i
 
 def test_rho_broadcasts_and_matches_single_values() -> None:
     spectrum, rho = MarchenkoPastur(3.0), np.linspace(0, 0.2, 7)
-    together = phi(6, 2, spectrum, 0.05, rho)
+    together = np.asarray(phi(6, 2, spectrum, 0.05, rho))
     assert together.shape == (7,)
     # Matrix-vector and vector-vector products may sum in another order.
     assert together == pytest.approx(np.array([float(phi(6, 2, spectrum, 0.05, r)) for r in rho]), rel=1e-13)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.filters import critical_rho, is_stable
 from sharpdiv.theory.random_features.member import fit
@@ -36,8 +37,8 @@ from sharpdiv.theory.theorems.tradeoff import improvement_rate
 __all__ = ["RandomFeatureTradeoff", "random_feature_tradeoff"]
 
 
-@dataclass(frozen=True)
-class RandomFeatureTradeoff:
+@dataclass(frozen=True, eq=False)
+class RandomFeatureTradeoff(Curves):
     """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``."""
 
     rho: Float[np.ndarray, " rho"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import DomainError, require_integer
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import sam_filter
@@ -21,8 +22,8 @@ from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 __all__ = ["RandomFeatureSimulation", "simulate_random_features"]
 
 
-@dataclass(frozen=True)
-class RandomFeatureSimulation:
+@dataclass(frozen=True, eq=False)
+class RandomFeatureSimulation(Curves):
     """What was measured, one estimate for each quantity of ``RandomFeatureTradeoff``."""
 
     rho: Float[np.ndarray, " rho"]

@@ -1,5 +1,7 @@
 """The spectral measure of a given matrix."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -13,7 +15,7 @@ class EmpiricalSpectrum:
     """The measure that a given matrix puts on its eigenvalues.
 
     Args:
-        eigenvalues: ``(d,)``, finite and non-negative; zeros belong to the list (there are d - rank of them).
+        eigenvalues: ``(d,)``, array or list, finite and non-negative; zeros belong to the list (there are d - rank of them).
         weights: ``(d,)`` non-negative mass per eigenvalue. Default 1/d each, the normalized trace ``tr f(W) / d``. With
             weights ``(u_i'v)^2`` the integral is ``v'f(W)v``; with ``u_i'Su_i`` it is ``tr S f(W)``.
 
@@ -21,7 +23,13 @@ class EmpiricalSpectrum:
         DomainError: if an eigenvalue or weight is negative or not finite, or the shapes differ or are empty.
     """
 
-    def __init__(self, eigenvalues: Float[np.ndarray, " d"], weights: Float[np.ndarray, " d"] | None = None) -> None:
+    def __init__(
+        self,
+        eigenvalues: Float[np.ndarray, "..."] | Sequence[float],
+        weights: Float[np.ndarray, "..."] | Sequence[float] | None = None,
+    ) -> None:
+        eigenvalues = _numbers("eigenvalues", eigenvalues)
+        weights = None if weights is None else _numbers("weights", weights)
         if eigenvalues.ndim != 1 or not eigenvalues.size:
             raise DomainError(f"eigenvalues must have shape (d,) with d >= 1, got {eigenvalues.shape}")
         if weights is None:
@@ -78,3 +86,13 @@ class EmpiricalSpectrum:
         weighted = function(self._nodes) * self._weights
         nothing = np.zeros(weighted.shape[:-1])
         return Resolvent(self.largest - self._nodes, weighted, nothing, nothing, 0.0, np.zeros_like)
+
+
+def _numbers(name: str, values: np.ndarray | Sequence[float]) -> np.ndarray:
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind in "iuf":
+            return found.astype(float)
+    except ValueError:  # lists of different lengths
+        pass
+    raise DomainError(f"{name} must be real numbers of shape (d,), got {values!r:.80}")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import DomainError
 
 __all__ = ["BOUNDS", "ERRORS", "NO_BOUND", "NO_LIMIT", "SHARPNESS", "Tradeoff", "improvement_rate"]
@@ -19,8 +20,8 @@ NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous
 NO_BOUND = "published for un-normalized SAM on isotropic data without label noise only"
 
 
-@dataclass(frozen=True)
-class Tradeoff:
+@dataclass(frozen=True, eq=False)
+class Tradeoff(Curves):
     """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``; NaN is what has no formula.
 
     Raises:
