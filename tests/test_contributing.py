@@ -66,6 +66,7 @@ def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
         *("--replicates", "10", "--stored-samples", "40"),
     )
     assert "sharpness_squared_gradient" in measured
+    assert "double_fault" in sharpdiv(site, "metrics", f"{run}/predictions.npz")
 
 
 @pytest.mark.slow

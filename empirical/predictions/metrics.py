@@ -6,6 +6,7 @@ collects: ``diversity`` weighs all points alike, a bootstrap replicate by how of
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.registry import Registry
 
 __all__ = [
+    "METRICS",
+    "Metric",
     "PointStatistics",
     "by_size",
     "diversity",
@@ -35,6 +39,46 @@ _CHUNK = 2**18  # numbers of one intermediate result: 2 MiB, about a processor's
 Metrics = dict[str, float | bool | list[float] | None]
 
 
+@dataclass(frozen=True)
+class Metric:
+    """A metric of diversity that is a mean over test points."""
+
+    name: str
+    """key in what ``diversity`` returns"""
+    label: str
+    """name for people"""
+    of_points: Callable[[Tensor, Tensor], Tensor]
+    """from probabilities ``(members, samples, classes)`` in float64 and labels ``(samples,)`` to a number for each sample"""
+
+
+def _disagreement(probs: Tensor, _: Tensor) -> Tensor:
+    members = len(probs)
+    # Ordered pairs that agree, those of a member with itself included.
+    agreeing = _votes(probs.argmax(dim=2), probs.shape[2]).square().sum(dim=1).double()
+    return (members**2 - agreeing) / (members * (members - 1))
+
+
+def _variance(probs: Tensor, _: Tensor) -> Tensor:
+    return (probs - probs.mean(dim=0)).square().sum(dim=(0, 2)) / (len(probs) - 1)
+
+
+def _kl(probs: Tensor, _: Tensor) -> Tensor:
+    """Summed over pairs, entropies and cross entropies regroup into the unbiased covariance of p and log p."""
+    log_probs = probs.clamp_min(_CLIP).log()
+    return ((probs - probs.mean(dim=0)) * (log_probs - log_probs.mean(dim=0))).sum(dim=(0, 2)) / (len(probs) - 1)
+
+
+METRICS = Registry(
+    "metric",
+    (
+        Metric("disagreement", "disagreement of pairs", _disagreement),
+        Metric("variance", "variance of the softmax", _variance),
+        Metric("kl", "KL divergence of pairs", _kl),
+    ),
+)
+"""Metrics of diversity; what is added here is in all that ``diversity`` gives, with bootstrap intervals."""
+
+
 def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     """Accuracy, diversity, calibration and likelihood of an ensemble.
 
@@ -45,7 +89,7 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     ``variance``, unbiased over members, summed over classes, averaged over samples; ``kl``, mean over ordered pairs of
     members, in nats; ``nll_mean``, ``nll_ensemble``, in nats, ``ece_mean``, ``ece_ensemble``: 15 equal-width
     right-closed bins of the top probability; ``brier_mean``, ``brier_ensemble``: squared error summed over classes.
-    Probabilities are clipped at 1e-12 in logarithms.
+    Probabilities are clipped at 1e-12 in logarithms. Metrics that were added to ``METRICS`` are there, too.
 
     ``competent`` and ``competence_bound`` are those of Theisen et al. (2023). With W the fraction of the members that are wrong
     on a sample, an ensemble is competent if ``P(t <= W < 1/2) >= P(1/2 <= W <= 1 - t)`` for all t in [0, 1/2]; an even number
@@ -143,20 +187,13 @@ def _columns(
     probs: Float[Tensor, "members samples classes"], labels: Int[Tensor, " samples"]
 ) -> dict[str, Float[Tensor, "samples _"]]:
     """The columns of ``PointStatistics``."""
-    members = len(probs)
     mean_probs = probs.mean(dim=0)
     each = _scores(torch.cat([probs, mean_probs[None]]), labels)
     predicted = each["predicted"][:-1]
-    log_probs, centred = probs.clamp_min(_CLIP).log(), probs - mean_probs
-    # Ordered pairs that agree, those of a member with itself included.
-    agreeing = _votes(predicted, probs.shape[2]).square().sum(dim=1).double()
     means = {
         "accuracy_ensemble": each["accuracy"][-1],
         "accuracy_vote": (vote(predicted, mean_probs) == labels).double(),
-        "disagreement": (members**2 - agreeing) / (members * (members - 1)),
-        "variance": centred.square().sum(dim=(0, 2)) / (members - 1),
-        # Summed over pairs, entropies and cross entropies regroup into the unbiased covariance of p and log p.
-        "kl": (centred * (log_probs - log_probs.mean(dim=0))).sum(dim=(0, 2)) / (members - 1),
+        **{name: metric.of_points(probs, labels) for name, metric in METRICS.items()},
         "nll_mean": each["nll"][:-1].mean(dim=0),
         "nll_ensemble": each["nll"][-1],
         "brier_mean": each["brier"][:-1].mean(dim=0),
