@@ -10,10 +10,12 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 from jaxtyping import install_import_hook  # noqa: E402
 
 import tests.shapes  # noqa: E402, F401 - looked up by its name
+from tests import laws  # noqa: E402
 
 # Before any of our modules is imported: every annotated shape and type of the rooms is checked at run time.
 _HOOK = install_import_hook(["sharpdiv.theory", "sharpdiv.empirical", "sharpdiv.checks"], "tests.shapes.checked")
 
+import pytest  # noqa: E402
 import threadpoolctl  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
@@ -30,3 +32,7 @@ settings.register_profile(
 settings.load_profile("tests")
 torch.set_num_threads(1)
 threadpoolctl.threadpool_limits(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    laws.everything = not config.option.markexpr

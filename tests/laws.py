@@ -16,6 +16,9 @@ from jaxtyping import config
 
 __all__ = ["Mutation", "law", "types_unchecked"]
 
+everything = False
+"""Whether all tests run, slow ones too; pytest's configuration says."""
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -36,7 +39,7 @@ def law(
 
     Args:
         *mutations: wrong variants the law must reject, at least one.
-        examples: hypothesis examples.
+        examples: hypothesis examples; of the law itself half as many unless all tests run, of wrong variants always all.
         **strategies: one for each argument of the test; none for a test without arguments.
 
     Returns:
@@ -45,15 +48,15 @@ def law(
     assert mutations, "a law that rejects nothing proves nothing"
 
     def decorate(body: Callable[..., None]) -> Callable[..., None]:
-        def check(*, phases: tuple[Phase, ...]) -> None:
+        def check(count: int, *phases: Phase) -> None:
             if not strategies:
                 body()
                 return
-            settings(max_examples=examples, phases=phases)(given(**strategies)(_types_checked_at_first(body)))()
+            settings(max_examples=count, phases=phases)(given(**strategies)(_types_checked_at_first(body)))()
 
         def run(mutation: Mutation | None) -> None:
             if mutation is None:
-                check(phases=(Phase.explicit, Phase.generate, Phase.shrink))
+                check(examples if everything else (examples + 1) // 2, Phase.explicit, Phase.generate, Phase.shrink)
                 return
             original = pkgutil.resolve_name(mutation.target)
             with (
@@ -61,7 +64,7 @@ def law(
                 patch(mutation.target, mutation.change(original)),
                 pytest.raises(AssertionError),
             ):
-                check(phases=(Phase.explicit, Phase.generate))
+                check(examples, Phase.explicit, Phase.generate)
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
         names = [f"rejects {m.name}" for m in mutations]

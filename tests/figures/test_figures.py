@@ -83,7 +83,7 @@ def test_figures_of_ensembles_tell_what_they_show(name: str) -> None:
     assert sum("9 seeds" in text for text in texts) == len(shown)
 
 
-@pytest.mark.parametrize("name", ["sam_simulation", "tradeoff_shapes"])
+@pytest.mark.parametrize("name", [pytest.param("sam_simulation", marks=pytest.mark.slow), "tradeoff_shapes"])
 def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> None:
     paths = render([name], _made_up(("fashion-mnist",)), tmp_path)
     assert [p.name for p in paths] == [f"{name}.png", f"{name}.pdf"]

@@ -94,6 +94,7 @@ def test_a_stopped_dial_goes_on_to_the_same_numbers(folder: Path) -> None:
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != removed)
 
 
+@pytest.mark.slow
 def test_what_diverges_is_null_and_the_rest_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first step 190 times too long raises every member's loss at once; how far it then goes depends on rounding."""
     monkeypatch.setattr(alpha_members, "RATE", 1.9)

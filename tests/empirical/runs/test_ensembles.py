@@ -100,6 +100,7 @@ def without_momentum(function: Any) -> Any:
     return lambda path: ({k: v for k, v in function(path)[0].items() if "momentum." not in k}, function(path)[1])
 
 
+@pytest.mark.slow
 @law(
     Mutation("momentum lost", "sharpdiv.empirical.runs.member.load_tensors", without_momentum),
     Mutation(
@@ -355,6 +356,7 @@ def test_a_last_sample_alone_joins_the_batch_before() -> None:
         train_runs([TINY], FOLDER, workers=0)
 
 
+@pytest.mark.slow
 def test_untyped_callers_get_typed_errors_and_one_identity() -> None:
     """In a process without shape checks, as users run it."""
     code = """

@@ -300,6 +300,7 @@ def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
         measure(run_folder(tmp_path, config), how=replace(ALL, split="validation"))
 
 
+@pytest.mark.slow
 def test_normalized_logits_change_the_sharpness(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, normalize_logits=True, sharpness=("one_step",))
     found = measure(copied, how=how)["members"]["sharpness"]["one_step"]

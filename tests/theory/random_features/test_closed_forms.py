@@ -99,6 +99,7 @@ def test_infinitely_wide_networks_are_kernel_regression(n: int, name: str, steps
     assert curve.member_error[0] == pytest.approx(error @ error, rel=1e-5)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "m + 1 members",

@@ -64,6 +64,7 @@ def test_the_norm_of_a_is_independent_of_its_direction(indices: tuple[int, ...])
     assert sp.expand(wishart.joint_moment((1, *indices)) - scaled) == 0
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "n + 1 rows",

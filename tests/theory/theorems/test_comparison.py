@@ -166,6 +166,7 @@ def with_rho(factor: float) -> Callable[[Any], Any]:
     return lambda f: lambda setting, rho, **k: f(setting, factor * rho, **k)
 
 
+@pytest.mark.slow
 @law(
     Mutation("unstable SAM too", "sharpdiv.theory.theorems.comparison.sam_tradeoff", with_rho(1.5)),
     Mutation(

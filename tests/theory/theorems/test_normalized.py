@@ -55,6 +55,7 @@ def test_one_step_is_un_normalized_with_the_radius_over_the_gradient(share: floa
         assert getattr(ours, name) == pytest.approx(getattr(plain, name), rel=1e-10), name
 
 
+@pytest.mark.slow
 @law(NO_NOISE, NO_TRAINING, blocks=st.sampled_from([1, 3]), examples=2)
 def test_the_recursion_is_what_explicit_steps_do(blocks: int) -> None:
     """At d = 300 with 30 draws: 4 standard errors and 3/d for finite size."""

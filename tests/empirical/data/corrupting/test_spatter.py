@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -155,6 +156,7 @@ def water_by_hand(liquid: np.ndarray) -> np.ndarray:
     return drops / max(drops.max(), 1)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "lit from the lower right",
@@ -175,7 +177,7 @@ def water_by_hand(liquid: np.ndarray) -> np.ndarray:
     # A handful of fixed pictures: levels that lie on a boundary could round either way in others.
     seed=st.sampled_from(range(4)),
     severity=levels,
-    examples=8,
+    examples=20,
 )
 def test_spatter_is_the_originals_chain(seed: int, severity: int) -> None:
     constants: dict[str, Any] = {key: float(value) for key, value in facts("spatter", severity).items()}
