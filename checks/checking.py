@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
-import torch
-
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import default_workers, processes, shared
+from sharpdiv.empirical.workers import processes, shared
 
 __all__ = ["check_claims"]
 
@@ -21,7 +19,7 @@ def check_claims(
     claims: Iterable[Claim],
     evidence: Evidence,
     *,
-    workers: int | None = None,
+    workers: int = 1,
     say: Callable[[str], object] = print,
 ) -> tuple[tuple[Claim, Finding], ...]:
     """Check claims, saying each verdict in order as soon as it is there.
@@ -29,7 +27,7 @@ def check_claims(
     Args:
         claims: to check; those of ``all_claims`` may be checked in other processes.
         evidence: what those about networks are checked on.
-        workers: claims checked at once; default one per CPU core.
+        workers: claims checked at once, in processes if more than one: a script then needs ``if __name__ == "__main__"``.
         say: told every verdict.
 
     Returns:
@@ -39,9 +37,8 @@ def check_claims(
         InputError: if there are to be fewer than one worker.
     """
     claims = tuple(claims)
-    if workers is not None and workers < 1:
+    if workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    workers = workers or default_workers(torch.device("cpu"))
     several = workers > 1 and len(claims) > _WORTH_PROCESSES and all(_known().get(c.id) is c for c in claims)
     check = partial(_spread, workers=workers) if several else _here
     findings = []

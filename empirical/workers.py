@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_all_start_methods, get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
@@ -25,6 +25,11 @@ _KERNELS = "8192"
 
 _PRELOAD = ["sharpdiv.empirical.runs.ensembles", "sharpdiv.empirical.runs.measuring", "sharpdiv.checks.registry"]
 """What workers need of this package, and with it the libraries."""
+
+_KILLED = (
+    "a worker was killed (out of memory?); run again to continue. If none ever started: a script that trains or checks claims in "
+    "processes needs if __name__ == '__main__'"
+)
 
 Piece = tuple[int, Callable[[], None]]
 """Units of work, for the progress bar, and what to do."""
@@ -129,11 +134,11 @@ def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecuto
             yield pool
         except BaseException as error:
             # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
-            for process in active_children():
+            for process in list((pool._processes or {}).values()):
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
-                raise WorkerError("a worker was killed (out of memory?); run again to continue") from error
+                raise WorkerError(_KILLED) from error
             raise
 
 

@@ -6,7 +6,7 @@ Members are trained in processes of their own: a script that calls this needs ``
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,6 +99,7 @@ def reproduce(
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
     folders = [target] if have is None else [target, have]
+    designs = [_as_measured(design, folders) if design.name in DESIGNS else design for design in designs]
     missing = [
         run
         for design in designs
@@ -175,12 +176,23 @@ def _record(target: Path, design: Design, run: RunConfig) -> Path:
 
 
 def _is_there(folder: Path, design: Design, name: str, run: RunConfig) -> bool:
-    """Whether a folder of results has a run, measured as its design says, or as the whole design of that name does."""
+    """Whether a folder of results has a run, measured as its design says."""
     path = _record(folder, design, run)
-    if not path.exists():
-        return False
-    record, whole = load_record(path), DESIGNS.get(design.name, design)
-    return record.measured_as(design.measurement(name)) or record.measured_as(whole.measurement(name))
+    return path.exists() and load_record(path).measured_as(design.measurement(name))
+
+
+def _as_measured(design: Design, folders: Sequence[Path]) -> Design:
+    """The design, or with the measurement of the whole one of its name if all its runs are there measured like that.
+
+    One measurement for all of a design: means over test points need the same points in every block.
+
+    Returns:
+        A design of the same runs.
+    """
+    whole = replace(design, how=DESIGNS[design.name].how, how_others=DESIGNS[design.name].how_others)
+    runs = [(name, run) for of in design.runs_of_blocks.values() for name, run in of.items()]
+    there = all(any(_is_there(folder, whole, name, run) for folder in folders) for name, run in runs)
+    return whole if there else design
 
 
 def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:

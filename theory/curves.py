@@ -110,10 +110,11 @@ def _nothing(column: np.ndarray) -> bool:
 def _equal(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray):
         return np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f")
-    return bool(ours == theirs)
+    return type(ours) is type(theirs) and bool(ours == theirs)
 
 
 def _hashable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return value.shape, (value + 0).tobytes() if value.dtype.kind == "f" else value.tobytes()  # -0 equals 0
+        numbers = value.astype(float) + 0  # -0 equals 0, and every NaN another
+        return value.shape, np.where(np.isnan(numbers), np.nan, numbers).tobytes()
     return tuple(sorted(value.items())) if isinstance(value, dict) else value

@@ -163,8 +163,8 @@ def phi(
     require_integer("i", i, 0)
     require_integer("j", j, 0)
     require_finite("learning rate", learning_rate)
+    require_finite("rho", np.asarray(rho).ravel().tolist())
     rho = np.asarray(rho, dtype=float)
-    require_finite("rho", rho.ravel().tolist())
     value = integral(spectrum, lambda x: _power(sam_filter(x, learning_rate, rho), i) * x**j, 2 * i + j)
     return value if rho.ndim else float(value)
 

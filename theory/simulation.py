@@ -142,6 +142,7 @@ def _measured(problem: _Problem, draws: int, generator: np.random.Generator) -> 
 
 
 def _repeated(name: str, values: np.ndarray, d: int) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not values.size or d % values.size:
         raise DomainError(f"{name}: their number must divide d = {d} to be drawn, got shape {values.shape}")
     require_finite(name, values.tolist())

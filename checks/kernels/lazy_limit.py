@@ -13,7 +13,8 @@ __all__ = ["CLAIMS", "COMMAND", "SETTING", "missing", "percent"]
 COMMAND = "sharpdiv reproduce --profile cpu"
 """what runs the dial"""
 SETTING = (
-    "Residual networks of three stages on 200 digits, tested on 400: ReLU with each norm and GELU without norm at width 8, ReLU "
+    "Residual networks of three stages on 200 digits, tested on 400 (100 and 200 in the quick profile): ReLU with each norm and "
+    "GELU without norm at width 8, ReLU "
     "without norm at width 16, not all combinations; full-batch un-normalized SAM on centred squared loss, "
     "learning rate 0.5 / x_max, rho up to 0.95 of the limit 3 / x_max, members and radii as in the results; predicted from "
     "each member's tangent kernel at its initialisation; kappa in a ball so small that it is "

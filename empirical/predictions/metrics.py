@@ -183,10 +183,36 @@ def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
     return PointStatistics(table, {name: column.shape[1] for name, column in parts[0].items()}, probs.shape[2])
 
 
+_OURS = frozenset(
+    [
+        "right",
+        "gaps",
+        "competent",
+        "competence_bound",
+        "der",
+        "eir",
+        "eir_vote",
+        "accuracy_members",
+        "accuracy_mean",
+        "accuracy_ensemble",
+        "accuracy_vote",
+        "nll_mean",
+        "nll_ensemble",
+        "ece_mean",
+        "ece_ensemble",
+        "brier_mean",
+        "brier_ensemble",
+    ]
+)
+"""Names of what else ``diversity`` gives."""
+
+
 def _columns(
     probs: Float[Tensor, "members samples classes"], labels: Int[Tensor, " samples"]
 ) -> dict[str, Float[Tensor, "samples _"]]:
     """The columns of ``PointStatistics``."""
+    if taken := _OURS & set(METRICS):
+        raise InputError(f"a metric of METRICS is called {min(taken)}, as another one of ours; give it another name")
     mean_probs = probs.mean(dim=0)
     each = _scores(torch.cat([probs, mean_probs[None]]), labels)
     predicted = each["predicted"][:-1]

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 
 from sharpdiv.checks.checking import check_claims
@@ -17,6 +18,7 @@ from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import show
 from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.workers import default_workers
 from sharpdiv.paths import CHECKOUT
 
 __all__ = ["check", "status"]
@@ -48,7 +50,8 @@ def check(
         lines = (f"{claim.id:<36} {claim.subject:<14} {claim.title}" for claim in claims)
         show({"claims": [_entry(claim) for claim in claims]}, json, "\n".join(lines))
         return 0
-    findings = check_claims(claims, evidence(results), say=_silent if json == "-" else print)
+    at_once = default_workers(torch.device("cpu"))
+    findings = check_claims(claims, evidence(results), workers=at_once, say=_silent if json == "-" else print)
     if report:
         write_atomically(report, render(list(findings)).encode())
     value = {"claims": [_entry(claim) | _outcome(finding) for claim, finding in findings]}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import phi
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate
@@ -47,6 +48,18 @@ def test_other_things_are_not_equal() -> None:
     assert CURVE != 1
 
 
+def test_what_is_missing_equals_what_is_missing() -> None:
+    one, two = (
+        simulate(Setting(n=20, d=5, steps=0, init_variance=0.0, teacher_norm=0.0), 0.0, draws=k) for k in (1, 2)
+    )
+    assert one != two
+    assert Estimate(CURVE.rho, None) != Estimate(CURVE.rho, CURVE.rho)
+    nan = np.array([np.nan])
+    same = Estimate(nan, None), Estimate(-nan, None)
+    assert same[0] == same[1]
+    assert hash(same[0]) == hash(same[1])
+
+
 def test_a_table_has_what_is_known() -> None:
     frame = CURVE.to_frame()
     assert frame["rho"].tolist() == list(RHO)
@@ -80,6 +93,8 @@ def test_numbers_give_numbers_and_lists_are_spectra() -> None:
 def test_a_truth_value_is_no_radius(rho: object) -> None:
     with types_unchecked(), pytest.raises(DomainError, match="rho must be a number"):
         sam_tradeoff(SETTING, rho)  # type: ignore[arg-type]
+    with types_unchecked(), pytest.raises(DomainError, match="rho must be a number"):
+        phi(2, 1, MarchenkoPastur(20.0), 0.01, rho)  # type: ignore[arg-type]
     with types_unchecked(), pytest.raises(DomainError, match="radius must be a number, got True"):
         Setting(radius=True)
     assert isinstance(CURVE, Tradeoff)

@@ -272,3 +272,15 @@ def test_a_measure_that_was_left_out_is_told_and_changes_no_verdict() -> None:
     evidence = changed(AS_STATED, without)
     assert [found(name, evidence).verdict for name in OF_DIGITS] == [found(n, AS_STATED).verdict for n in OF_DIGITS]
     assert sum("was not measured here" in value for value in rows("c5-digits", evidence).values()) >= 1
+
+
+def test_blocks_that_were_measured_in_another_way_do_not_enter() -> None:
+    """Such as those of the quick profile, where the whole measurement was begun."""
+    seeds = {record.config.seeds for record in AS_STATED.records[:1]}
+
+    def otherwise(summary: dict[str, Any]) -> dict[str, Any]:
+        first = tuple(summary["config"]["seeds"]) in seeds
+        return {"measure": summary["measure"] | {"corrupted_samples": 1 if first else 2}}
+
+    assert len(changed(AS_STATED, otherwise).blocks(DIGITS)) in {1, len(DIGITS.blocks) - 1}
+    assert len(AS_STATED.blocks(DIGITS)) == len(DIGITS.blocks)

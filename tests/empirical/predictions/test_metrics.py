@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions import metrics
-from sharpdiv.empirical.predictions.metrics import diversity
+from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity
 from tests.empirical.predictions.made_up import predictions, shapes
 from tests.laws import Mutation, law
 
@@ -391,3 +391,10 @@ def test_bad_predictions_are_refused(probs: torch.Tensor, labels: torch.Tensor, 
     for function in (diversity, metrics.by_size):
         with pytest.raises(InputError, match=message):
             function(probs, labels)
+
+
+@pytest.mark.parametrize("name", ["der", "gaps", "accuracy_vote", "eir"])
+def test_an_added_metric_replaces_none_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, name, Metric(name, "mine", lambda probs, _: probs.sum(dim=(0, 2))))
+    with pytest.raises(InputError, match=f"called {name}, as another one of ours"):
+        diversity(torch.full((2, 3, 2), 0.5), torch.zeros(3, dtype=torch.int64))
