@@ -184,25 +184,11 @@ def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
 
 
 _OURS = frozenset(
-    [
-        "right",
-        "gaps",
-        "competent",
-        "competence_bound",
-        "der",
-        "eir",
-        "eir_vote",
-        "accuracy_members",
-        "accuracy_mean",
-        "accuracy_ensemble",
-        "accuracy_vote",
-        "nll_mean",
-        "nll_ensemble",
-        "ece_mean",
-        "ece_ensemble",
-        "brier_mean",
-        "brier_ensemble",
-    ]
+    (
+        *("right", "gaps", "competent", "competence_bound", "der", "eir", "eir_vote"),
+        *("accuracy_members", "accuracy_mean", "accuracy_ensemble", "accuracy_vote"),
+        *("nll_mean", "nll_ensemble", "ece_mean", "ece_ensemble", "brier_mean", "brier_ensemble"),
+    )
 )
 """Names of what else ``diversity`` gives."""
 

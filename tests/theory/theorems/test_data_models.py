@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.setting import Setting
-from sharpdiv.theory.simulation import Simulation
+from sharpdiv.theory.simulation import Simulation, simulate
 from sharpdiv.theory.spectra import data_law as laws
 from sharpdiv.theory.spectra import wishart
 from sharpdiv.theory.spectra.data_law import data_law
@@ -107,7 +107,7 @@ def test_sharpbalance_with_label_noise(shared: bool) -> None:
 def test_anisotropic_data_and_an_aligned_teacher(blocks: int) -> None:
     law_ = data_law(SETTING, covariance=COVARIANCE)
     options: dict[str, Any] = {"covariance": COVARIANCE, "teacher": TEACHER, "draws": 40, "inits": 30, "seed": 3}
-    measured = simulated(SETTING, RHO, blocks=blocks, **options)
+    measured = simulate(SETTING, RHO, blocks=blocks, **options)
     predicted = (
         sam_tradeoff(SETTING, RHO, law=law_, teacher=TEACHER)
         if blocks == 1
