@@ -79,7 +79,7 @@ class Evidence:
         keys = {b: {n: _key(run) for n, run in runs.items()} for b, runs in design.runs_of_blocks.items()}
         whole = tuple(block for block, of in keys.items() if self._by_config.keys() >= set(of.values()))
         # Measured in two ways, blocks have other test points; those that differ from the first do not enter.
-        how = {b: [self._by_config[key].summary["measure"] for key in keys[b].values()] for b in whole}
+        how = {b: [self._by_config[key].settings for key in keys[b].values()] for b in whole}
         whole = tuple(block for block in whole if how[block] == how[whole[0]])
         if len(whole) < 2:
             return whole, None

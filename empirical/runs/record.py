@@ -169,6 +169,11 @@ class RunRecord:
         """Sizes of the ensembles that ``by_size`` is about."""
         return tuple(self._of("by_size", "size"))
 
+    @property
+    def settings(self) -> dict[str, Any] | None:
+        """Settings of the measurement, as JSON values; None if they are not known."""
+        return self.summary.get("measure")
+
     def measured_as(self, how: MeasureConfig) -> bool:
         """Whether it was measured with some settings.
 
@@ -178,7 +183,7 @@ class RunRecord:
         Returns:
             False if one differs.
         """
-        return bool(self._of("measure") == how.to_json())
+        return self.settings == how.to_json()
 
     def cka(self) -> float:
         """CKA of the members' features behind the last stage.
