@@ -13,6 +13,7 @@ import numpy as np
 from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated, holm, interpolated
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.empirical.curvature.measures import MEASURES
+from sharpdiv.empirical.errors import NotMeasuredError
 
 __all__ = [
     "CURVE",
@@ -220,13 +221,19 @@ def chosen(study: Study, names: tuple[str, ...], of: Literal["members", "ensembl
 
     Returns:
         One of the names.
+
+    Raises:
+        NotMeasuredError: if a record has no validation images.
     """
 
     def accuracy(name: str) -> float:
-        found = [record.validation for record in study.conditions[name].blocks]
+        blocks = study.conditions[name].blocks
+        found = [record.validation for record in blocks if record.validation is not None]
+        if len(found) < len(blocks):
+            raise NotMeasuredError("there are no validation images to choose rho on")
         if of == "ensembles":
-            return float(np.mean([each.ensemble for each in found if each]))
-        return float(np.mean([each.members for each in found if each]))
+            return float(np.mean([each.ensemble for each in found]))
+        return float(np.mean([each.members for each in found]))
 
     return max(names, key=accuracy)
 

@@ -24,7 +24,9 @@ CURVE = sam_tradeoff(SETTING, RHO)
 
 @law(
     Mutation(
-        "only the first values", "sharpdiv.theory.curves._equal", lambda f: lambda a, b: f(*np.atleast_1d(a, b)[:1] * 2)
+        "only the first of the values",
+        "sharpdiv.theory.curves.np.array_equal",
+        lambda f: lambda a, b, **o: f(a[:1], b[:1], **o),
     ),
     name=st.sampled_from(["diversity", "sharpness", "eir", "rho"]),
     place=st.integers(0, 2),

@@ -10,10 +10,11 @@ from sharpdiv.checks.ensembles import claims as module
 from sharpdiv.checks.ensembles.claims import cost, decided
 from sharpdiv.checks.ensembles.crossed import Decision, decide, estimated
 from sharpdiv.checks.ensembles.protocol import asked
-from sharpdiv.checks.ensembles.questions import CURVE
+from sharpdiv.checks.ensembles.questions import CURVE, chosen
 from sharpdiv.checks.ensembles.verdicts import beside
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, PROFILES, Design
 from tests.checks.planted import COMMIT, changed, planted_evidence
 from tests.laws import Mutation, law
@@ -276,11 +277,19 @@ def test_a_measure_that_was_left_out_is_told_and_changes_no_verdict() -> None:
 
 def test_blocks_that_were_measured_in_another_way_do_not_enter() -> None:
     """Such as those of the quick profile, where the whole measurement was begun."""
-    seeds = {record.config.seeds for record in AS_STATED.records[:1]}
+    for place, left in ((0, DIGITS.blocks[:1]), (3, (*DIGITS.blocks[:3], *DIGITS.blocks[4:]))):
+        odd = DIGITS.blocks[place]
 
-    def otherwise(summary: dict[str, Any]) -> dict[str, Any]:
-        first = tuple(summary["config"]["seeds"]) in seeds
-        return {"measure": summary["measure"] | {"corrupted_samples": 1 if first else 2}}
+        def otherwise(summary: dict[str, Any], odd: tuple[int, ...] = odd) -> dict[str, Any]:
+            differs = tuple(summary["config"]["seeds"]) == odd
+            return {"measure": summary["measure"] | {"corrupted_samples": 1 if differs else 2}}
 
-    assert len(changed(AS_STATED, otherwise).blocks(DIGITS)) in {1, len(DIGITS.blocks) - 1}
-    assert len(AS_STATED.blocks(DIGITS)) == len(DIGITS.blocks)
+        assert changed(AS_STATED, otherwise).blocks(DIGITS) == left
+    assert AS_STATED.blocks(DIGITS) == DIGITS.blocks
+
+
+def test_rho_is_not_chosen_without_validation_images() -> None:
+    study = changed(AS_STATED, lambda _: {"validation": None}).study(DIGITS)
+    assert study is not None
+    with pytest.raises(NotMeasuredError, match="no validation images"):
+        chosen(study, CURVE, "ensembles")
