@@ -96,6 +96,20 @@ class Registry(MutableMapping[str, T], Generic[T]):
         load_plugins()
         return len(self._items)
 
+    def named(self, name: str, error: type[Exception]) -> T:
+        """A record by its name, or an error of the caller's own type.
+
+        Args:
+            name: What is asked for.
+            error: Raised, with all known names, if it is not there.
+
+        Returns:
+            The record.
+        """
+        if name not in self:
+            raise error(self.unknown(name))
+        return self._items[name]
+
     def unknown(self, name: str) -> str:
         """Message for a name that is not there.
 

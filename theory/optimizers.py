@@ -66,9 +66,7 @@ def optimizer_named(name: str) -> Optimizer:
         >>> round(optimizer_named("sam").critical_rho(Setting(), MarchenkoPastur(20.0)), 4)
         1.8943
     """
-    if name not in OPTIMIZERS:
-        raise DomainError(OPTIMIZERS.unknown(name))
-    return OPTIMIZERS[name]
+    return OPTIMIZERS.named(name, DomainError)
 
 
 def _sam(setting: Setting, rho: np.ndarray, _: Spectrum) -> Training:

@@ -155,6 +155,4 @@ def dataset_named(name: str) -> Dataset:
     Raises:
         InputError: if there is no such data set.
     """
-    if name not in DATASETS:
-        raise InputError(DATASETS.unknown(name))
-    return DATASETS[name]
+    return DATASETS.named(name, InputError)

@@ -125,6 +125,4 @@ def method_named(name: str) -> Method:
     Raises:
         InputError: if there is none.
     """
-    if name not in METHODS:
-        raise InputError(METHODS.unknown(name))
-    return METHODS[name]
+    return METHODS.named(name, InputError)
