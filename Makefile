@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-all lint bench figures results clean
+.PHONY: reproduce test test-slow test-all lint bench figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -14,6 +14,11 @@ reproduce: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest
 
+# What `make test` leaves out: three seconds or more each, or many processes.
+test-slow: $(STAMP)
+	$(BIN)/pytest -m slow
+
+# Both, with twice the examples.
 test-all: $(STAMP)
 	$(BIN)/pytest -m ""
 

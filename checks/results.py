@@ -1,12 +1,13 @@
 """What was measured: records of trained ensembles, networks of the lazy-to-rich dial, runs beside their lazy predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
+from sharpdiv.checks.kernels.compared import KernelComparison
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import Design
@@ -25,15 +26,15 @@ class Evidence:
 
     records: tuple[RunRecord, ...] = ()
     """one for each measured ensemble"""
-    networks: tuple[dict[str, Any], ...] = ()
-    """networks of the lazy-to-rich dial, each with the ``dial`` it belongs to"""
-    comparisons: tuple[dict[str, Any], ...] = ()
+    networks: tuple[DialNetwork, ...] = ()
+    """networks of the lazy-to-rich dial"""
+    comparisons: tuple[KernelComparison, ...] = ()
     """runs beside their lazy predictions, as ``sharpdiv compare`` writes them"""
 
     @property
-    def trained_in_all_layers(self) -> list[dict[str, Any]]:
+    def trained_in_all_layers(self) -> list[DialNetwork]:
         """Networks of the lazy-to-rich dial but those of which only the head is trained."""
-        return [network for network in self.networks if not network["network"]["head_only"]]
+        return [network for network in self.networks if not network.network.head_only]
 
     @cached_property
     def _by_config(self) -> Mapping[str, RunRecord]:
@@ -97,7 +98,7 @@ def load_evidence(path: Path) -> Evidence:
     """Evidence from a file, or from everything that a folder holds: records (``.npz``, at any depth) and results (``.json``).
 
     Args:
-        path: of the folder or file; it need not exist.
+        path: path of the folder or file; it need not exist.
 
     Returns:
         Empty evidence if there is nothing.
@@ -112,18 +113,33 @@ def load_evidence(path: Path) -> Evidence:
         if (earlier := records.setdefault(record.key, file)) != file:
             raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
         loaded.append(record)
-    networks: dict[str, dict[str, Any]] = {}
-    comparisons: list[dict[str, Any]] = []
+    networks: dict[str, DialNetwork] = {}
+    comparisons = []
     for file in _files(path, "*.json"):
-        found = load_json(file)
-        if isinstance(found.get("networks"), list):
-            # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
-            networks |= {n["network"]["name"]: n | {"dial": found["dial"]} for n in found["networks"]}
-        elif isinstance(found.get("points"), list):
-            comparisons.append(found)
-        elif "protocol" not in found:
-            raise StoreError(f"{file} holds nothing that was measured; make reproduce writes such files")
+        for found in _results(file):
+            if isinstance(found, DialNetwork):
+                # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
+                networks[found.name] = found
+            else:
+                comparisons.append(found)
     return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons))
+
+
+def _results(file: Path) -> Sequence[DialNetwork | KernelComparison]:
+    """What a file of results holds; nothing of a protocol."""
+    found = load_json(file)
+    try:
+        if "networks" in found:
+            return [DialNetwork.from_json(network, found["dial"]) for network in found["networks"]]
+        if "points" in found:
+            return [KernelComparison.from_json(found)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{file} is not of a layout that this version reads ({error!r}); make reproduce writes such files"
+        ) from error
+    if "protocol" not in found:
+        raise StoreError(f"{file} holds nothing that was measured; make reproduce writes such files")
+    return []
 
 
 def _files(path: Path, pattern: str) -> list[Path]:

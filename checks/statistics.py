@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.ensembles.crossed import LEVEL, POWER, holm, p_text
 
-__all__ = ["LEVEL", "Comparison", "aligned", "judge", "spearman"]
+__all__ = ["LEVEL", "Comparison", "aligned", "judge"]
 
 
 @dataclass(frozen=True)
@@ -148,18 +148,3 @@ def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comp
     if not predicted.p < LEVEL:
         return replace(measured, obstacle=predicted.obstacle or "the prediction has no clear sign", statistic=statistic)
     return replace(measured, per_ensemble=np.sign(predicted.value) * measured.per_ensemble, statistic=statistic)
-
-
-def spearman(x: Float[np.ndarray, "*#batch points"], y: Float[np.ndarray, "*batch points"]) -> np.ndarray:
-    """Spearman's correlation over the last axis.
-
-    Args:
-        x: one quantity.
-        y: the other.
-
-    Returns:
-        Correlations in [-1, 1], without that axis; 0 where a quantity does not change.
-    """
-    ranks, others = (stats.rankdata(values, axis=-1) - (x.shape[-1] + 1) / 2 for values in (x, y))
-    scale = np.sqrt((ranks**2).sum(axis=-1) * (others**2).sum(axis=-1))
-    return np.asarray((ranks * others).sum(axis=-1) / np.where(scale > 0, scale, 1))

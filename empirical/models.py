@@ -31,8 +31,14 @@ class SparseConv2d(nn.Conv2d):
         channels: output channels.
         kernel: side of the square kernel.
         stride: stride of the convolution.
-        padding: zeros around the image.
+        padding: width of the rim of zeros around the image.
         sparsity: fraction of the weights to remove, in (0, 1).
+
+    Example:
+        >>> from sharpdiv.empirical.models import SparseConv2d
+        >>> layer = SparseConv2d(1, 4, kernel=2, stride=1, padding=0, sparsity=0.75)
+        >>> int(layer.weight.count_nonzero()), layer.weight.numel()
+        (4, 16)
     """
 
     mask: Tensor
@@ -50,6 +56,9 @@ class SparseConv2d(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "samples _ _ _"]) -> Float[Tensor, "samples _ _ _"]:
         """Convolve with the weights that remain.
+
+        Args:
+            x: feature maps.
 
         Returns:
             Feature maps.
@@ -78,7 +87,14 @@ class BasicBlock(nn.Module):
         stride: stride of the first convolution.
         sparsity: fraction of each convolution's weights that is removed.
         norm: norm behind each convolution.
-        activation: between the convolutions and behind the sum.
+        activation: nonlinearity between the convolutions and behind the sum.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.models import BasicBlock
+        >>> block = BasicBlock(channels_in=4, channels=8, stride=2)
+        >>> tuple(block(torch.zeros(1, 4, 16, 16)).shape)
+        (1, 8, 8, 8)
     """
 
     def __init__(
@@ -105,8 +121,11 @@ class BasicBlock(nn.Module):
     def forward(self, x: Float[Tensor, "samples _ _ _"]) -> Float[Tensor, "samples _ _ _"]:
         """Apply the block.
 
+        Args:
+            x: feature maps ``(samples, channels_in, height, width)``.
+
         Returns:
-            ``(samples, channels, height / stride, width / stride)``.
+            Feature maps ``(samples, channels, height / stride, width / stride)``.
         """
         out = self.activation(self.norm1(self.conv1(x)))
         out = self.norm2(self.conv2(out))
@@ -124,7 +143,8 @@ class ResNet(nn.Module):
         blocks: residual blocks in each stage.
         channels: channels of the images.
         classes: number of outputs.
-        stem_stride: 1 for 32x32 images; 2 lets the stages see 64x64 images (Tiny-ImageNet) at 32x32.
+        stem_stride: stride of the first convolution: 1 for 32x32 images; 2 lets the stages see those of
+            64x64 (Tiny-ImageNet) at 32x32.
         sparsity: fraction of each block convolution's weights that is removed by magnitude at initialization; stem, norms
             and head stay dense.
         norm: norm behind every convolution; group norm has 4 groups.
@@ -132,6 +152,16 @@ class ResNet(nn.Module):
 
     Raises:
         InputError: if a size is below 1, the sparsity is outside [0, 1), or norm or activation is unknown.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import ResNet
+        >>> tuple(ResNet(width=4, blocks=(1, 1), channels=1)(torch.zeros(2, 1, 16, 16)).shape)
+        (2, 10)
+        >>> with torch.device("meta"):  # without memory for the weights
+        ...     resnet18 = ResNet(width=64, blocks=(2, 2, 2, 2))
+        >>> sum(weights.numel() for weights in resnet18.parameters())
+        11173962
     """
 
     def __init__(
@@ -171,8 +201,11 @@ class ResNet(nn.Module):
     def forward(self, x: Float[Tensor, "samples channels height width"]) -> Float[Tensor, "samples classes"]:
         """Logits of a batch of images.
 
+        Args:
+            x: normalized images.
+
         Returns:
-            ``(samples, classes)``.
+            Logits ``(samples, classes)``.
         """
         out = self.blocks(self.activation(self.norm(self.stem(x))))
         return self.head(out.mean(dim=(2, 3)))
@@ -189,6 +222,14 @@ def folded(model: ResNet) -> ResNet:
 
     Returns:
         A network of its own weights, in evaluation mode.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import ResNet
+        >>> from sharpdiv.empirical.models import folded
+        >>> model, images = ResNet(width=2, blocks=(1,), channels=1).eval(), torch.ones(1, 1, 8, 8)
+        >>> torch.allclose(folded(model)(images), model(images), atol=1e-5)
+        True
     """
     network = copy.deepcopy(model).eval()
     _fold(network, "stem", "norm")

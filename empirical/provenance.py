@@ -22,7 +22,7 @@ PROTOCOL = RESULTS / "protocol.json"
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Versions, and where it was computed.
+    """Versions of code and libraries, and the device and processor of a computation.
 
     Networks are chaotic: another processor, with other instructions, rounds otherwise and trains other networks from the same seed.
 
@@ -31,6 +31,13 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
     Returns:
         JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.provenance import provenance
+        >>> found = provenance(torch.device("cpu"))
+        >>> found["device"], found["torch"] == torch.__version__
+        ('cpu', True)
     """
     return {
         "device": str(device),
@@ -53,6 +60,12 @@ def protocol_name() -> str | None:
 
     Returns:
         A hash of its content; None if there is none.
+
+    Example:
+        >>> from sharpdiv.empirical.provenance import PROTOCOL, protocol_name
+        >>> from sharpdiv.empirical.store import digest, load_json
+        >>> protocol_name() == digest(load_json(PROTOCOL))
+        True
     """
     return digest(load_json(PROTOCOL)) if PROTOCOL.exists() else None
 
@@ -63,6 +76,12 @@ def commit() -> str | None:
 
     Returns:
         Its hash, with ``-dirty`` behind it if tracked files differ from it; None if there is no checkout or no git.
+
+    Example:
+        >>> from sharpdiv.empirical.provenance import commit
+        >>> found = commit()
+        >>> found is None or len(found.removesuffix("-dirty")) == 40
+        True
     """
     if CHECKOUT is None or not (CHECKOUT / ".git").exists():
         return None

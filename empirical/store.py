@@ -24,6 +24,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new but nothing between.
 
     Links are followed, and what is no regular file (a pipe, a device) is written to directly.
+
+    Args:
+        path: path of the file; folders that do not exist are made.
+        content: bytes of the whole file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.store import write_atomically
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomically(Path(folder) / "new" / "file", b"whole")
+        ...     [path.name for path in (Path(folder) / "new").iterdir()]
+        ['file']
     """
     path = path.resolve()
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -45,14 +58,29 @@ def write_atomically(path: Path, content: bytes) -> None:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form (sorted keys, no spaces).
 
+    Args:
+        value: anything that JSON can hold.
+
     Returns:
         Hexadecimal digits.
+
+    Example:
+        >>> from sharpdiv.empirical.store import digest
+        >>> digest({"a": 1, "b": [2.0]}) == digest({"b": [2.0], "a": 1})  # the order of keys does not count
+        True
     """
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def save_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object with its checksum under ``sha256``."""
+    """Write a JSON object with its checksum under ``sha256``.
+
+    Args:
+        path: path of the file.
+        value: the object, without a key ``sha256``.
+
+    Example: see ``load_json``.
+    """
     text = json.dumps({**value, "sha256": digest(value)}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     write_atomically(path, text.encode() + b"\n")
 
@@ -60,11 +88,23 @@ def save_json(path: Path, value: dict[str, Any]) -> None:
 def load_json(path: Path) -> dict[str, Any]:
     """Read what ``save_json`` wrote.
 
+    Args:
+        path: path of the file.
+
     Returns:
         The object without its checksum.
 
     Raises:
         StoreError: if the file is missing, is not such an object, or its content does not match its checksum.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.store import load_json, save_json
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_json(Path(folder) / "a.json", {"rho": 0.1})
+        ...     load_json(Path(folder) / "a.json")
+        {'rho': 0.1}
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -83,7 +123,15 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write named tensors (moved to the CPU) and text metadata as safetensors, with a checksum of both."""
+    """Write named tensors (moved to the CPU) and text metadata as safetensors, with a checksum of both.
+
+    Args:
+        path: path of the file.
+        tensors: tensors by name.
+        metadata: texts by name, none of them ``sha256``.
+
+    Example: see ``load_tensors``.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = metadata or {}
     # One key: safetensors writes several in random order, and equal content should be equal bytes.
@@ -94,11 +142,25 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read what ``save_tensors`` wrote.
 
+    Args:
+        path: path of the file.
+
     Returns:
         Tensors on the CPU, and the metadata with the checksum under ``sha256``.
 
     Raises:
         StoreError: if the file is missing, damaged, or does not match its checksum.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from sharpdiv.empirical.store import load_tensors, save_tensors
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_tensors(Path(folder) / "a.safetensors", {"weights": torch.ones(2)}, {"run": "first"})
+        ...     tensors, metadata = load_tensors(Path(folder) / "a.safetensors")
+        >>> tensors, metadata["run"]
+        ({'weights': tensor([1., 1.])}, 'first')
     """
     try:
         with safe_open(path, framework="pt") as file:

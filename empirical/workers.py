@@ -38,6 +38,9 @@ Piece = tuple[int, Callable[[], None]]
 def choose_device(name: str) -> torch.device:
     """The device of that name.
 
+    Args:
+        name: ``cpu``, ``cuda`` or ``mps``.
+
     Returns:
         A usable device.
 
@@ -59,7 +62,7 @@ def work(
     Args:
         stages: pieces, each a top-level function's partial (it may cross to another process).
         device: device that the pieces use.
-        workers: processes; ``default_workers`` unless given.
+        workers: number of processes; ``default_workers`` unless given.
         progress: listener, told at the start and after every piece of the units done and the units in all.
 
     Raises:
@@ -81,6 +84,9 @@ def work(
 
 def default_workers(device: torch.device) -> int:
     """Processes that use a device well: one per usable CPU core, one per GPU of a ``cuda`` machine, else 1.
+
+    Args:
+        device: device that they use.
 
     Returns:
         Their number.
@@ -119,8 +125,8 @@ def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecuto
     """Processes with one thread each, which end with their parent, however it ends, and at once if the block fails.
 
     Args:
-        workers: how many.
-        given: sent to each process once; ``shared`` has it there.
+        workers: number of processes.
+        given: object that each process is sent once; ``shared`` has it there.
 
     Yields:
         The pool.

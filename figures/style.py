@@ -24,7 +24,7 @@ COLORS = {
 }
 """Okabe and Ito's palette, one colour for each method."""
 
-ALPHAS = {"100": "#0072B2", "30": "#56B4E9", "10": "#009E73", "3": "#E69F00", "1": "#D55E00"}
+ALPHAS = {100.0: "#0072B2", 30.0: "#56B4E9", 10.0: "#009E73", 3.0: "#E69F00", 1.0: "#D55E00"}
 """One colour for each scale of the outputs, from cold (lazy) to warm (rich)."""
 
 

@@ -213,7 +213,7 @@ def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress
         return
     runs = [design.runs(block)[name] for block in design.blocks[:3] for name in CURVE]
     found = compare_runs([_record(target, design, run) for run in runs], device=device, progress=progress)
-    save_json(path, found)
+    save_json(path, found.to_json())
 
 
 def _report(target: Path, workers: int | None, say: Say) -> Reproduction:

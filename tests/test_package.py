@@ -1,6 +1,8 @@
 """The package as others get it: a wheel in an empty place, whose commands work there and whose names collide with nothing."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -123,23 +125,35 @@ def test_theory_needs_no_torch(installed: Path, tmp_path: Path) -> None:
         assert "pip install 'sharpdiv[train]'" in found.stderr
 
 
-def test_types_of_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """Of names that load when they are used, as mypy sees them in a user's file."""
-    (tmp_path / "user.py").write_text(
-        "from sharpdiv import SAM, Setting, Tradeoff, diversity, sam_tradeoff\n"
-        "import sharpdiv.theory\n"
-        "curve: Tradeoff = sam_tradeoff(Setting(), (0.1,))\n"
-        "reveal_type(sharpdiv.theory.phi)\n"
-        "reveal_type(SAM)\n"
-        "wrong: int = diversity\n"
+USER = """
+from typing import reveal_type
+import sharpdiv.theory
+from sharpdiv import SAM, RunRecord, Setting, Tradeoff, diversity, sam_tradeoff, worst_case_sharpness
+curve: Tradeoff = sam_tradeoff(Setting(), (0.1,))
+reveal_type(sharpdiv.theory.phi)
+reveal_type(SAM)
+reveal_type(RunRecord.sharpness)
+wrong: int = diversity
+"""
+CHECKERS = {
+    "mypy": ("mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, "user.py"),
+    "pyright": ("basedpyright", "--pythonpath", sys.executable, "user.py"),
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_types_of_the_wheel(checker: str, installed: Path, tmp_path: Path) -> None:
+    """Of names that load when they are used, as a user's file sees them: all are known, and one mistake is the only error."""
+    (tmp_path / "user.py").write_text(USER)
+    (tmp_path / "pyrightconfig.json").write_text(
+        json.dumps({"extraPaths": [str(installed)], "typeCheckingMode": "standard"})
     )
-    command = ("-m", "mypy", "--strict", "--no-incremental", "--cache-dir", os.devnull, "user.py")
     environment = {**os.environ, "MYPYPATH": str(installed)}
-    arguments = [sys.executable, *command]
+    arguments = [sys.executable, "-m", *CHECKERS[checker]]
     found = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    own = [line for line in found.stdout.splitlines() if line.startswith("user.py")]
-    assert len([line for line in own if "error" in line]) == 1, found.stdout
-    assert "Incompatible types in assignment" in found.stdout
-    revealed = [line for line in own if "Revealed type" in line]
-    assert len(revealed) == 2
-    assert not any('is "Any"' in line for line in revealed)
+    own = [line for line in found.stdout.splitlines() if "user.py:" in line]
+    (error,) = [line for line in own if " error: " in line]
+    assert ":9" in error  # the line of the mistake
+    revealed = [line for line in own if re.search("Revealed type|Type of", line)]
+    assert len(revealed) == 3, found.stdout
+    assert not any(re.search('is "(Any|Unknown)"', line) for line in revealed)

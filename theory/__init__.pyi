@@ -1,14 +1,44 @@
+# The setting and the closed forms
+from .setting import Setting as Setting
 from .curves import Curves as Curves
-from .errors import ConvergenceError as ConvergenceError
-from .errors import DomainError as DomainError
-from .errors import DomainWarning as DomainWarning
-from .estimate import Estimate as Estimate
+from .theorems.tradeoff import Tradeoff as Tradeoff
+from .theorems.sam import sam_tradeoff as sam_tradeoff
+from .theorems.sharpbalance import sharpbalance_tradeoff as sharpbalance_tradeoff
+from .theorems.sharpness import dual_sharpness as dual_sharpness
+from .theorems.sharpness import trust_region_maximum as trust_region_maximum
+from .theorems.normalized import gradient_floor as gradient_floor
+from .theorems.normalized import normalized_training as normalized_training
+from .theorems.normalized import normalised_training as normalised_training
+
+# Theory's optimizers as filters of spectra
+from .optimizers import OPTIMIZERS as OPTIMIZERS
+from .optimizers import Optimizer as Optimizer
+from .optimizers import optimizer_named as optimizer_named
 from .filters import Filter as Filter
 from .filters import Training as Training
 from .filters import critical_rho as critical_rho
 from .filters import is_stable as is_stable
 from .filters import phi as phi
 from .filters import sam_filter as sam_filter
+
+# Spectra and laws of the data
+from .spectra.base import DataLaw as DataLaw
+from .spectra.empirical import EmpiricalSpectrum as EmpiricalSpectrum
+from .spectra.wishart import FiniteWishart as FiniteWishart
+from .spectra.covariance import GeneralizedMarchenkoPastur as GeneralizedMarchenkoPastur
+from .spectra.covariance import GeneralisedMarchenkoPastur as GeneralisedMarchenkoPastur
+from .spectra.marchenko_pastur import MarchenkoPastur as MarchenkoPastur
+from .spectra.base import Spectrum as Spectrum
+from .spectra.data_law import data_law as data_law
+from .spectra.wishart import joint_moment as joint_moment
+from .spectra.wishart import wishart_moment as wishart_moment
+
+# The Monte Carlo referee
+from .estimate import Estimate as Estimate
+from .simulation import Simulation as Simulation
+from .simulation import simulate as simulate
+
+# Tangent kernels
 from .kernels import BinnedModes as BinnedModes
 from .kernels import LinearizedNetwork as LinearizedNetwork
 from .kernels import TwoPointMeasure as TwoPointMeasure
@@ -16,27 +46,8 @@ from .kernels import bin_modes as bin_modes
 from .kernels import ensemble_errors as ensemble_errors
 from .kernels import linearize as linearize
 from .kernels import two_point_measure as two_point_measure
-from .optimizers import OPTIMIZERS as OPTIMIZERS
-from .optimizers import Optimizer as Optimizer
-from .optimizers import optimizer_named as optimizer_named
-from .setting import Setting as Setting
-from .simulation import Simulation as Simulation
-from .simulation import simulate as simulate
-from .spectra.base import DataLaw as DataLaw
-from .spectra.base import Spectrum as Spectrum
-from .spectra.covariance import GeneralisedMarchenkoPastur as GeneralisedMarchenkoPastur
-from .spectra.covariance import GeneralizedMarchenkoPastur as GeneralizedMarchenkoPastur
-from .spectra.data_law import data_law as data_law
-from .spectra.empirical import EmpiricalSpectrum as EmpiricalSpectrum
-from .spectra.marchenko_pastur import MarchenkoPastur as MarchenkoPastur
-from .spectra.wishart import FiniteWishart as FiniteWishart
-from .spectra.wishart import joint_moment as joint_moment
-from .spectra.wishart import wishart_moment as wishart_moment
-from .theorems.normalized import gradient_floor as gradient_floor
-from .theorems.normalized import normalised_training as normalised_training
-from .theorems.normalized import normalized_training as normalized_training
-from .theorems.sam import sam_tradeoff as sam_tradeoff
-from .theorems.sharpbalance import sharpbalance_tradeoff as sharpbalance_tradeoff
-from .theorems.sharpness import dual_sharpness as dual_sharpness
-from .theorems.sharpness import trust_region_maximum as trust_region_maximum
-from .theorems.tradeoff import Tradeoff as Tradeoff
+
+# Errors
+from .errors import ConvergenceError as ConvergenceError
+from .errors import DomainError as DomainError
+from .errors import DomainWarning as DomainWarning

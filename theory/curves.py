@@ -16,7 +16,14 @@ __all__ = ["ByValue", "Curves"]
 
 
 class ByValue:
-    """Frozen dataclass that holds arrays: equal if all fields are, with NaN equal to NaN."""
+    """Frozen dataclass that holds arrays: equal if all fields are, with NaN equal to NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Estimate
+        >>> Estimate(np.array([1.0, np.nan]), None) == Estimate(np.array([1.0, np.nan]), None)
+        True
+    """
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -71,7 +78,7 @@ class Curves(ByValue):
         Args:
             y: Name of a column.
             x: Name of a column; the trade-off by default.
-            axes: Where to draw; new ones unless given.
+            axes: Axes to draw on; new ones unless given.
 
         Returns:
             The axes.

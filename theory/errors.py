@@ -29,6 +29,13 @@ def require_integer(name: str, value: int | float, minimum: int, maximum: int = 
 
     Raises:
         DomainError: if ``value`` is no integer or outside.
+
+    Example:
+        >>> from sharpdiv.theory.errors import require_integer
+        >>> require_integer("steps", 2.5, 0)
+        Traceback (most recent call last):
+        ...
+        sharpdiv.theory.errors.DomainError: steps must be an integer of at least 0, got 2.5
     """
     # Annotated wider than what is accepted: this is where a float is found out.
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
@@ -42,6 +49,13 @@ def require_finite(name: str, values: float | Iterable[float], *, positive: bool
 
     Raises:
         DomainError: if any is NaN, infinite, of the wrong sign, or so large or small that its powers leave the doubles.
+
+    Example:
+        >>> from sharpdiv.theory.errors import require_finite
+        >>> require_finite("rho", [0.0, float("nan")])
+        Traceback (most recent call last):
+        ...
+        sharpdiv.theory.errors.DomainError: rho must be finite and non-negative, got nan
     """
     sign = "positive" if positive else "non-negative"
     for value in values if isinstance(values, Iterable) else (values,):

@@ -13,7 +13,15 @@ __all__ = ["Estimate"]
 
 @dataclass(frozen=True, eq=False)
 class Estimate(ByValue):
-    """Mean over data draws with its standard error (None for a single draw); arrays over rho."""
+    """Mean over data draws with its standard error (None for a single draw); arrays over rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Estimate
+        >>> found = Estimate.of(np.array([[1.0], [2.0], [3.0]]))  # three draws at one rho
+        >>> found.mean.tolist(), found.stderr.round(4).tolist()
+        ([2.0], [0.5774])
+    """
 
     mean: Float[np.ndarray, " rho"]
     """mean over data draws"""
@@ -24,8 +32,11 @@ class Estimate(ByValue):
     def of(cls, values: Float[np.ndarray, "draws rho"]) -> "Estimate":
         """Mean of independent draws.
 
+        Args:
+            values: one row for each draw.
+
         Returns:
-            With the standard error over them.
+            The mean, with its standard error over the draws.
         """
         draws = len(values)
         return cls(values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else None)
@@ -36,8 +47,12 @@ class Estimate(ByValue):
     ) -> "Estimate":
         """Improvement rate as a ratio of mean errors.
 
+        Args:
+            member: error of one member, one row for each draw.
+            ensemble: error of the ensemble in the same draws.
+
         Returns:
-            With a jackknife standard error: one draw at a time is left out.
+            The ratio, with a jackknife standard error: one draw at a time is left out.
         """
         draws = len(member)
         mean = improvement_rate(member.mean(axis=0), ensemble.mean(axis=0))

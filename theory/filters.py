@@ -26,16 +26,33 @@ def sam_filter(
     Args:
         x: eigenvalues.
         learning_rate: eta.
-        rho: any shape; it leads the result's shape.
+        rho: values of rho, an array of any shape, which leads the result's.
 
     Returns:
         ``q`` of shape ``(*rho.shape, nodes)``.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import sam_filter
+        >>> sam_filter(np.array([0.0, 1.0, 2.0]), 0.25, np.array([0.0, 1.0])).tolist()
+        [[1.0, 0.75, 0.5], [1.0, 0.5, -0.5]]
     """
     return np.asarray(1 - learning_rate * x * (1 + rho[..., None] * x))
 
 
 class Filter(ABC):
-    """What some full-batch steps leave, ``w_k - w* = a(W)(w_0 - w*)``: a polynomial a for each rho."""
+    """What some full-batch steps leave, ``w_k - w* = a(W)(w_0 - w*)``: a polynomial a for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Filter
+        >>> class TwoRates(Filter):  # gradient descent, a step at the rate 1 and one at 1/2
+        ...     degree = 2
+        ...     def residual(self, x):
+        ...         return ((1 - x) * (1 - x / 2))[None]
+        >>> TwoRates().noise(np.array([0.0, 1.0, 2.0])).tolist()  # 1/x where everything is learnt, 0 where nothing is
+        [[0.0, 1.0, 0.5]]
+    """
 
     @property
     @abstractmethod
@@ -49,7 +66,7 @@ class Filter(ABC):
         """The residual filter a.
 
         Args:
-            x: Eigenvalues.
+            x: eigenvalues.
 
         Returns:
             One row for each rho; NaN where there is no formula.
@@ -61,7 +78,7 @@ class Filter(ABC):
         """``(1 - a)^2 / x``, a polynomial that is 0 at 0: what a unit of label noise leaves in the weights.
 
         Args:
-            x: Eigenvalues.
+            x: eigenvalues.
 
         Returns:
             One row for each rho.
@@ -74,8 +91,15 @@ class Filter(ABC):
 class Training(Filter):
     """Some full-batch steps of SAM: they leave ``w_k - w* = a(W)(w_0 - w*)`` with ``a(x) = prod_t (1 - eta x (1 + rho_t x))``.
 
-    Un-normalized SAM has one radius for all steps, so that ``a = q^k``; normalized SAM divides its radius by the gradient's
-    norm, which changes from step to step.
+    Un-normalized SAM has one rho for all steps, so that ``a = q^k``; normalized SAM divides rho by the gradient's norm, which
+    changes from step to step.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Training
+        >>> descent = Training(0.5, np.array([[0.0]]), repeats=3)  # at x = 1 each of three steps halves the error
+        >>> descent.residual(np.array([0.0, 1.0, 2.0])).tolist()
+        [[1.0, 0.125, 0.0]]
     """
 
     learning_rate: float
@@ -94,6 +118,9 @@ class Training(Filter):
         self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
     ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
         """The residual filter a.
+
+        Args:
+            x: eigenvalues.
 
         Returns:
             One row for each rho.
@@ -118,14 +145,20 @@ def integral(spectrum: Spectrum, function: SpectralFunction, degree: int) -> Flo
 
     Args:
         spectrum: the measure.
-        function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
-        degree: of the polynomial.
+        function: the polynomial, from nodes ``(nodes,)`` to values ``(..., nodes)``.
+        degree: degree of the polynomial.
 
     Returns:
         Shape ``(...,)``.
 
     Raises:
         DomainError: if the spectrum does not integrate this degree exactly, or the value overflows.
+
+    Example:
+        >>> from sharpdiv.theory import MarchenkoPastur
+        >>> from sharpdiv.theory.filters import integral
+        >>> round(float(integral(MarchenkoPastur(2.0), lambda x: x**2, degree=2)), 6)  # r (1 + r)
+        6.0
     """
     if degree > spectrum.exact_degree:
         raise DomainError(
@@ -149,9 +182,9 @@ def phi(
     Args:
         i: power of the filter, 2k in a variance after k steps, k in a mean.
         j: power of the eigenvalue.
-        spectrum: of W.
+        spectrum: spectral measure of W.
         learning_rate: eta.
-        rho: any shape.
+        rho: a number, or an array of any shape.
 
     Returns:
         ``phi(i, j)`` of rho's shape; a number for a number.
@@ -159,6 +192,11 @@ def phi(
     Raises:
         DomainError: if an argument is negative or not finite, the polynomial's degree ``2 i + j`` is above what the
             spectrum integrates exactly, or the value overflows.
+
+    Example:
+        >>> from sharpdiv.theory import MarchenkoPastur, phi
+        >>> round(phi(2, 0, MarchenkoPastur(2.0), 0.1, 0.0), 6)  # at rho = 0: 1 - 2 eta r + eta^2 r (1 + r)
+        0.66
     """
     require_integer("i", i, 0)
     require_integer("j", j, 0)
@@ -175,14 +213,22 @@ def critical_rho(spectrum: Spectrum, learning_rate: float) -> float | None:
     ``|q(x)| < 1`` on the support except 0 while ``eta x (1 + rho x) < 2`` at its upper end.
 
     Args:
-        spectrum: of the data that a member trains on.
+        spectrum: spectral measure of the data that a member trains on.
         learning_rate: eta, positive.
 
     Returns:
-        ``(2 / (eta x_max) - 1) / x_max``, or None where even rho = 0 does not contract (``eta x_max >= 2``).
+        ``(2 / (eta x_max) - 1) / x_max``, infinity where no eigenvalue is positive, or None where even rho = 0 does not contract
+        (``eta x_max >= 2``).
 
     Raises:
         DomainError: if the learning rate is not positive and finite.
+
+    Example:
+        >>> from sharpdiv.theory import MarchenkoPastur, critical_rho
+        >>> law = MarchenkoPastur(4.0)
+        >>> rho = critical_rho(law, 0.1)
+        >>> round(0.1 * law.largest * (1 + rho * law.largest), 6)
+        2.0
     """
     require_finite("learning rate", learning_rate, positive=True)
     if learning_rate * spectrum.largest >= 2:
@@ -196,25 +242,46 @@ def monotone_rho(spectrum: Spectrum, learning_rate: float) -> float:
     """Largest rho for which no mode changes its sign, ``0 <= q(x) <= 1`` on the support.
 
     Args:
-        spectrum: of the data that a member trains on.
+        spectrum: spectral measure of the data that a member trains on.
         learning_rate: eta.
 
     Returns:
-        ``(1 / (eta x_max) - 1) / x_max``, negative where even gradient descent changes signs.
+        ``(1 / (eta x_max) - 1) / x_max``, negative where even gradient descent changes signs, infinity where no eigenvalue is
+        positive.
+
+    Raises:
+        DomainError: if the learning rate is not positive and finite.
+
+    Example:
+        >>> from sharpdiv.theory import MarchenkoPastur
+        >>> from sharpdiv.theory.filters import monotone_rho
+        >>> law = MarchenkoPastur(4.0)
+        >>> rho = monotone_rho(law, 0.1)
+        >>> round(0.1 * law.largest * (1 + rho * law.largest), 6)  # q is 0 at the upper edge
+        1.0
     """
-    return (1 / (learning_rate * spectrum.largest) - 1) / spectrum.largest
+    require_finite("learning rate", learning_rate, positive=True)
+    if spectrum.largest == 0:
+        return np.inf
+    return float((1 / (learning_rate * spectrum.largest) - 1) / spectrum.largest)
 
 
 def is_stable(spectrum: Spectrum, learning_rate: float, rho: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
     """Whether SAM contracts every direction but the null space: ``rho < critical_rho``.
 
     Args:
-        spectrum: of the data that a member trains on.
+        spectrum: spectral measure of the data that a member trains on.
         learning_rate: eta, positive.
-        rho: any shape.
+        rho: values of rho, an array of any shape.
 
     Returns:
         Booleans of rho's shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, is_stable
+        >>> is_stable(MarchenkoPastur(4.0), 0.1, np.array([0.0, 0.13, 0.14])).tolist()
+        [True, True, False]
     """
     critical = critical_rho(spectrum, learning_rate)
     return np.asarray(rho < critical) if critical is not None else np.zeros(rho.shape, dtype=bool)

@@ -37,10 +37,20 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LinearizedNetwork:
-    """One member in the eigenbasis of its centred kernel; samples are those of training, then those of the test."""
+    """One member in the eigenbasis of its centred kernel; samples are those of training, then those of the test.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import linearize
+        >>> kernel = np.array([[1.0, -1.0], [-1.0, 1.0]])[:, None, :, None]
+        >>> member = linearize(kernel, kernel[:0], labels=np.array([[-3.0], [3.0]]))
+        >>> trained = member.training(0.5, np.zeros(1), 100)
+        >>> member.sharpness(trained, 0.1).round(6).tolist()  # at the minimum x_max radius^2 / 2, and x_max is 1
+        [0.005]
+    """
 
     eigenvalues: Float[np.ndarray, " modes"]
-    """of K/n on the samples it trains on"""
+    """eigenvalues of K/n on the samples it trains on"""
     targets: Float[np.ndarray, " modes"]
     """their centred labels along the eigenvectors, ``v'y / sqrt(n)``"""
     modes: Float[np.ndarray, "modes samples classes"]
@@ -69,9 +79,9 @@ class LinearizedNetwork:
 
         Args:
             learning_rate: eta.
-            rho: radii; of ``normalized-sam`` the length of the ascent, times alpha.
+            rho: values of rho; for ``normalized-sam`` lengths of the ascent, times alpha.
             steps: k.
-            optimizer: a key of ``OPTIMIZERS``; what it needs of the gradient is this member's own, step by step.
+            optimizer: key of ``OPTIMIZERS``; what it needs of the gradient is this member's own, step by step.
 
         Returns:
             The residual filter; NaN where the optimizer has no formula.
@@ -100,8 +110,8 @@ class LinearizedNetwork:
         """Largest increase of the loss on all training samples within an l2 ball of the weights, exact.
 
         Args:
-            training: the steps.
-            radius: of the ball, times alpha.
+            training: the steps, as a filter.
+            radius: radius of the ball, times alpha.
 
         Returns:
             kappa, times ``alpha^2``, for each rho; NaN where the training is outside the domain of its formula.
@@ -127,7 +137,7 @@ def linearize(
     Args:
         train: kernel among the training samples, for all pairs of classes.
         test: kernel of test with training samples.
-        labels: of training, then of test samples, one column for each class (ones and zeros for instance).
+        labels: labels of the training, then of the test samples, one column for each class (ones and zeros for instance).
         block: indices of the training samples this member trains on; all unless given.
 
     Returns:
@@ -136,6 +146,15 @@ def linearize(
     Raises:
         DomainError: if shapes do not fit, a number is not finite, an index is not that of a training sample, or the kernel is
             zero.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import linearize
+        >>> X = np.array([[-1.0], [1.0], [2.0]])  # two training samples and one of the test, of one class
+        >>> kernel = (X @ X.T)[:, None, :, None]
+        >>> member = linearize(kernel[:2, :, :2], kernel[2:, :, :2], labels=3 * X)
+        >>> member.predictions(member.training(0.5, np.zeros(1), 100)).round(6).ravel().tolist()
+        [-3.0, 3.0, 6.0]
     """
     count, classes = len(train), labels.shape[1]
     expected = {"train": (count, classes, count, classes), "test": (len(labels) - count, classes, count, classes)}
@@ -194,6 +213,13 @@ def ensemble_errors(
 
     Raises:
         DomainError: if there are fewer than two members.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import ensemble_errors
+        >>> opposite = np.array([[1.0, -1.0], [-1.0, 1.0]])  # two members whose errors, 1 and -1, cancel
+        >>> {name: float(value) for name, value in ensemble_errors(opposite).items()}
+        {'diversity': 2.0, 'member_error': 1.0, 'ensemble_error': 0.0, 'eir': 1.0}
     """
     members = products.shape[-1]
     if members < 2:
@@ -211,7 +237,16 @@ def ensemble_errors(
 
 @dataclass(frozen=True)
 class TwoPointMeasure:
-    """What predictions keep of an ensemble's kernels if only their spectra are known, in units of each largest eigenvalue."""
+    """What predictions keep of an ensemble's kernels if only their spectra are known, in units of each largest eigenvalue.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Training, TwoPointMeasure
+        >>> measure = TwoPointMeasure(nodes=np.ones(1), weights=np.ones(1), covariance=np.full((1, 1), 2.0))
+        >>> half = Training(0.5, np.zeros((1, 1)), 1)  # one step of gradient descent learns half of it
+        >>> measure.diversity(half).tolist(), measure.training_loss(half).tolist()
+        ([0.5], [0.125])
+    """
 
     nodes: Float[np.ndarray, " bins"]
     """eigenvalues x / x_max"""
@@ -224,7 +259,7 @@ class TwoPointMeasure:
         """``sum Gamma_bc l_b l_c`` with ``l = (1 - a(x)) / x``.
 
         Args:
-            training: with rates and radii in the same units.
+            training: the steps, as a filter of ``x / x_max``: its learning rate and rho are ``x_max`` times those of a member.
 
         Returns:
             D for each rho.
@@ -244,8 +279,8 @@ class TwoPointMeasure:
         """Exact kappa of a member with the mean measure.
 
         Args:
-            training: the steps.
-            radius: of the ball, times the root of each member's largest eigenvalue.
+            training: the steps, as a filter of ``x / x_max``.
+            radius: radius of the ball, times the root of each member's largest eigenvalue.
 
         Returns:
             kappa for each rho.
@@ -256,12 +291,20 @@ class TwoPointMeasure:
 
 @dataclass(frozen=True)
 class BinnedModes:
-    """One member's share of a ``TwoPointMeasure``."""
+    """One member's share of a ``TwoPointMeasure``.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import BinnedModes
+        >>> member = BinnedModes(weights=np.array([0.0, 4.0]), moments=np.array([0.0, 2.0]), added=np.zeros((2, 1, 1)))
+        >>> float(member.moments[1] / member.weights[1])  # mean of x / x_max in the bin
+        0.5
+    """
 
     weights: Float[np.ndarray, " bins"]
-    """of the y-weighted measure"""
+    """weights of the y-weighted measure"""
     moments: Float[np.ndarray, " bins"]
-    """the same, times ``x / x_max``"""
+    """those weights, times ``x / x_max``"""
     added: Float[np.ndarray, "bins test classes"]
     """what the modes in a bin add to test predictions, in units of ``1 / x_max``"""
 
@@ -270,7 +313,7 @@ def bin_modes(member: LinearizedNetwork, train: int, bins: int = 32) -> BinnedMo
     """Gather a member's modes by ``x / x_max``, in equal steps of its logarithm down to 1e-6.
 
     Args:
-        member: to gather.
+        member: member whose modes are gathered.
         train: number of training samples, the first of the member's samples.
         bins: number of bins; the first also takes all that is below.
 
@@ -279,6 +322,14 @@ def bin_modes(member: LinearizedNetwork, train: int, bins: int = 32) -> BinnedMo
 
     Raises:
         DomainError: if there are fewer than two bins.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import bin_modes, linearize
+        >>> kernel = np.array([[1.0, -1.0], [-1.0, 1.0]])[:, None, :, None]
+        >>> member = linearize(kernel, kernel[:0], labels=np.array([[-3.0], [3.0]]))
+        >>> bin_modes(member, train=2, bins=2).weights.round(6).tolist()  # the labels' variance is at x_max
+        [0.0, 9.0]
     """
     if bins < 2:
         raise DomainError(f"expected at least 2 bins, got {bins}")
@@ -293,13 +344,21 @@ def two_point_measure(members: list[BinnedModes]) -> TwoPointMeasure:
     """The measure of an ensemble; its only error is that of the binning.
 
     Args:
-        members: at least two, with the same bins.
+        members: binned modes of two members or more, with the same bins.
 
     Returns:
         Means and covariances over members.
 
     Raises:
         DomainError: if there are fewer than two members.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import BinnedModes, two_point_measure
+        >>> top = np.array([0.0, 1.0])  # all of the measure at x_max
+        >>> members = [BinnedModes(top, top, top[:, None, None] * added) for added in (1.0, 3.0)]
+        >>> two_point_measure(members).covariance.tolist()
+        [[0.0, 0.0], [0.0, 2.0]]
     """
     if len(members) < 2:
         raise DomainError(f"a covariance over members needs at least 2, got {len(members)}")

@@ -16,6 +16,12 @@ class Setting:
 
     Raises:
         DomainError: if a number is outside its domain; the message names it.
+
+    Example:
+        >>> from sharpdiv.theory import Setting
+        >>> setting = Setting(n=1000, d=100, init_variance=0.25)
+        >>> setting.ratio, setting.omega  # n/d, and sqrt(init_variance * d)
+        (10.0, 5.0)
     """
 
     n: int = 3000
@@ -58,13 +64,21 @@ class Setting:
 
 
 def rho_values(rho: float | tuple[float, ...] | Float[np.ndarray, " rho"]) -> Float[np.ndarray, " rho"]:
-    """SAM radii as a checked vector.
+    """Values of SAM's rho as a checked vector.
+
+    Args:
+        rho: a number or several, non-negative.
 
     Returns:
         Shape ``(rho,)``.
 
     Raises:
         DomainError: if one is negative or not finite, or there is none.
+
+    Example:
+        >>> from sharpdiv.theory.setting import rho_values
+        >>> rho_values(0.1).tolist(), rho_values((0.0, 0.1)).tolist()
+        ([0.1], [0.0, 0.1])
     """
     if np.asarray(rho).dtype == bool:
         raise DomainError(f"rho must be a number or a vector of numbers, got {rho}")
@@ -78,8 +92,19 @@ def rho_values(rho: float | tuple[float, ...] | Float[np.ndarray, " rho"]) -> Fl
 def check_blocks(blocks: int, n: int) -> None:
     """Accept a number of disjoint row blocks that leaves every block a row.
 
+    Args:
+        blocks: number of blocks.
+        n: number of rows.
+
     Raises:
         DomainError: if it is below 1 or above n.
+
+    Example:
+        >>> from sharpdiv.theory.setting import check_blocks
+        >>> check_blocks(4, n=3)
+        Traceback (most recent call last):
+        ...
+        sharpdiv.theory.errors.DomainError: blocks must lie between 1 and n = 3, got 4: every block needs a row of the data
     """
     if not 1 <= blocks <= n:
         raise DomainError(f"blocks must lie between 1 and n = {n}, got {blocks}: every block needs a row of the data")

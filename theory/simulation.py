@@ -22,22 +22,31 @@ __all__ = ["Simulation", "simulate"]
 
 @dataclass(frozen=True, eq=False)
 class Simulation(Curves):
-    """What was measured, one estimate for each quantity of ``Tradeoff``."""
+    """What was measured, one estimate for each quantity of ``Tradeoff``.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, simulate
+        >>> found = simulate(Setting(n=40, d=4), 0.1, seed=1)
+        >>> list(found.columns())[:3]
+        ['rho', 'diversity', 'diversity_stderr']
+        >>> found == simulate(Setting(n=40, d=4), 0.1, seed=1)
+        True
+    """
 
     rho: Float[np.ndarray, " rho"]
-    """SAM radii"""
+    """values of SAM's rho"""
     diversity: Estimate
     """prediction variance at an independent test point"""
     sharpness: Estimate
     """exact one-draw kappa at the mean over the initialization"""
     sharpness_ensemble: Estimate
-    """the same at the mean weights of one finite ensemble in each data draw"""
+    """exact one-draw kappa at the mean weights of one finite ensemble in each data draw"""
     sharpness_member: Estimate
-    """the same at its first member"""
+    """exact one-draw kappa at that ensemble's first member"""
     member_error: Estimate
     """mean squared error of one member, exact over test points and initializations"""
     ensemble_error: Estimate
-    """the same of the mean of the members"""
+    """mean squared error of the mean of the members"""
     eir: Estimate
     """ratio of means, with a jackknife standard error"""
 
@@ -82,22 +91,32 @@ def simulate(
 
     Args:
         setting: the problem; n and d are used as they are.
-        rho: SAM radii; every data draw serves all of them.
+        rho: values of SAM's rho; every data draw serves all of them.
         blocks: s, 1 for Theorem 1 and at least 2 for Theorem 2.
         members: m of the ensemble when ``blocks`` is 1.
-        covariance: eigenvalues of Sigma, as many as divide d; all 1 unless given.
-        teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
-        shared_init: the members on blocks start at the same weights.
-        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho.
+        covariance: eigenvalues of Sigma, their number a divisor of d; all 1 unless given.
+        teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, their number a divisor of d; a uniform direction
+            unless given.
+        shared_init: whether the members on blocks start at the same weights.
+        optimizer: key of ``OPTIMIZERS``; the ascent of ``normalized-sam`` has the length rho.
         draws: data draws, at least 1.
-        inits: initializations in each that variances are taken over, at least 2; an ensemble of more members draws more.
-        seed: of the random generator.
+        inits: initializations in each data draw, over which variances are taken, at least 2; an ensemble of more members draws
+            more.
+        seed: seed of the random generator.
 
     Returns:
         Estimates over rho.
 
     Raises:
         DomainError: if a count is too small, rho is negative or not finite, a spectrum does not fit, or training overflows.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, data_law, sam_tradeoff, simulate
+        >>> setting = Setting(n=400, d=20)
+        >>> found = simulate(setting, 0.1, draws=20, seed=1)
+        >>> exact = sam_tradeoff(setting, 0.1, law=data_law(setting, finite=True))
+        >>> bool(abs(found.diversity.mean - exact.diversity) < 4 * found.diversity.stderr)
+        True
     """
     problem = _Problem(
         setting,
@@ -146,6 +165,8 @@ def _repeated(name: str, values: np.ndarray, d: int) -> np.ndarray:
     if values.ndim != 1 or not values.size or d % values.size:
         raise DomainError(f"{name}: their number must divide d = {d} to be drawn, got shape {values.shape}")
     require_finite(name, values.tolist())
+    if not values.any():
+        raise DomainError(f"{name} must not all be zero")
     return np.repeat(values, d // values.size)
 
 
@@ -154,9 +175,9 @@ class _Data:
     """One block of data."""
 
     eigenvalues: np.ndarray
-    """of W (d,)"""
+    """eigenvalues of W (d,)"""
     vectors: np.ndarray
-    """of W (d, d)"""
+    """eigenvectors of W (d, d)"""
     noise: np.ndarray
     """``A'noise`` in the eigenbasis (d,)"""
 
@@ -172,7 +193,7 @@ class _Trained:
     within: np.ndarray
     """prediction variance over the drawn initializations (rho,)"""
     expected: np.ndarray
-    """the same over all initializations, where it is known (rho,)"""
+    """prediction variance over all initializations, where it is known (rho,)"""
 
 
 def _one_draw(problem: _Problem, generator: np.random.Generator) -> tuple[np.ndarray, ...]:

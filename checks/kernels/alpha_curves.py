@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import BLOCKS
 from sharpdiv.checks.statistics import Comparison
 
@@ -14,7 +14,6 @@ __all__ = [
     "COMPARED_AT",
     "SYMBOLS",
     "Curves",
-    "as_array",
     "at_loss",
     "change",
     "changes_at_equal_loss",
@@ -62,9 +61,9 @@ class Curves:
 
 
 def curves(
-    network: dict[str, Any],
+    network: DialNetwork,
     optimizer: str,
-    alpha: str | None = None,
+    alpha: float | None = None,
     *,
     members: int | None = None,
     apart: bool = False,
@@ -72,19 +71,19 @@ def curves(
     """An ensemble of the dial as arrays.
 
     Args:
-        network: of the results.
+        network: network of the results.
         optimizer: sam, blocks or normalized.
-        alpha: as a key of the results; the prediction if not given.
-        members: the first so many; all unless given.
-        apart: take D over pairs with different blocks only, and errors of ensembles with one member on each block.
+        alpha: scale of the outputs; the prediction if not given.
+        members: number of members, the first ones; all unless given.
+        apart: whether D is taken over pairs with different blocks only, and errors of ensembles with one member on each block.
 
     Returns:
         The curves.
     """
-    stored = network["predicted"][optimizer] if alpha is None else network["measured"][alpha][optimizer]
-    loss, sharpness = (as_array(stored[name]) for name in ("loss", "sharpness"))
+    stored = network.predicted[optimizer] if alpha is None else network.measured[alpha][optimizer]
+    loss, sharpness = stored.loss, stored.sharpness
     count = members or len(loss)
-    products = _square(as_array(stored["products"]), len(loss))[..., :count, :count]
+    products = _square(stored.products, len(loss))[..., :count, :count]
     own = np.einsum("xkmm->xkm", products)
     distance = (own[..., None] + own[..., None, :]) / 2 - products
     blocks = np.arange(count) % BLOCKS if apart else np.arange(count)
@@ -105,16 +104,7 @@ def curves(
         "loss": np.einsum("bm,mxk->bxk", weights, loss[:count]),
         "sharpness": np.einsum("bm,mxk->bxk", weights, sharpness[:count]),
     }
-    return Curves(as_array(network["dial"]["fractions"]), as_array(network["dial"]["snapshots"]), values)
-
-
-def as_array(values: Any) -> Float[np.ndarray, "..."]:
-    """Nested lists of numbers.
-
-    Returns:
-        NaN where they have None, as JSON has for what diverged.
-    """
-    return np.array(values, dtype=float)
+    return Curves(np.array(network.fractions), np.array(network.snapshots, dtype=float), values)
 
 
 def _square(triangle: Float[np.ndarray, "... pairs"], members: int) -> Float[np.ndarray, "... members members"]:
@@ -128,8 +118,8 @@ def common_loss(ensembles: Sequence[Curves], steps: int) -> float:
     """The training loss that the slowest radius of some ensembles reaches.
 
     Args:
-        ensembles: whole, and without each member.
-        steps: within so many.
+        ensembles: curves of each, whole and without each member.
+        steps: number of steps within which it is reached.
 
     Returns:
         The level; what diverged is left out.
@@ -142,9 +132,9 @@ def at_loss(found: Curves, name: str, level: float) -> Float[np.ndarray, "subset
     """A quantity where training first has some loss, interpolated in the loss between snapshots.
 
     Args:
-        found: the curves.
-        name: of the quantity.
-        level: of the loss.
+        found: curves of an ensemble.
+        name: name of the quantity.
+        level: level of the loss.
 
     Returns:
         One value for each radius; NaN where the loss does not fall to that level between two snapshots.
@@ -170,20 +160,20 @@ def change(values: Float[np.ndarray, "subsets fractions"]) -> Float[np.ndarray, 
 
 
 def changes_at_equal_loss(
-    network: dict[str, Any], alpha: str, name: str, steps: int
+    network: DialNetwork, alpha: float, name: str, steps: int
 ) -> tuple[Float[np.ndarray, " subsets"], Float[np.ndarray, " subsets"], float]:
     """``change`` of a quantity over SAM's radius, in theory and trained, where all have one training loss.
 
     Args:
-        network: of the results.
-        alpha: as a key of the results.
-        name: of the quantity.
-        steps: within which the slowest radius of either reaches that loss.
+        network: network of the results.
+        alpha: scale of the outputs.
+        name: name of the quantity.
+        steps: number of steps within which the slowest radius of either reaches that loss.
 
     Returns:
         Both changes, of the same members, and the loss.
     """
-    members = len(network["measured"][alpha]["sam"]["loss"])
+    members = network.trained_members(alpha)
     theory, trained = curves(network, "sam", members=members), curves(network, "sam", alpha)
     level = common_loss((theory, trained), steps)
     return change(at_loss(theory, name, level)), change(at_loss(trained, name, level)), level
@@ -193,9 +183,9 @@ def jackknife(label: str, values: Float[np.ndarray, " subsets"], statistic: str 
     """A statistic of an ensemble, with the uncertainty that comes from its members; test points are held fixed.
 
     Args:
-        label: what is compared.
-        values: of the statistic, of the ensemble and without each member.
-        statistic: what of it.
+        label: name of what is compared.
+        values: values of the statistic, of the ensemble and without each member.
+        statistic: name of the statistic.
 
     Returns:
         Comparison of the pseudo-values ``M T - (M-1) T_-i`` (Tukey 1958); none for fewer than six members or what has no value.

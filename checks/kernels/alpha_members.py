@@ -83,7 +83,7 @@ def predict_member(root: Path, dial: Dial, network: Network, seed: int, device: 
 
 def _predictions(dial: Dial, optimizer: Optimizer, member: LinearizedNetwork) -> dict[str, Any]:
     """Everything that is predicted of one member, with the learning rate and the radii that training is to use."""
-    normalized = optimizer == "normalised"
+    normalized = optimizer == "normalized"
     rate, radius = RATE / member.largest, RADIUS / member.surface[0].max() ** 0.5
     rho = np.array(dial.radii(optimizer)) / member.largest
     if normalized:  # lengths, whose first step has that radius
@@ -116,7 +116,7 @@ def train_member(root: Path, dial: Dial, network: Network, seed: int, alpha: flo
             "alpha": alpha,
             "learning_rate": float(settings[f"{optimizer}.rate"]),
             "radius": float(settings[f"{optimizer}.radius"]),
-            "normalize": optimizer == "normalised",
+            "normalize": optimizer == "normalized",
             "iterations": ASCENT_STEPS,
         }
         for index, rho in enumerate(settings[f"{optimizer}.rho"].tolist()):

@@ -63,7 +63,7 @@ def run_dial(
         ]
     work([kernels, trainings], place, workers, partial(progress, "dial"))
     settings = {name: value for name, value in asdict(dial).items() if name not in {"networks", "results"}}
-    networks = [{"network": asdict(n) | {"name": n.name}, **assemble(root, dial, n)} for n in dial.networks]
+    networks = [assemble(root, dial, network).to_json() for network in dial.networks]
     return {"dial": settings | CONSTANTS | {"limit": LIMIT}, "provenance": provenance(place), "networks": networks}
 
 

@@ -13,34 +13,31 @@ loss in a small ball.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import nn
 
+from sharpdiv.checks.kernels.compared import ComparedRun, KernelComparison
 from sharpdiv.checks.kernels.dials import LIMIT, RADIUS, RATE
-from sharpdiv.checks.statistics import spearman
 from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.data.splits import load_data
-from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.lazy.training import freeze_batch_norm
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, open_run
-from sharpdiv.empirical.runs.measuring import load_result
 from sharpdiv.empirical.runs.member import new_member
-from sharpdiv.empirical.runs.record import load_record
+from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.workers import choose_device
 from sharpdiv.theory.kernels import LinearizedNetwork, ensemble_errors, linearize
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
-__all__ = ["QUANTITIES", "compare_runs", "over_rho"]
+__all__ = ["compare_runs"]
 
-QUANTITIES = ("diversity", "eir", "member_error", "ensemble_error", "disagreement", "sharpness")
-"""What is predicted and measured"""
 _STEPS = tuple(5 * 2**j for j in range(15))
 _MAY_DIFFER = {"method", "rho", "seeds", "switch_epoch", "first_phase", "top_fraction", "rule", "adaptive", "m"}
 
@@ -52,21 +49,18 @@ def compare_runs(
     test_samples: int = 400,
     device: str = "cpu",
     progress: Progress = lambda *_: None,
-) -> dict[str, Any]:
+) -> KernelComparison:
     """Prediction and measurement of some runs that differ in method, rho and seeds only.
 
     Args:
         paths: folders of measured runs, or their records (``.npz``).
-        train_samples: first training images, which kernels are taken on.
-        test_samples: first test images, which predictions are made for.
-        device: where kernels are taken.
-        progress: told after every kernel.
+        train_samples: number of training images that kernels are taken on, the first ones.
+        test_samples: number of test images that predictions are made for, the first ones.
+        device: device that kernels are taken on.
+        progress: listener, told after every kernel.
 
     Returns:
-        JSON values: ``steps``; ``training_accuracy``, which they are chosen by, of the ``run`` and ``predicted``; ``sharpness``,
-        the name of the measure; ``points``, for every run ``measured`` and ``predicted`` (None with a ``reason``), each with the
-        keys of ``QUANTITIES``; ``rank_correlation`` of the mean curves over rho for SGD and SAM (0 where one side does not change,
-        None for two values of rho, whose correlation says nothing).
+        The comparison.
 
     Raises:
         InputError: if there are fewer than two runs, they differ in more than method, rho and seeds or were not measured in one
@@ -74,42 +68,37 @@ def compare_runs(
             not so many images.
         StoreError: if a run is not measured.
     """
-    runs = [_measured_run(path) for path in paths]
-    runs.sort(key=lambda run: (run[0].method == "sharpbalance", run[0].rho, run[0].seeds))
-    _check_alike([config for config, _ in runs])
-    how = _one_measurement(runs)
-    first = runs[0][0]
-    place = choose_device(device)
-    seeds = sorted({seed for config, _ in runs for seed in config.seeds})
-    members, labels = _linearized(first, seeds, (train_samples, test_samples), place, progress)
-    reached = float(
-        np.mean([r["members"]["train_accuracy"] for c, r in runs if (c.method, c.rho) == (first.method, first.rho)])
+    runs = sorted(
+        map(_measured_run, paths),
+        key=lambda run: (run.config.method == "sharpbalance", run.config.rho, run.config.seeds),
     )
+    _check_alike([run.config for run in runs])
+    _check_measured_alike(runs)
+    first = runs[0].config
+    place = choose_device(device)
+    seeds = sorted({seed for run in runs for seed in run.config.seeds})
+    members, labels = _linearized(first, seeds, (train_samples, test_samples), place, progress)
+    plain = [r for r in runs if (r.config.method, r.config.rho) == (first.method, first.rho)]
+    reached = float(np.mean([run.of_members("train_accuracy") for run in plain]))
     steps, accuracy = _steps_to(reached, members, labels[:train_samples])
-    points = _points(runs, members, steps, train_samples)
-    return {
-        "config": {name: value for name, value in first.to_json().items() if name not in _MAY_DIFFER},
-        "kernel": {"train_samples": train_samples, "test_samples": test_samples},
-        "provenance": provenance(place),
-        "steps": steps,
-        "training_accuracy": {"run": reached, "predicted": accuracy},
-        "sharpness": how["sharpness"][0],
-        "points": points,
-        "rank_correlation": {name: _rank_correlation(points, name) for name in QUANTITIES},
-    }
+    return KernelComparison(
+        config={name: value for name, value in first.to_json().items() if name not in _MAY_DIFFER},
+        kernel={"train_samples": train_samples, "test_samples": test_samples},
+        provenance=provenance(place),
+        steps=steps,
+        accuracy_predicted=accuracy,
+        accuracy_measured=reached,
+        sharpness=runs[0].first_measure,
+        points=_in_units(_points(runs, members, steps, train_samples)),
+    )
 
 
-def _measured_run(path: Path) -> tuple[RunConfig, dict[str, Any]]:
-    """Configuration and result of a run."""
+def _measured_run(path: Path) -> RunRecord:
     if path.suffix == ".npz":
-        summary = load_record(path).summary
-        return RunConfig.from_json(summary["config"]), summary
-    return open_run(path), load_result(path)
-
-
-def _rank_correlation(points: Sequence[dict[str, Any]], name: str) -> float | None:
-    predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
-    return float(spearman(predicted, measured)) if len(predicted) > 2 else None
+        return load_record(path)
+    if not (record := path / "record.npz").exists():
+        raise StoreError(f"{open_run(path).run_id} is not measured: sharpdiv measure {path}")
+    return load_record(record)
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:
@@ -136,16 +125,13 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
         raise InputError("adaptive and m-sharp SAM have no closed form; compare runs of plain SAM")
 
 
-def _one_measurement(runs: Sequence[tuple[RunConfig, dict[str, Any]]]) -> dict[str, Any]:
-    """The settings that all were measured with."""
-    settings: dict[str, Any] = runs[0][1]["measure"]
-    for config, result in runs[1:]:
-        if different := sorted(name for name in settings if settings[name] != result["measure"][name]):
+def _check_measured_alike(runs: Sequence[RunRecord]) -> None:
+    for run in runs[1:]:
+        if different := run.measured_otherwise_than(runs[0]):
             raise InputError(
-                f"runs to compare must be measured in one way; {config.run_id} differs in {', '.join(different)}: "
+                f"runs to compare must be measured in one way; {run.config.run_id} differs in {', '.join(different)}: "
                 "measure it again with sharpdiv measure"
             )
-    return settings
 
 
 def _linearized(
@@ -184,34 +170,41 @@ def _steps_to(
 
 
 def _points(
-    runs: Sequence[tuple[RunConfig, dict[str, Any]]],
-    members: dict[int, LinearizedNetwork],
-    steps: int,
-    train_samples: int,
-) -> list[dict[str, Any]]:
-    """Every run as its place, measured and predicted."""
-    strongest = max(config.rho for config, _ in runs if config.method != "sharpbalance")
+    runs: Sequence[RunRecord], members: dict[int, LinearizedNetwork], steps: int, train_samples: int
+) -> list[ComparedRun]:
+    """Every run, measured and predicted, with sharpness as it comes."""
+    strongest = max(run.config.rho for run in runs if run.config.method != "sharpbalance")
     points = []
-    for config, result in runs:
-        place = {"run": config.run_id, "method": config.method, "rho": config.rho, "seeds": list(config.seeds)}
-        fraction = 0.95 * LIMIT * config.rho / strongest
-        side = _predicted(config, members, fraction, steps, train_samples)
-        points.append({**place, "measured": _measured(result), **side})
-    smallest = runs[0][0].method, runs[0][0].rho
-    for name in ("predicted", "measured"):
-        unit = float(np.mean([p[name]["sharpness"] for p in points if (p["method"], p["rho"]) == smallest]))
-        for point in points:
-            if point[name]:
-                point[name]["sharpness"] /= unit
+    for run in runs:
+        config = run.config
+        place = (config.run_id, config.method, config.rho, config.seeds, _measured(run))
+        if config.method == "sharpbalance":
+            points.append(ComparedRun(*place, None, "no closed form for SharpBalance on sharpness-aware sets"))
+        else:
+            fraction = 0.95 * LIMIT * config.rho / strongest
+            points.append(ComparedRun(*place, _predicted(config, members, fraction, steps, train_samples)))
     return points
+
+
+def _in_units(points: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+    """Points with sharpness in units of its mean at the smallest rho, on both sides."""
+    first = [p for p in points if (p.method, p.rho) == (points[0].method, points[0].rho)]
+    of_measured = float(np.mean([p.measured["sharpness"] for p in first]))
+    of_predicted = float(np.mean([p.predicted["sharpness"] for p in first if p.predicted]))
+    return tuple(
+        replace(
+            p,
+            measured={**p.measured, "sharpness": p.measured["sharpness"] / of_measured},
+            predicted=p.predicted and {**p.predicted, "sharpness": p.predicted["sharpness"] / of_predicted},
+        )
+        for p in points
+    )
 
 
 def _predicted(
     config: RunConfig, members: dict[int, LinearizedNetwork], fraction: float, steps: int, train_samples: int
-) -> dict[str, Any]:
-    """The prediction of one run with SAM's radius in units of ``1 / x_max``, or the reason for none."""
-    if config.method == "sharpbalance":
-        return {"predicted": None, "reason": "no closed form for SharpBalance on sharpness-aware sets"}
+) -> dict[str, float]:
+    """The prediction of one run with SAM's radius in units of ``1 / x_max``."""
     outputs, kappas = [], []
     for seed in config.seeds:
         member = members[seed]
@@ -225,39 +218,17 @@ def _predicted(
     first, second = np.triu_indices(len(h), 1)
     disagreement = float((classes[first] != classes[second]).mean())
     values = {name: float(value) for name, value in squared.items()}
-    return {"predicted": values | {"disagreement": disagreement, "sharpness": float(np.mean(kappas))}}
+    return values | {"disagreement": disagreement, "sharpness": float(np.mean(kappas))}
 
 
-def _measured(result: dict[str, Any]) -> dict[str, float]:
+def _measured(run: RunRecord) -> dict[str, float]:
     """The same of probabilities, in the conventions of ``ensemble_errors``."""
-    metrics = result["metrics"]
-    member, ensemble = metrics["brier_mean"], metrics["brier_ensemble"]
-    first = result["measure"]["sharpness"][0]
+    member, ensemble = run.metric("brier_mean"), run.metric("brier_ensemble")
     return {
-        "diversity": metrics["variance"],
+        "diversity": run.metric("variance"),
         "member_error": member,
         "ensemble_error": ensemble,
         "eir": float(improvement_rate(np.asarray(member), np.asarray(ensemble))),
-        "disagreement": metrics["disagreement"],
-        "sharpness": float(np.mean(result["members"]["sharpness"][first])),
+        "disagreement": run.metric("disagreement"),
+        "sharpness": float(np.mean(run.sharpness(run.first_measure))),
     }
-
-
-def over_rho(
-    points: Sequence[dict[str, Any]], name: str
-) -> tuple[Float[np.ndarray, "ensembles rho"], Float[np.ndarray, "ensembles rho"]]:
-    """Predicted and measured curves over rho of SGD and SAM.
-
-    Args:
-        points: of a comparison.
-        name: of the quantity.
-
-    Returns:
-        Both, for each ensemble.
-    """
-    chosen = sorted((p for p in points if p["predicted"]), key=lambda p: (p["seeds"], p["rho"]))
-    ensembles = len({tuple(p["seeds"]) for p in chosen})
-    predicted, measured = (
-        np.array([p[side][name] for p in chosen]).reshape(ensembles, -1) for side in ("predicted", "measured")
-    )
-    return predicted, measured

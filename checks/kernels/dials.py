@@ -20,7 +20,7 @@ __all__ = [
     "Optimizer",
 ]
 
-Optimizer = Literal["sam", "blocks", "normalised"]
+Optimizer = Literal["sam", "blocks", "normalized"]
 """full-batch SAM on all training samples; on disjoint blocks, one for each member in turn; with ascents of a fixed length"""
 RATE = 0.5
 """learning rate times the largest eigenvalue"""
@@ -41,7 +41,7 @@ CONSTANTS = {
     "blocks": BLOCKS,
     "ascent_steps": ASCENT_STEPS,
     "split_seed": SPLIT_SEED,
-    "normalised": _NORMALIZED,
+    "normalized": _NORMALIZED,
     "order": TEST_ORDER,
 }
 """What every member depends on besides its dial and network."""
@@ -105,12 +105,12 @@ class Dial:
         Returns:
             As many as there are fractions.
         """
-        return tuple(_NORMALIZED * f for f in self.fractions) if optimizer == "normalised" else self.fractions
+        return tuple(_NORMALIZED * f for f in self.fractions) if optimizer == "normalized" else self.fractions
 
 
 def _head(alpha: float) -> Network:
     """The network of which only the last layer is trained, by every optimizer."""
-    return Network(head_only=True, alphas=(alpha,), optimizers=("sam", "blocks", "normalised"))
+    return Network(head_only=True, alphas=(alpha,), optimizers=("sam", "blocks", "normalized"))
 
 
 DIALS = {
@@ -128,7 +128,7 @@ DIALS = {
         "dial.json",
         (
             _head(100.0),
-            Network(activation="gelu", optimizers=("sam", "blocks", "normalised")),
+            Network(activation="gelu", optimizers=("sam", "blocks", "normalized")),
             Network(),
             Network(norm="group"),
             Network(norm="batch"),

@@ -1,11 +1,11 @@
-"""Claims about the lazy limit, checked on the dial of small networks (``checks/dial.py``): predictions where they must be right."""
+"""Claims about the lazy limit, checked on the dial of small networks (``alpha_sweep.py``): predictions where they must be right."""
 
 from functools import partial
 
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
-from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, SYMBOLS, as_array, curves
+from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, SYMBOLS, curves
 from sharpdiv.checks.results import Evidence
 
 __all__ = ["CLAIMS", "COMMAND", "SETTING", "missing", "percent"]
@@ -44,50 +44,50 @@ def percent(value: float) -> str:
 
 
 def _exact(evidence: Evidence) -> Finding:
-    network = next((n for n in evidence.networks if n["network"]["name"] == _HEAD), None)
+    network = next((n for n in evidence.networks if n.name == _HEAD), None)
     if network is None:
         return missing(_HEAD)
     numbers, worst = [], dict.fromkeys(_EXACT, 0.0)
-    for alpha, optimizers in network["measured"].items():
+    for alpha, optimizers in network.measured.items():
         for optimizer, found in optimizers.items():
             # Where normalized SAM is outside the domain of its formula there is no prediction; what else is missing diverged.
-            predicted = np.isfinite(as_array(network["predicted"][optimizer]["loss"])).all(axis=0)
+            predicted = np.isfinite(network.predicted[optimizer].loss).all(axis=0)
             for quantity in (name for name in SYMBOLS if name != "eir"):
-                largest = float(np.max(np.abs(as_array(found["relative_error"][quantity])[predicted])))
+                largest = float(np.max(np.abs(found.relative_error[quantity][predicted])))
                 group = "kappa" if quantity == "sharpness" else "D, errors and loss"
                 worst[group] = float(np.maximum(worst[group], largest))
-                label = f"alpha = {alpha}, {optimizer}: {SYMBOLS[quantity]}, largest relative difference"
+                label = f"alpha = {alpha:g}, {optimizer}: {SYMBOLS[quantity]}, largest relative difference"
                 numbers.append((label, f"{largest:.1e}"))
     met = all(worst[group] <= limit for group, limit in _EXACT.items())
-    here = set.intersection(*(set(optimizers) for optimizers in network["measured"].values()))
+    here = set.intersection(*(set(optimizers) for optimizers in network.measured.values()))
     if met and (lacking := sorted(_OPTIMIZERS - here)):
         return missing(*(f"{_HEAD}, {name}" for name in lacking))
     return Finding(Verdict.HOLDS if met else Verdict.FAILS, tuple(numbers))
 
 
-_OPTIMIZERS = {"sam", "blocks", "normalised"}
+_OPTIMIZERS = {"sam", "blocks", "normalized"}
 _GATES = ("diversity", "sharpness", "member_error", "ensemble_error")
 
 
-def _gate(names: tuple[str, ...], alpha: str, limits: dict[str, float], evidence: Evidence) -> Finding:
+def _gate(names: tuple[str, ...], alpha: float, limits: dict[str, float], evidence: Evidence) -> Finding:
     """Largest relative difference over radii at the steps of comparison, and over all steps without a gate."""
-    measured = {n["network"]["name"]: n for n in evidence.networks if "sam" in n["measured"].get(alpha, {})}
+    measured = {n.name: n for n in evidence.networks if "sam" in n.measured.get(alpha, {})}
     if lacking := [name for name in names if name not in measured]:
         return missing(*lacking)
     networks = [measured[name] for name in names]
     numbers, met = [], []
     for network in networks:
-        steps = network["dial"]["snapshots"]
+        steps = network.snapshots
         column = steps.index(COMPARED_AT)
-        for optimizer, found in network["measured"][alpha].items():
-            name = f"{network['network']['name']}, {optimizer}"
+        for optimizer, found in network.measured[alpha].items():
+            name = f"{network.name}, {optimizer}"
             for quantity in _GATES:
-                largest = np.abs(as_array(found["relative_error"][quantity])).max(axis=0)
+                largest = np.abs(found.relative_error[quantity]).max(axis=0)
                 if quantity in limits and optimizer == "sam":
                     met.append(bool(largest[column] <= limits[quantity]))
                 by_step = ", ".join(f"{k}: {percent(error)}" for k, error in zip(steps, largest, strict=True))
                 numbers.append((f"{name}: {SYMBOLS[quantity]}, largest over rho by k", by_step))
-            distance = as_array(found["distance"])[:, column]
+            distance = found.distance[:, column]
             values = f"{percent(distance.min())} to {percent(distance.max())}"
             numbers.append((f"{name}: distance of the functions at k = {COMPARED_AT}", values))
     return Finding(Verdict.HOLDS if all(met) else Verdict.FAILS, tuple(numbers))
@@ -102,15 +102,13 @@ def _spectrum_only(evidence: Evidence) -> Finding:
         return missing("the dial")
     numbers, met = [], []
     for network in evidence.networks:
-        steps = network["dial"]["snapshots"]
-        exact = curves(network, "sam", members=network["dial"]["members"])
+        steps = network.snapshots
+        exact = curves(network, "sam", members=network.members)
         for name, limit in _BINNED.items():
-            errors = np.abs(as_array(network["spectrum"][name]) / exact.values[name][0] - 1).max(axis=0)
+            errors = np.abs(network.spectrum[name] / exact.values[name][0] - 1).max(axis=0)
             met.append(bool(errors[steps.index(COMPARED_AT)] <= limit))
             text = ", ".join(f"{k}: {percent(error)}" for k, error in zip(steps, errors, strict=True))
-            numbers.append(
-                (f"{network['network']['name']}: {SYMBOLS[name]}, largest relative error over rho by k", text)
-            )
+            numbers.append((f"{network.name}: {SYMBOLS[name]}, largest relative error over rho by k", text))
     return Finding(Verdict.HOLDS if all(met) else Verdict.FAILS, tuple(numbers))
 
 
@@ -144,7 +142,7 @@ CLAIMS = (
         check=partial(
             _gate,
             ("gelu-none-8",),
-            "100",
+            100.0,
             {"diversity": 0.02, "sharpness": 0.03, "member_error": 0.01, "ensemble_error": 0.01},
         ),
         command=COMMAND,
@@ -163,7 +161,7 @@ CLAIMS = (
         check=partial(
             _gate,
             ("relu-group-8", "relu-batch-8"),
-            "10",
+            10.0,
             {"diversity": 0.05, "member_error": 0.03, "ensemble_error": 0.03},
         ),
         command=COMMAND,

@@ -1,10 +1,9 @@
-"""Claims about the way out of the lazy limit, checked on the dial of small networks (``checks/dial.py``)."""
+"""Claims about the way out of the lazy limit, checked on the dial of small networks (``alpha_sweep.py``)."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,17 @@ from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.kernels.alpha_curves import (
     COMPARED_AT,
     SYMBOLS,
-    as_array,
     change,
     changes_at_equal_loss,
     curves,
     jackknife,
 )
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import BLOCKS
 from sharpdiv.checks.kernels.lazy_limit import COMMAND, SETTING, missing, percent
+from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.results import Evidence
-from sharpdiv.checks.statistics import LEVEL, Comparison, aligned, judge, spearman
+from sharpdiv.checks.statistics import LEVEL, Comparison, aligned, judge
 
 __all__ = ["CLAIMS"]
 
@@ -30,21 +30,17 @@ _LOSS_WITHIN = (20, 30, 40)  # steps
 _D_WITHIN = 0.05
 
 
-def _name(network: dict[str, Any]) -> str:
-    return str(network["network"]["name"])
-
-
-def _error(network: dict[str, Any], alpha: str, quantity: str) -> float:
+def _error(network: DialNetwork, alpha: float, quantity: str) -> float:
     """Largest relative error of a prediction over rho; NaN if a member diverged."""
-    column = network["dial"]["snapshots"].index(COMPARED_AT)
-    return float(np.abs(as_array(network["measured"][alpha]["sam"]["relative_error"][quantity])[:, column]).max())
+    column = network.snapshots.index(COMPARED_AT)
+    return float(np.abs(network.measured[alpha]["sam"].relative_error[quantity][:, column]).max())
 
 
 def _rich(evidence: Evidence) -> Finding:
     """How far the lazy prediction carries, by alpha and network, and how its error falls."""
     networks = evidence.trained_in_all_layers
     numbers = [row for network in networks for row in _error_rows(network)]
-    at_one = [_error(network, "1", "diversity") <= _D_WITHIN for network in networks if "1" in network["measured"]]
+    at_one = [_error(network, 1.0, "diversity") <= _D_WITHIN for network in networks if 1.0 in network.measured]
     if not at_one:
         return missing("networks at alpha = 1")
     verdict = Verdict.HOLDS if all(at_one) else Verdict.CONDITIONAL if any(at_one) else Verdict.FAILS
@@ -52,39 +48,40 @@ def _rich(evidence: Evidence) -> Finding:
     return Finding(verdict, tuple(numbers), remark)
 
 
-def _error_rows(network: dict[str, Any]) -> list[tuple[str, str]]:
-    alphas = sorted(network["measured"], key=float)
+def _error_rows(network: DialNetwork) -> list[tuple[str, str]]:
     rows = []
     for quantity in ("diversity", "sharpness", "member_error", "ensemble_error", "loss"):
-        text = ", ".join(f"{alpha}: {percent(_error(network, alpha, quantity))}" for alpha in alphas)
-        rows.append((f"{_name(network)}: {SYMBOLS[quantity]}, largest relative error over rho by alpha", text))
-    column = network["dial"]["snapshots"].index(COMPARED_AT)
-    distances = [as_array(network["measured"][alpha]["sam"]["distance"])[:, column].mean() for alpha in alphas]
-    text = ", ".join(f"{alpha}: {percent(distance)}" for alpha, distance in zip(alphas, distances, strict=True))
-    if len(alphas) > 1:
-        slope = np.polyfit(np.log([float(alpha) for alpha in alphas]), np.log(distances), 1)[0]
+        text = ", ".join(f"{alpha:g}: {percent(_error(network, alpha, quantity))}" for alpha in network.alphas)
+        rows.append((f"{network.name}: {SYMBOLS[quantity]}, largest relative error over rho by alpha", text))
+    column = network.snapshots.index(COMPARED_AT)
+    distances = [of["sam"].distance[:, column].mean() for of in network.measured.values()]
+    text = ", ".join(
+        f"{alpha:g}: {percent(distance)}" for alpha, distance in zip(network.alphas, distances, strict=True)
+    )
+    if len(network.alphas) > 1:
+        slope = np.polyfit(np.log(network.alphas), np.log(distances), 1)[0]
         text += f"; like alpha to the {slope:.2f}"
-    return [*rows, (f"{_name(network)}: distance of the functions by alpha", text)]
+    return [*rows, (f"{network.name}: distance of the functions by alpha", text)]
 
 
 def _sign_flip(evidence: Evidence) -> Finding:
     """Change of D from gradient descent to the largest rho at equal loss, predicted and measured by the same members."""
-    networks = [network for network in evidence.trained_in_all_layers if "1" in network["measured"]]
+    networks = [network for network in evidence.trained_in_all_layers if 1.0 in network.measured]
     if not networks:
         return missing("networks at alpha = 1")
     rows, predicted, measured = [], [], []
     for network in networks:
         for steps in _LOSS_WITHIN:
-            theory, trained, level = changes_at_equal_loss(network, "1", "diversity", steps)
-            label = f"{_name(network)}, loss {number(level)}, which all reach within {steps} steps"
+            theory, trained, level = changes_at_equal_loss(network, 1.0, "diversity", steps)
+            label = f"{network.name}, loss {number(level)}, which all reach within {steps} steps"
             predicted.append(jackknife(label, theory, "log ratio of D in theory"))
             measured.append(jackknife(label, trained, "log ratio of D at alpha = 1"))
         by_alpha = [
-            f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}"
-            for alpha in sorted(network["measured"], key=float)
+            f"{alpha:g}: {theory[0]:+.2g}, {trained[0]:+.2g}"
+            for alpha in network.alphas
             for theory, trained, _ in [changes_at_equal_loss(network, alpha, "diversity", _LOSS_WITHIN[-1])]
         ]
-        label = f"{_name(network)}, loss that all reach within {_LOSS_WITHIN[-1]} steps"
+        label = f"{network.name}, loss that all reach within {_LOSS_WITHIN[-1]} steps"
         rows.append((f"{label}: log ratio of D in theory and trained by alpha", "; ".join(by_alpha)))
     rise = judge(predicted, 1)
     fall = judge(measured, -1, rows=(*rows, *rise.numbers), remark=f"That D rises in theory: {rise.verdict}.")
@@ -96,7 +93,7 @@ _Found = tuple[list[Comparison], list[tuple[str, str]]]
 """Comparisons and rows of one network."""
 
 
-def _of_each(check: Callable[[dict[str, Any]], _Found], evidence: Evidence) -> Finding:
+def _of_each(check: Callable[[DialNetwork], _Found], evidence: Evidence) -> Finding:
     """Verdict on what a check finds in the trained networks, all of them one family."""
     found = [check(network) for network in evidence.trained_in_all_layers]
     if not found:
@@ -105,44 +102,44 @@ def _of_each(check: Callable[[dict[str, Any]], _Found], evidence: Evidence) -> F
     return judge(list(chain(*comparisons)), 1, rows=list(chain(*rows)))
 
 
-def _signs_at_equal_loss(network: dict[str, Any]) -> _Found:
+def _signs_at_equal_loss(network: DialNetwork) -> _Found:
     """Signs of the changes of D, kappa and EIR over rho where all radii have one training loss; those of errors are told."""
     found, rows = [], []
     for quantity in (*_SIGNS, "member_error", "ensemble_error"):
         by_alpha = []
-        for alpha in sorted(network["measured"], key=float):
-            label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+        for alpha in network.alphas:
+            label = f"{network.name}, alpha = {alpha:g}, {SYMBOLS[quantity]}"
             theory, trained, _ = changes_at_equal_loss(network, alpha, quantity, _LOSS_WITHIN[-1])
             found += [_aligned(label, theory, trained)] if quantity in _SIGNS else []
-            by_alpha.append(f"{alpha}: {theory[0]:+.2g}, {trained[0]:+.2g}")
-        label = f"{_name(network)}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
+            by_alpha.append(f"{alpha:g}: {theory[0]:+.2g}, {trained[0]:+.2g}")
+        label = f"{network.name}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
         rows.append((label, "; ".join(by_alpha)))
     return found, rows
 
 
-def _signs(network: dict[str, Any]) -> _Found:
+def _signs(network: DialNetwork) -> _Found:
     """Signs of dD/drho, dkappa/drho and dEIR/drho, and rank correlation of prediction and measurement."""
     found = []
     ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
     both: list[str] = []
-    for alpha in sorted(network["measured"], key=float):
-        members = len(network["measured"][alpha]["sam"]["loss"])
+    for alpha in network.alphas:
+        members = network.trained_members(alpha)
         theory = curves(network, "sam", members=members).at(COMPARED_AT)
         trained = curves(network, "sam", alpha).at(COMPARED_AT)
         for quantity in _SIGNS:
-            label = f"{_name(network)}, alpha = {alpha}, {SYMBOLS[quantity]}"
+            label = f"{network.name}, alpha = {alpha:g}, {SYMBOLS[quantity]}"
             found.append(_aligned(label, change(theory[quantity]), change(trained[quantity])))
-            ranks[quantity].append(f"{alpha}: {spearman(theory[quantity][0], trained[quantity][0]):.2g}")
+            ranks[quantity].append(f"{alpha:g}: {spearman(theory[quantity][0], trained[quantity][0]):.2g}")
         sides = (f"{spearman(v['diversity'][0], v['sharpness'][0]):.2g}" for v in (theory, trained))
-        both.append(f"{alpha}: {', '.join(sides)}")
+        both.append(f"{alpha:g}: {', '.join(sides)}")
     rows = [
         (
-            f"{_name(network)}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha",
+            f"{network.name}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha",
             ", ".join(texts),
         )
         for quantity, texts in ranks.items()
     ]
-    label = f"{_name(network)}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
+    label = f"{network.name}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
     return found, [*rows, (label, "; ".join(both))]
 
 
@@ -154,20 +151,20 @@ def _aligned(label: str, theory: np.ndarray, trained: np.ndarray) -> Comparison:
 
 def _on_blocks(quantity: str, direction: int, evidence: Evidence) -> Finding:
     """A quantity of SharpBalance on disjoint blocks relative to SAM on all data, without SAM and at the largest rho."""
-    networks = [network for network in evidence.trained_in_all_layers if "blocks" in network["network"]["optimizers"]]
+    networks = [network for network in evidence.trained_in_all_layers if "blocks" in network.network.optimizers]
     if not networks:
         return missing("the dial")
     found, rows = [], []
     for network in networks:
-        ends = network["dial"]["fractions"][0], network["dial"]["fractions"][-1]
-        for alpha in (None, *sorted(network["measured"], key=float)):
-            members = None if alpha else network["dial"]["members"]
+        ends = network.fractions[0], network.fractions[-1]
+        for alpha in (None, *network.alphas):
+            members = None if alpha else network.members
             sam, blocks = (
                 curves(network, method, alpha, members=members, apart=True).at(COMPARED_AT)[quantity]
                 for method in ("sam", "blocks")
             )
             ratio = np.log(blocks / sam)
-            name = f"{_name(network)}, {f'alpha = {alpha}' if alpha else 'theory'}"
+            name = f"{network.name}, {f'alpha = {alpha:g}' if alpha else 'theory'}"
             statistic = f"log ratio of {SYMBOLS[quantity]} on blocks to that on all data"
             pair = [
                 jackknife(f"{name}, rho x_max = {end:g}", ratio[:, place], statistic)

@@ -1,13 +1,12 @@
 """Real training beside the lazy limit of the same networks: does rho do there what the limit says?"""
 
-from typing import Any
-
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
-from sharpdiv.checks.kernels.compare import QUANTITIES, over_rho
+from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
+from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.results import Evidence
-from sharpdiv.checks.statistics import LEVEL, Comparison, judge, spearman
+from sharpdiv.checks.statistics import LEVEL, Comparison, judge
 
 __all__ = ["CLAIMS"]
 
@@ -23,9 +22,11 @@ def _check(evidence: Evidence) -> Finding:
     found: list[Comparison] = []
     rows: list[tuple[str, str]] = []
     for comparison in evidence.comparisons:
-        name = f"{comparison['config']['data']}, width {comparison['config']['width']}"
-        reached = comparison["training_accuracy"]
-        text = f"{comparison['steps']}: training accuracy {reached['predicted']:.3g}, of the runs {reached['run']:.3g}"
+        name = f"{comparison.data}, width {comparison.width}"
+        reached = (
+            f"training accuracy {comparison.accuracy_predicted:.3g}, of the runs {comparison.accuracy_measured:.3g}"
+        )
+        text = f"{comparison.steps}: {reached}"
         rows.append((f"{name}: steps in the lazy limit", text))
         for quantity in QUANTITIES:
             left, more = _changes(comparison, quantity, f"{name}, {quantity.replace('_', ' ')}")
@@ -34,9 +35,9 @@ def _check(evidence: Evidence) -> Finding:
     return judge(found, 1, rows=rows)
 
 
-def _changes(comparison: dict[str, Any], quantity: str, label: str) -> tuple[Comparison, list[tuple[str, str]]]:
+def _changes(comparison: KernelComparison, quantity: str, label: str) -> tuple[Comparison, list[tuple[str, str]]]:
     """Relative changes, measured and predicted: what is left of the distance that is allowed, and each by itself."""
-    curves = over_rho(comparison["points"], quantity)
+    curves = comparison.over_rho(quantity)
     predicted, measured = (side[:, -1] / side[:, 0] - 1 for side in curves)
     difference = measured - predicted
     # The side of 0 where the mean is: on the other it is within what is allowed for certain.

@@ -22,6 +22,17 @@ def value_and_gradient(
 
     Returns:
         The loss and its gradient, without a graph.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.ascent import value_and_gradient
+        >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
+        >>> model, inputs = torch.nn.Linear(1, 1, bias=False), torch.ones(1, 1)
+        >>> _ = torch.nn.init.constant_(model.weight, 3.0)
+        >>> surface = LossSurface(model, lambda outputs, _: outputs.square().mean())  # w^2
+        >>> value, gradient = value_and_gradient(surface, torch.ones(1), (inputs, inputs), torch.zeros(1))
+        >>> value.item(), gradient.item()  # w^2 and 2 w
+        (9.0, 6.0)
     """
     u = u.detach().requires_grad_(True)
     value = surface(torch.addcmul(surface.weights, scale, u), batch)
@@ -38,6 +49,13 @@ def steepest(gradient: Float[Tensor, " weights"], norm: Norm) -> Float[Tensor, "
 
     Returns:
         The step; 0 for a zero gradient.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.ascent import steepest
+        >>> gradient = torch.tensor([3.0, -4.0])
+        >>> steepest(gradient, "l2"), steepest(gradient, "linf")
+        (tensor([ 0.6000, -0.8000]), tensor([ 1., -1.]))
     """
     if norm == "linf":
         return gradient.sign()

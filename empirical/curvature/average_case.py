@@ -37,11 +37,11 @@ def average_case_sharpness(
         batches: fixed (inputs, targets) pairs, un-augmented. Andriushchenko et al. use 8 batches of 128.
         radius: scale of the perturbations, positive. Andriushchenko et al. take 0.05 to 0.4 (l2) and 0.1 to 0.8 (linf).
         adaptive: whether each perturbation is scaled by the magnitude of its weight.
-        norm: the ball that the distribution belongs to.
+        norm: norm of the ball that the distribution belongs to: l2 for normal, linf for uniform numbers.
         loss: mean loss of outputs and targets.
         draws: perturbations for each batch, each one forward pass, at least 2. Andriushchenko et al. take 20, Lu et al. 100.
-        generator: its device makes the noise, so one on the CPU gives the same numbers everywhere and one on the model's
-            device is faster.
+        generator: source of the noise; one on the CPU gives the same numbers everywhere, one on the model's device is
+            faster.
 
     Returns:
         Mean and standard error over the draws.
@@ -50,6 +50,17 @@ def average_case_sharpness(
         InputError: if the radius is not positive and finite, the norm unknown, there are fewer than two draws, or there is no
             batch or weight.
         DivergenceError: if a loss is not finite.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import average_case_sharpness
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)
+        >>> _ = torch.nn.init.zeros_(model.weight)
+        >>> batch = (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.zeros(2, 1))
+        >>> options = {"adaptive": False, "loss": torch.nn.functional.mse_loss, "generator": torch.Generator().manual_seed(0)}
+        >>> mean, stderr = average_case_sharpness(model, [batch], radius=0.1, draws=200, **options)
+        >>> abs(mean - 0.1**2 / 2 * (9 + 1)) < 3 * stderr  # radius^2 / 2 times the trace
+        True
     """
     if not (math.isfinite(radius) and radius > 0):
         raise InputError(f"radius must be positive and finite, got {radius}")

@@ -37,16 +37,10 @@ def hessian_eigenvalues(
     By the implicitly restarted Lanczos method in the model's precision. It starts from one vector, so an eigenvalue that is
     exactly multiple may be reported fewer times than it occurs.
 
-    >>> import torch
-    >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n
-    >>> inputs = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    >>> hessian_eigenvalues(model, [(inputs, torch.zeros(2, 1))], loss=torch.nn.functional.mse_loss).round(3)
-    array([9.])
-
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
         batches: fixed (inputs, targets) pairs, un-augmented, of any sizes; read once and kept.
-        count: eigenvalues wanted, fewer than there are weights.
+        count: number of eigenvalues wanted, fewer than there are weights.
         loss: mean loss of outputs and targets.
         tolerance: relative error of an eigenvalue, positive. Rounding of float32 products takes over below 1e-6; the default
             is far below the spread between samples of the data.
@@ -63,6 +57,14 @@ def hessian_eigenvalues(
 
     References:
         Lehoucq, Sorensen and Yang (1998), "ARPACK users' guide".
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import hessian_eigenvalues
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)
+        >>> batch = (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.zeros(2, 1))
+        >>> hessian_eigenvalues(model, [batch], loss=torch.nn.functional.mse_loss).round(3)
+        array([9.])
     """
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise InputError(f"tolerance must be positive and finite, got {tolerance}")

@@ -18,19 +18,21 @@ __all__ = ["fisher_trace"]
 def fisher_trace(model: nn.Module, batches: Sequence[Batch]) -> Estimate:
     """Trace of the Fisher matrix of the cross-entropy, with the labels of the data.
 
-    >>> import torch
-    >>> model = torch.nn.Linear(2, 2, bias=False)
-    >>> _ = torch.nn.init.zeros_(model.weight)  # both classes have probability 1/2: |g|^2 = 2 (1/2)^2 |x|^2
-    >>> inputs, labels = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([0, 1])
-    >>> fisher_trace(model, [(inputs, labels)]).mean
-    6.5
-
     Args:
         model: network as ``per_sample_sharpness`` takes it.
-        batches: fixed (inputs, labels) pairs, of two samples at least in all.
+        batches: fixed (inputs, labels) pairs, with at least two samples in all.
 
     Returns:
         Mean over all samples, and its standard error over samples.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.fisher import fisher_trace
+        >>> model = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = torch.nn.init.zeros_(model.weight)  # both classes have probability 1/2: |g|^2 = 2 (1/2)^2 |x|^2
+        >>> inputs, labels = torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([0, 1])
+        >>> fisher_trace(model, [(inputs, labels)]).mean  # of 12.5 and 0.5
+        6.5
     """
     scores = torch.cat([per_sample_sharpness(model, inputs, labels) for inputs, labels in batches]).double()
     return Estimate(float(scores.mean()), float(scores.std() / len(scores) ** 0.5))

@@ -27,6 +27,15 @@ def hessian_product(
 
     Returns:
         Function from a vector to the Hessian's product with it, at the surface's own weights.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.hessian_products import hessian_product
+        >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
+        >>> surface = LossSurface(torch.nn.Linear(2, 1, bias=False), torch.nn.functional.mse_loss)
+        >>> batch = (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.zeros(2, 1))
+        >>> hessian_product(surface, batch)(torch.tensor([1.0, 2.0])).round(decimals=3)  # of diag(9, 1)
+        tensor([9., 2.])
     """
     # Two backward passes. Forward over reverse, reverse over forward and vmap over vectors need forward derivatives or memory.
     point = surface.weights.clone().requires_grad_(True)
@@ -48,6 +57,12 @@ def shares(batches: list[Batch]) -> Float[np.ndarray, " batches"]:
 
     Returns:
         Fractions that sum to one.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.hessian_products import shares
+        >>> shares([(torch.zeros(3, 1), torch.zeros(3)), (torch.zeros(1, 1), torch.zeros(1))])
+        array([0.75, 0.25])
     """
     sizes = np.array([len(inputs) for inputs, _ in batches])
     return sizes / sizes.sum()

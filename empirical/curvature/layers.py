@@ -1,4 +1,4 @@
-"""The layers whose weights' gradients can be told sample by sample from what they take and the gradients at what they give."""
+"""Layers whose weights' gradients follow, sample by sample, from their inputs and the gradients at their outputs."""
 
 from torch import Tensor, nn
 
@@ -27,6 +27,13 @@ def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
 
     Raises:
         InputError: if there is none, or a parameter is in another kind of layer or shared by two.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.layers import supported_layers
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.LayerNorm(3))
+        >>> [kind.__name__ for kind in supported_layers(model).values()]
+        ['Linear', 'LayerNorm']
     """
     layers: dict[nn.Module, type[nn.Module]] = {}
     seen: set[int] = set()
@@ -54,7 +61,23 @@ def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
 
 
 def layer_mask(layer: nn.Module) -> Tensor | None:
-    """Factor of the weight in a layer with its own ``forward``; the standard layers know no mask."""
+    """Mask of ones and zeros that a layer with its own ``forward`` multiplies its weight with.
+
+    Args:
+        layer: any layer; the standard ones have no mask.
+
+    Returns:
+        The mask, of the weight's shape; None if there is none.
+
+    Example:
+        >>> from torch import nn
+        >>> from sharpdiv.empirical.curvature.layers import layer_mask
+        >>> from sharpdiv.empirical.models import SparseConv2d
+        >>> layer_mask(nn.Conv2d(1, 4, 2)) is None
+        True
+        >>> int(layer_mask(SparseConv2d(1, 4, kernel=2, stride=1, padding=0, sparsity=0.75)).sum())  # a quarter of 16 weights
+        4
+    """
     own_forward = type(layer).forward not in {nn.Linear.forward, nn.Conv2d.forward}
     mask = getattr(layer, "mask", None)
     if own_forward and isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(mask, Tensor):
@@ -63,7 +86,7 @@ def layer_mask(layer: nn.Module) -> Tensor | None:
 
 
 def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
-    """What a norm of channels multiplies with its scale.
+    """Normalized inputs of a group or batch norm: what it multiplies with its scale.
 
     Args:
         layer: group norm, or batch norm with running statistics.
@@ -74,6 +97,12 @@ def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
 
     Raises:
         InputError: if the layer is another, or would mix samples.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.layers import normalized_channels
+        >>> normalized_channels(torch.nn.GroupNorm(1, 2), torch.tensor([[1.0, 3.0]])).round(decimals=3)
+        tensor([[-1.,  1.]])
     """
     if isinstance(layer, nn.GroupNorm):
         return nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)

@@ -20,9 +20,9 @@ __all__ = ["Batch", "Loss", "LossSurface", "Norm", "NormalizedLogits", "checked"
 Batch = tuple[Tensor, Tensor]
 """inputs and targets, first axis samples"""
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""mean loss of outputs and targets"""
+"""function from outputs and targets to their mean loss"""
 Norm = Literal["l2", "linf"]
-"""of a ball of perturbations"""
+"""norm of a ball of perturbations"""
 
 
 class LossSurface:
@@ -36,10 +36,18 @@ class LossSurface:
 
     Raises:
         InputError: if the model has no trainable parameters.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
+        >>> model, inputs = torch.nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0]])
+        >>> surface = LossSurface(model, lambda outputs, _: outputs.mean())
+        >>> surface(torch.tensor([1.0, 1.0]), (inputs, inputs)).item()  # the model keeps its own weights
+        7.0
     """
 
     weights: Float[Tensor, " weights"]
-    """a copy of the model's own"""
+    """copy of the model's trainable weights, as one flat vector"""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         self._model, self._loss = model, loss
@@ -52,6 +60,10 @@ class LossSurface:
     def __call__(self, weights: Float[Tensor, " weights"], batch: Batch) -> Float[Tensor, ""]:
         """Loss of a batch at given weights, differentiable in them.
 
+        Args:
+            weights: all trainable weights, as one flat vector.
+            batch: inputs and targets.
+
         Returns:
             A scalar.
         """
@@ -62,6 +74,9 @@ class LossSurface:
 
     def magnitudes(self, adaptive: bool) -> Float[Tensor, "*weights"]:
         """Unit of length of each weight: ``|w|`` if adaptive, otherwise one for all.
+
+        Args:
+            adaptive: whether the unit is the weight's own magnitude.
 
         Returns:
             One number for each weight, or a scalar.
@@ -78,7 +93,7 @@ class LossSurface:
             measure: function from a batch to a tensor, of the same shape for all batches.
 
         Returns:
-            Double precision.
+            Results of all batches, in double precision.
 
         Raises:
             DivergenceError: if a result is not finite.
@@ -98,7 +113,15 @@ class NormalizedLogits(nn.Module):
     The parameters are the model's own.
 
     Args:
-        model: gives logits ``(samples, classes)``.
+        model: classifier with logits ``(samples, classes)``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import NormalizedLogits
+        >>> model = NormalizedLogits(torch.nn.Identity())
+        >>> model(torch.tensor([[1.0, 3.0], [10.0, 30.0]])).round(decimals=3)  # the scale is gone
+        tensor([[-0.7070,  0.7070],
+                [-0.7070,  0.7070]])
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -107,6 +130,9 @@ class NormalizedLogits(nn.Module):
 
     def forward(self, x: Tensor) -> Float[Tensor, "samples classes"]:
         """Normalized logits; norms below 1e-10 count as 1e-10, as in the authors' code.
+
+        Args:
+            x: inputs as the model takes them.
 
         Returns:
             Rows of mean zero and norm one.
@@ -118,11 +144,24 @@ class NormalizedLogits(nn.Module):
 def checked(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Pass on batches that have samples.
 
+    Args:
+        batches: inputs and targets.
+
     Yields:
         Every batch.
 
     Raises:
         InputError: if there is none or one is empty.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.loss_surface import checked
+        >>> [len(labels) for _, labels in checked([(torch.zeros(3, 2), torch.zeros(3))])]
+        [3]
+        >>> next(checked([]))
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: expected at least one batch, got none
     """
     count = 0
     for count, batch in enumerate(batches, start=1):
@@ -136,8 +175,18 @@ def checked(batches: Iterable[Batch]) -> Iterator[Batch]:
 def require_norm(norm: str) -> None:
     """Accept the name of a norm.
 
+    Args:
+        norm: name to check.
+
     Raises:
         InputError: if it is unknown.
+
+    Example:
+        >>> from sharpdiv.empirical.curvature.loss_surface import require_norm
+        >>> require_norm("l1")
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: norm must be l2 or linf, got 'l1'
     """
     if norm not in {"l2", "linf"}:
         raise InputError(f"norm must be l2 or linf, got {norm!r}")

@@ -26,13 +26,13 @@ class SharpnessSettings:
     """How measures of sharpness are taken; defaults as in Andriushchenko et al. (2023) and the authors' code."""
 
     adaptive_l2_radius: float = 0.5
-    """of the worst and average case in the adaptive l2 ball"""
+    """radius of the adaptive l2 ball of the worst case"""
     l2_radius: float = 0.1
-    """of the l2 ball without adaptive scaling"""
+    """radius of the l2 ball without adaptive scaling"""
     adaptive_linf_radius: float = 0.002
-    """of the adaptive linf ball"""
+    """radius of the adaptive linf ball"""
     linf_radius: float = 0.001
-    """of the linf ball without adaptive scaling"""
+    """radius of the linf ball without adaptive scaling"""
     average_radius: float = 0.1
     """standard deviation, relative to each weight if adaptive, of the average case"""
     one_step_rho: float = 0.1
@@ -48,27 +48,39 @@ class SharpnessSettings:
     eigenvalue_tolerance: float = 1e-2
     """relative error of the Hessian's largest eigenvalue"""
     seed: int = 0
-    """of random starts, perturbations and directions"""
+    """seed of random starts, perturbations and directions"""
 
 
 Batches = Sequence[Batch]
 """fixed inputs and targets, un-augmented"""
 Take = Callable[[nn.Module, Batches, SharpnessSettings], tuple[float, float]]
-"""from a model, batches and settings to a value and its standard error, 0 where the value is no estimate"""
+"""function from a model, batches and settings to a value and its standard error, 0 where the value is no estimate"""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of sharpness."""
+    """One measure of sharpness.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.measures import Measure, SharpnessSettings
+        >>> def take(model, batches, settings):
+        ...     return max(float(p.detach().abs().max()) for p in model.parameters()), 0.0
+        >>> measure = Measure("largest_weight", "largest weight", take)  # MEASURES.add(measure) makes it known to runs
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> _ = torch.nn.init.constant_(model.weight, -3.0)
+        >>> measure.take(model, [], SharpnessSettings())
+        (3.0, 0.0)
+    """
 
     name: str
     """key in results and on the command line"""
     label: str
     """name for people"""
     take: Take
-    """how it is taken"""
+    """function that takes it"""
     needs: tuple[str, ...] = ()
-    """settings that it depends on"""
+    """names of the settings that it depends on"""
     plain_logits: bool = False
     """whether it can only be taken of the network itself, not of one with normalized logits"""
 

@@ -26,12 +26,6 @@ def one_step_sharpness(
     Adaptive: ``e = rho w^2 g / |w g|``, elementwise, so that ``|e / w| = rho``. Both are what ``SAM`` takes with the same options,
     except that batch norm is in evaluation mode here. This is what SAM minimizes beside the loss itself (Foret et al. 2021).
 
-    >>> import torch
-    >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss rises by rho times the gradient's norm
-    >>> inputs = torch.tensor([[3.0, 4.0]])
-    >>> round(one_step_sharpness(model, [(inputs, inputs)], 0.1, loss=lambda outputs, _: outputs.mean()), 4)
-    0.5
-
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
         batches: fixed (inputs, targets) pairs, un-augmented.
@@ -45,6 +39,14 @@ def one_step_sharpness(
     Raises:
         InputError: if rho is not positive and finite, or there is no batch or weight.
         DivergenceError: if the loss is not finite.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import one_step_sharpness
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss rises by rho times the gradient's norm
+        >>> inputs = torch.tensor([[3.0, 4.0]])
+        >>> round(one_step_sharpness(model, [(inputs, inputs)], rho=0.1, loss=lambda outputs, _: outputs.mean()), 4)
+        0.5
     """
     if not (math.isfinite(rho) and rho > 0):
         raise InputError(f"rho must be positive and finite, got {rho}")

@@ -52,6 +52,14 @@ def per_sample_sharpness(
     Raises:
         InputError: if there is no trainable parameter, one is in another kind of layer or shared by two, a layer runs twice or
             in float16, its input is changed in place afterwards, or its parameters are used without it.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import per_sample_sharpness
+        >>> model = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = torch.nn.init.zeros_(model.weight)  # both classes have probability 1/2: |g|^2 = 2 (1/2)^2 |x|^2
+        >>> per_sample_sharpness(model, torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([0, 1]))
+        tensor([12.5000,  0.5000])
     """
     layers = supported_layers(model)
     total = torch.zeros(len(inputs), dtype=_wide(next(model.parameters()).dtype), device=inputs.device)
@@ -108,12 +116,12 @@ def _patches(layer: nn.Conv2d, height: int, width: int, inputs: Tensor) -> Tenso
 
     Args:
         layer: the convolution.
-        height: of the output.
-        width: of the output.
-        inputs: ``(samples, height, width, channels)``.
+        height: height of the output.
+        width: width of the output.
+        inputs: inputs ``(samples, height, width, channels)``.
 
     Returns:
-        ``(samples, positions, kernel height * kernel width * channels)``.
+        Patches ``(samples, positions, kernel height * kernel width * channels)``.
     """
     assert not isinstance(layer.padding, str)
     (pad_y, pad_x), (step_y, step_x), (gap_y, gap_x) = layer.padding, layer.stride, layer.dilation
@@ -130,13 +138,13 @@ def _weight_and_bias(layer: nn.Module, patches: Callable[[Tensor], Tensor], inpu
     """Squared norms of the weight's and the bias's gradients, as many samples at a time as fit in the workspace.
 
     Args:
-        layer: with a ``weight`` and perhaps a ``bias``.
-        patches: from inputs to ``(samples, positions, features)``.
-        inputs: first axis samples.
-        gradient: at the output, ``(samples, positions, outputs)``.
+        layer: layer with a ``weight`` and perhaps a ``bias``.
+        patches: function from inputs to patches ``(samples, positions, features)``.
+        inputs: inputs of the layer, first axis samples.
+        gradient: gradient at the layer's output, ``(samples, positions, outputs)``.
 
     Returns:
-        ``(samples,)``.
+        Squared norms ``(samples,)``.
     """
     total = torch.zeros(len(inputs), dtype=_wide(gradient.dtype), device=inputs.device)
     if _trainable(layer, "weight"):

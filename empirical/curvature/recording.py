@@ -1,4 +1,4 @@
-"""Forward passes in evaluation mode that are watched layer by layer: what each takes and gives, told by hooks."""
+"""Forward passes in evaluation mode that are watched layer by layer: hooks tell what each layer takes and gives."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +15,21 @@ __all__ = ["LayerInputs", "evaluation_mode", "watched"]
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for every module, restored module by module on the way out.
 
+    Args:
+        model: network whose modes are set and restored.
+
     Yields:
         Nothing.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import evaluation_mode
+        >>> model = torch.nn.Dropout()
+        >>> with evaluation_mode(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -40,6 +53,14 @@ def watched(
 
     Yields:
         Nothing; a layer that runs for the second time raises an ``InputError`` there.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.recording import watched
+        >>> layer = torch.nn.Linear(2, 3)
+        >>> with watched(layer, [layer], lambda layer, arguments, output: print(tuple(output.shape))):
+        ...     _ = layer(torch.ones(5, 2))
+        (5, 3)
     """
     seen: set[nn.Module] = set()
 
@@ -62,7 +83,19 @@ def watched(
 
 
 class LayerInputs:
-    """First arguments of layers, kept as they are: what is changed in place afterwards is noticed."""
+    """First arguments of layers, kept as they are: what is changed in place afterwards is noticed.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.recording import LayerInputs
+        >>> layer, images, inputs = torch.nn.ReLU(), torch.ones(2), LayerInputs()
+        >>> inputs.keep(layer, (images,))
+        >>> _ = images.add_(1)
+        >>> inputs.refuse_changed()
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: the input of ReLU was changed in place; use out-of-place operations
+    """
 
     def __init__(self) -> None:
         self._kept: dict[nn.Module, tuple[Tensor, int]] = {}

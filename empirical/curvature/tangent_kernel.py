@@ -24,12 +24,15 @@ _WORKSPACE = 2**28  # bytes of a layer's Jacobian that exist at once
 
 
 class TangentKernel(NamedTuple):
-    """Blocks of a kernel whose columns are the training samples."""
+    """Parts of a kernel whose columns are the training samples.
+
+    Example: see ``tangent_kernel``.
+    """
 
     train: Float[Tensor, "train classes train classes"]
-    """among the training samples"""
+    """kernel among the training samples"""
     test: Float[Tensor, "test classes train classes"]
-    """of test samples with training samples"""
+    """kernel of test samples with training samples"""
 
 
 def tangent_kernel(
@@ -43,15 +46,23 @@ def tangent_kernel(
     Args:
         model: network whose trainable parameters sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d`` or ``GroupNorm`` layers, each
             used once; measured in evaluation mode, which is restored.
-        train: images of the columns.
-        test: further images of rows.
+        train: training samples, which are rows and columns of the kernel.
+        test: test samples, which are rows only.
 
     Returns:
-        Both blocks, on the device of the images.
+        Both parts, on the device of the samples.
 
     Raises:
         InputError: if there is no trainable parameter, one is in a layer of another kind, shared or used without its layer, a
             layer runs twice, its input is changed in place afterwards, or samples interact.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import tangent_kernel
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # linear in its weights: the kernel is the inner product of samples
+        >>> kernel = tangent_kernel(model, train=torch.tensor([[1.0, 2.0]]), test=torch.tensor([[3.0, 4.0]]))
+        >>> kernel.train.item(), kernel.test.item()
+        (5.0, 11.0)
     """
     inputs, gradients = _layers(model, torch.cat([train, test]))
     columns = len(train)

@@ -30,16 +30,10 @@ def hessian_trace(
     signs. Each batch has its own draws, which is never less precise than the same draws for all: the part of the variance
     that the batches share is divided by their number.
 
-    >>> import torch
-    >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here a diagonal
-    >>> inputs = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    >>> hessian_trace(model, [(inputs, torch.zeros(2, 1))], loss=torch.nn.functional.mse_loss)
-    Estimate(mean=10.0, stderr=0.0)
-
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
         batches: fixed (inputs, targets) pairs, un-augmented, of any sizes; read once and kept.
-        draws: random vectors for each batch, at least 2; 8 batches have 160 in all, PyHessian takes up to 100.
+        draws: number of random vectors for each batch, at least 2; 8 batches have 160 in all, PyHessian takes up to 100.
         loss: mean loss of outputs and targets.
         seed: seed of the signs, which are made on the model's device: another kind of device draws others.
 
@@ -52,6 +46,14 @@ def hessian_trace(
 
     References:
         Yao, Gholami, Keutzer and Mahoney (2020), "PyHessian: neural networks through the lens of the Hessian".
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import hessian_trace
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)
+        >>> batch = (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.zeros(2, 1))
+        >>> hessian_trace(model, [batch], loss=torch.nn.functional.mse_loss)  # without error, as the Hessian is diagonal
+        Estimate(mean=10.0, stderr=0.0)
     """
     if draws < 2:
         raise InputError(f"draws must be at least 2 to have a standard error, got {draws}")

@@ -21,7 +21,7 @@ _MOMENTUM = 0.75  # Croce and Hein (2020), Auto-PGD
 _PROGRESS = 0.75  # fraction of improving steps below which the step size is halved, same source
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""from u to the loss and its gradient in u"""
+"""function from u to the loss and its gradient in u"""
 
 
 def worst_case_sharpness(
@@ -47,13 +47,6 @@ def worst_case_sharpness(
     sharpest direction. Further ascents start at random points of the ball, uniform on the sphere (l2) or in the cube (linf),
     and each batch keeps its highest loss.
 
-    >>> import torch
-    >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss: over a ball it rises by the radius times the gradient's norm
-    >>> inputs = torch.tensor([[3.0, 4.0]])
-    >>> loss = lambda outputs, _: outputs.mean()
-    >>> round(worst_case_sharpness(model, [(inputs, inputs)], 0.1, adaptive=False, loss=loss), 4)
-    0.5
-
     Args:
         model: any module; measured in evaluation mode, which is restored.
         batches: fixed (inputs, targets) pairs, un-augmented. Andriushchenko et al. (2023) use 8 batches of 128.
@@ -61,8 +54,8 @@ def worst_case_sharpness(
         adaptive: whether the ball is scaled by the magnitude of each weight.
         norm: norm of the ball.
         loss: mean loss of outputs and targets.
-        iterations: ascent steps, each one forward and one backward pass.
-        restarts: ascents for each batch, the first from 0; 1 as in both sources above.
+        iterations: number of ascent steps, each one forward and one backward pass.
+        restarts: number of ascents for each batch, the first from 0; 1 as in both sources above.
         generator: source of the random starts, needed by more than one ascent; one on the CPU gives the same starts on any device.
 
     Returns:
@@ -72,6 +65,15 @@ def worst_case_sharpness(
         InputError: if the radius is not positive and finite, the norm unknown, there is no batch, step, ascent or weight, or
             several ascents got no generator.
         DivergenceError: if the loss is not finite at the weights or on the way.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import worst_case_sharpness
+        >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss: over a ball it rises by the radius times the gradient's norm
+        >>> inputs = torch.tensor([[3.0, 4.0]])
+        >>> loss = lambda outputs, _: outputs.mean()
+        >>> round(worst_case_sharpness(model, [(inputs, inputs)], radius=0.1, adaptive=False, loss=loss), 4)
+        0.5
     """
     if not (math.isfinite(radius) and radius > 0):
         raise InputError(f"radius must be positive and finite, got {radius}")

@@ -82,11 +82,11 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
     """Images of one corruption and severity with their labels.
 
     Args:
-        folder: for CIFAR-C one with ``<corruption>.npy`` and ``labels.npy``; for Tiny-ImageNet-C one with
-            ``<corruption>/<severity>/<wnid>/*.JPEG`` (the extra corruptions come in an archive of their own).
-        name: one of ``PUBLISHED_CORRUPTIONS``.
-        severity: 1 to 5.
-        kind: which of the sets.
+        folder: folder of the unpacked files: ``<corruption>.npy`` and ``labels.npy`` of CIFAR-C;
+            ``<corruption>/<severity>/<wnid>/*.JPEG`` of Tiny-ImageNet-C (the extra corruptions come in an archive of their own).
+        name: name of the corruption, one of ``PUBLISHED_CORRUPTIONS``.
+        severity: severity of the corruption, 1 to 5.
+        kind: name of the set: ``cifar10-c``, ``cifar100-c`` or ``tiny-imagenet-c``.
 
     Returns:
         The 10,000 images on the CPU, and their classes. CIFAR-C keeps the order of CIFAR's test set; Tiny-ImageNet-C is sorted by
@@ -95,6 +95,18 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
     Raises:
         InputError: if one of the arguments does not exist, or a file is missing, damaged or of another kind; it is named. Changed
             pixels are not noticed here: see ``verify_published``.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sharpdiv import load_published
+        >>> with tempfile.TemporaryDirectory() as folder:  # files as those of CIFAR-10-C, but empty
+        ...     for name, shape in (("fog", (50_000, 32, 32, 3)), ("labels", (50_000,))):
+        ...         _ = np.lib.format.open_memmap(f"{folder}/{name}.npy", "w+", np.uint8, shape)
+        ...     images, labels = load_published(Path(folder), "fog", severity=3, kind="cifar10-c")
+        >>> tuple(images.shape), tuple(labels.shape)
+        ((10000, 3, 32, 32), (10000,))
     """
     if kind not in _CLASSES:
         raise InputError(f"kind must be one of {', '.join(_CLASSES)}; got {kind!r}")
@@ -114,10 +126,18 @@ def verify_published(folder: Path, kind: PublishedKind) -> None:
 
     Args:
         folder: folder as for ``load_published``.
-        kind: which of the two; for the single files of Tiny-ImageNet-C no checksums are published.
+        kind: name of the set, one of the two; for the single files of Tiny-ImageNet-C no checksums are published.
 
     Raises:
         InputError: with the names of all files that are missing or differ.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import verify_published
+        >>> verify_published(Path("Tiny-ImageNet-C"), "tiny-imagenet-c")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: checksums of files are published for cifar10-c and cifar100-c only, ...
     """
     if kind not in _MD5:
         raise InputError(f"checksums of files are published for {' and '.join(_MD5)} only, not for {kind!r}")

@@ -52,15 +52,15 @@ def corrupt(
     *,
     frost_images: Sequence[Tensor] | None = None,
 ) -> UInt8[Tensor, "samples channels height width"]:
-    """Corrupt images.
+    """Corrupt images by one of the corruptions of Hendrycks and Dietterich (2019).
 
     The random numbers of an image depend on the seed and on its position only, neither on the images beside it nor on the
     device. With one seed, the severities of a corruption share their random numbers where they draw alike.
 
     Args:
-        images: uint8 ``(samples, channels, height, width)`` with 1 or 3 channels and sides of at least 8.
-        name: one of ``CORRUPTIONS`` or ``EXTRA_CORRUPTIONS``, or ``frost`` if ``frost_images`` are given.
-        severity: 1 to 5.
+        images: uint8 images ``(samples, channels, height, width)`` with 1 or 3 channels and sides of at least 8.
+        name: name of the corruption, in ``CORRUPTIONS`` or ``EXTRA_CORRUPTIONS``, or ``frost`` if ``frost_images`` are given.
+        severity: severity of the corruption, 1 to 5.
         seed: seed of the random numbers, not negative.
         frost_images: uint8 photographs ``(3, height, width)`` at their original size, for ``frost``. The originals use the
             first five of the six in Hendrycks' repository.
@@ -71,6 +71,15 @@ def corrupt(
     Raises:
         InputError: if the corruption or the severity does not exist, the images or the seed are not as described, or frost
             images are missing, too small or not as described.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import corrupt
+        >>> images = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
+        >>> corrupt(images, "brightness", severity=5).unique()  # 128 + 0.3 * 255, truncated
+        tensor([204], dtype=torch.uint8)
+        >>> torch.equal(corrupt(images, "gaussian_noise", 1, seed=0), corrupt(images, "gaussian_noise", 1, seed=0))
+        True
     """
     if name not in _TABLE:
         known = (*CORRUPTIONS, *EXTRA_CORRUPTIONS, "frost")

@@ -15,7 +15,7 @@ from sharpdiv.empirical.store import digest
 __all__ = ["BUNDLED", "Dataset", "Published", "RawFile", "RawImages"]
 
 BUNDLED = "bundled"
-"""For the checksum of a data set without files."""
+"""What a data set without files has for a checksum."""
 
 _DECODER = 1  # raise it when a parser gives other arrays for the same files
 
@@ -35,12 +35,19 @@ class RawImages:
     classes: int
     """labels are 0 to classes - 1"""
     source_sha256: str
-    """of the raw file; of the JSON object from name to SHA-256 if there are several, ``BUNDLED`` if there is none"""
+    """SHA-256 of the raw file; of the JSON object from name to SHA-256 if there are several, ``BUNDLED`` if there is none"""
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file as published."""
+    """A file as published.
+
+    Example:
+        >>> from sharpdiv.empirical.data.dataset import RawFile
+        >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
+        >>> file.url is None  # it can be had from a source only
+        True
+    """
 
     name: str
     """file name"""
@@ -54,27 +61,35 @@ class Published(NamedTuple):
     """The published corrupted test set of a data set."""
 
     kind: PublishedKind
-    """as in ``load_published``"""
+    """name of the kind, as in ``load_published``"""
     folder: str
-    """below that of the data sets, where it is unpacked to"""
+    """name of the folder that it is unpacked to, below that of the data sets"""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: where it comes from and what it must hold."""
+    """A data set: where it comes from and what it must hold.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from sharpdiv import DATASETS
+        >>> mine = replace(DATASETS["digits"], name="mine", title="my digits")  # DATASETS.add(mine) makes it known to runs
+        >>> mine.size, mine.extent.train  # bytes to download and images
+        (0, 1797)
+    """
 
     name: str
-    """as in ``load_images``"""
+    """name, as in ``load_images``"""
     title: str
     """name for people"""
     files: tuple[RawFile, ...]
-    """all of them are needed; none of a data set that an installed package brings along"""
+    """raw files, all of them needed; none if an installed package brings the data set along"""
     extent: Extent
     """numbers of images and classes, and their size"""
     decode: Parser
-    """from the files' contents by name to training and test images"""
+    """function from the files' contents by name to training and test images"""
     licence: str
-    """as its authors state it"""
+    """licence, as its authors state it"""
     citation: str
     """publication to cite"""
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
@@ -82,7 +97,7 @@ class Dataset:
     published: Published | None = None
     """corrupted test images that others have published"""
     jpeg: bool = False
-    """the files hold JPEG images, whose pixels depend a little on the library that decodes them"""
+    """whether the files hold JPEG images, whose pixels depend a little on the library that decodes them"""
 
     @property
     def size(self) -> int:
@@ -91,7 +106,7 @@ class Dataset:
 
     @property
     def recipe(self) -> str:
-        """What the decoded images depend on: another recipe may give other pixels."""
+        """Hash of all that the decoded images depend on: another recipe may give other pixels."""
         library = f"libjpeg {features.version('jpg')} turbo {features.version('libjpeg_turbo')}" if self.jpeg else ""
         files = {file.name: sorted(file.editions) for file in self.files}
         return digest([self.name, files, asdict(self.extent), _DECODER, library])

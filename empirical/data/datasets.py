@@ -147,12 +147,17 @@ def dataset_named(name: str) -> Dataset:
     """The record of a data set.
 
     Args:
-        name: one of ``DATASETS``.
+        name: name of a data set in ``DATASETS``.
 
     Returns:
         The record.
 
     Raises:
         InputError: if there is no such data set.
+
+    Example:
+        >>> from sharpdiv.empirical.data.datasets import dataset_named
+        >>> dataset_named("cifar10").extent
+        Extent(train=50000, test=10000, channels=3, size=32, classes=10)
     """
     return DATASETS.named(name, InputError)

@@ -21,12 +21,19 @@ def decode(dataset: Dataset, contents: dict[str, bytes], progress: Progress) -> 
     """Images in the contents of raw files.
 
     Args:
-        dataset: record of what they must hold.
+        dataset: record of the data set.
         contents: bytes of the files by name.
         progress: listener to the decoding.
 
     Returns:
         The images as published.
+
+    Example:
+        >>> from sharpdiv import DATASETS
+        >>> from sharpdiv.empirical.data.decoded import decode
+        >>> images = decode(DATASETS["digits"], {}, lambda *_: None)  # without files
+        >>> tuple(images.train_images.shape), images.source_sha256
+        ((1797, 1, 16, 16), 'bundled')
     """
     arrays = [torch.from_numpy(array) for part in dataset.decode(contents, dataset.extent, progress) for array in part]
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -38,9 +45,11 @@ def save_decoded(dataset: Dataset, place: Path, images: RawImages) -> None:
     """Write the decoded copy.
 
     Args:
-        dataset: record of the images.
-        place: its folder.
-        images: decoded.
+        dataset: record of the data set.
+        place: folder of the data set.
+        images: decoded images.
+
+    Example: see ``read_decoded``.
     """
     tensors = {name: value for name, value in vars(images).items() if isinstance(value, Tensor)}
     metadata = {"name": dataset.name, "recipe": dataset.recipe, "source_sha256": images.source_sha256}
@@ -51,14 +60,26 @@ def read_decoded(dataset: Dataset, place: Path) -> RawImages:
     """The decoded images, if their checksum is right and decoding the raw files now would give the same.
 
     Args:
-        dataset: wanted.
-        place: its folder.
+        dataset: record of the data set.
+        place: folder of the data set.
 
     Returns:
         The images as published.
 
     Raises:
         StoreError: if the file is missing, damaged or out of date.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from sharpdiv import DATASETS, load_images
+        >>> from sharpdiv.empirical.data.decoded import read_decoded, save_decoded
+        >>> images = load_images("digits")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_decoded(DATASETS["digits"], Path(folder), images)
+        ...     torch.equal(read_decoded(DATASETS["digits"], Path(folder)).train_images, images.train_images)
+        True
     """
     path = place / DECODED
     tensors, metadata = load_tensors(path)

@@ -24,8 +24,8 @@ def fetch(
     replaces it.
 
     Args:
-        name: one of ``DATASETS``.
-        source: instead of a download, a folder that holds the files, or the file if there is only one.
+        name: name of a data set in ``DATASETS``.
+        source: folder that holds the files, or the file if there is only one, to copy from; None for a download.
         folder: folder with all data sets; default ``data_folder()``.
         progress: listener to the bytes downloaded.
 
@@ -36,6 +36,13 @@ def fetch(
         InputError: if there is no such data set, it has no files or can only be had from a source, or the source does not hold
             the published files.
         StoreError: if the download fails, what comes is not the published file, or the folder cannot be written.
+
+    Example:
+        >>> from sharpdiv import fetch
+        >>> fetch("digits")
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: digits is here already, bundled with scikit-learn: there is nothing to fetch
     """
     dataset = dataset_named(name)
     if not dataset.files:

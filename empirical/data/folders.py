@@ -21,6 +21,14 @@ def data_folder() -> Path:
 
     Raises:
         InputError: if the variable names the home folder of nobody.
+
+    Example:
+        >>> import os
+        >>> from unittest.mock import patch
+        >>> from sharpdiv.empirical.data.folders import data_folder
+        >>> with patch.dict(os.environ, SHARPDIV_DATA="/data"):
+        ...     data_folder().as_posix()
+        '/data'
     """
     stated = os.environ.get("SHARPDIV_DATA")
     try:
@@ -38,22 +46,36 @@ def place_of(name: str, folder: Path | None) -> Path:
 
     Returns:
         Its path; it may not exist yet.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.data.folders import place_of
+        >>> place_of("cifar10", Path("/data")).as_posix()
+        '/data/cifar10'
     """
     return (data_folder() if folder is None else folder) / name
 
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """One process at a time: files would be whole without it, but decoded or downloaded by each.
+    """Lock of a folder, so that one process at a time writes: files would be whole without it, but made by each process.
 
     Args:
-        place: folder, which is made if it does not exist.
+        place: folder to write in, which is made if it does not exist.
 
     Yields:
         Nothing.
 
     Raises:
         StoreError: if it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.data.folders import writing
+        >>> with tempfile.TemporaryDirectory() as folder, writing(Path(folder) / "mine"):
+        ...     (Path(folder) / "mine").is_dir()
+        True
     """
     try:
         place.mkdir(parents=True, exist_ok=True)

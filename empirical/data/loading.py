@@ -16,14 +16,14 @@ __all__ = ["load_images"]
 
 
 def load_images(name: str, folder: Path | None = None, progress: Progress = lambda *_: None) -> RawImages:
-    """A data set that is here.
+    """Load a data set whose files are here.
 
     The first load decodes the raw files and keeps the result; later ones read only that, so the raw files may be deleted. A
     decoded file that is damaged or out of date is made anew, with a warning: a raw file is used only if it has its published
     checksum, so nothing wrong can come of it, and a long run goes on.
 
     Args:
-        name: one of ``DATASETS``.
+        name: name of a data set in ``DATASETS``.
         folder: folder with all data sets; default ``data_folder()``.
         progress: listener to the decoding.
 
@@ -34,6 +34,12 @@ def load_images(name: str, folder: Path | None = None, progress: Progress = lamb
         InputError: if there is no such data set.
         StoreError: if it must be decoded and a raw file is missing, damaged or not the published one, or the folder cannot be
             written.
+
+    Example:
+        >>> from sharpdiv import load_images
+        >>> images = load_images("digits")
+        >>> tuple(images.train_images.shape), images.train_labels.bincount().min()
+        ((1797, 1, 16, 16), tensor(174))
     """
     dataset = dataset_named(name)
     if not dataset.files:

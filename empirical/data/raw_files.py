@@ -18,6 +18,17 @@ def defect(file: RawFile, path: Path) -> str | None:
 
     Returns:
         The defect in words, None if there is none.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.data.dataset import RawFile
+        >>> from sharpdiv.empirical.data.raw_files import defect
+        >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "mine.txt").write_bytes(b"abc")
+        ...     defect(file, Path(folder) / "mine.txt") is None, defect(file, Path(folder) / "yours.txt")[-10:]
+        (True, 'is missing')
     """
     try:
         read_verified(file, path)
@@ -38,6 +49,17 @@ def read_verified(file: RawFile, path: Path) -> bytes:
 
     Raises:
         StoreError: if it is missing, cannot be read or is another file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.data.dataset import RawFile
+        >>> from sharpdiv.empirical.data.raw_files import read_verified
+        >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = (Path(folder) / "mine.txt").write_bytes(b"abc")
+        ...     read_verified(file, Path(folder) / "mine.txt")
+        b'abc'
     """
     try:
         # Before anything is read: what is given as a source may be any file.
@@ -61,6 +83,15 @@ def check_size(file: RawFile, size: int, where: object) -> None:
 
     Raises:
         StoreError: if it is none of them.
+
+    Example:
+        >>> from sharpdiv.empirical.data.dataset import RawFile
+        >>> from sharpdiv.empirical.data.raw_files import check_size
+        >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
+        >>> check_size(file, 4, "mine.txt")
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.StoreError: mine.txt is not the published file: it has 4 bytes, expected 3
     """
     if size not in file.editions.values():
         expected = " or ".join(str(size) for size in file.editions.values())
@@ -72,11 +103,21 @@ def check_content(file: RawFile, content: bytes, where: object) -> None:
 
     Args:
         file: record of the file as published.
-        content: bytes.
+        content: bytes of the file.
         where: name for the error.
 
     Raises:
         StoreError: if it is none of them.
+
+    Example:
+        >>> from sharpdiv.empirical.data.dataset import RawFile
+        >>> from sharpdiv.empirical.data.raw_files import check_content
+        >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
+        >>> check_content(file, b"abc", "mine.txt")
+        >>> check_content(file, b"abd", "mine.txt")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.StoreError: mine.txt is not the published file: it has md5:4911e516..., expected ...
     """
     kinds = sorted({checksum.split(":")[0] for checksum in file.editions})
     found = [f"{kind}:{hashlib.new(kind, content, usedforsecurity=False).hexdigest()}" for kind in kinds]

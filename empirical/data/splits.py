@@ -25,7 +25,15 @@ TEST_ORDER = "stratified-0"
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images of one split; normalize before a network sees them, after any corruption."""
+    """Images of one split; normalize before a network sees them, after any corruption.
+
+    Example:
+        >>> from sharpdiv import digits
+        >>> data = digits(train_samples=100)
+        >>> images = data.normalize(data.train_images)
+        >>> tuple(images.shape), abs(images.mean().item()) < 1e-5  # by the mean of the training images
+        ((100, 1, 16, 16), True)
+    """
 
     name: str
     """name of the data set"""
@@ -34,9 +42,9 @@ class ImageData:
     train_labels: Int[Tensor, " train"]
     """training labels"""
     validation_images: UInt8[Tensor, "validation channels height width"]
-    """held out from training, for choosing hyperparameters; may be none"""
+    """images held out from training, for choosing hyperparameters; may be none"""
     validation_labels: Int[Tensor, " validation"]
-    """their labels"""
+    """labels of the images held out"""
     test_images: UInt8[Tensor, "test channels height width"]
     """test images"""
     test_labels: Int[Tensor, " test"]
@@ -44,14 +52,17 @@ class ImageData:
     classes: int
     """number of classes"""
     mean: Float[Tensor, " channels"]
-    """of images in [0, 1], for each channel"""
+    """mean of images in [0, 1], for each channel"""
     std: Float[Tensor, " channels"]
-    """the same"""
+    """standard deviation of images in [0, 1], for each channel"""
     source: str = BUNDLED
     """SHA-256 of the files the images came from"""
 
     def normalize(self, images: Images) -> Float[Tensor, "samples channels height width"]:
         """Scale to [0, 1], subtract the mean and divide by the standard deviation, per channel.
+
+        Args:
+            images: images of this data set.
 
         Returns:
             float32 images of the same shape and memory format, on the images' device.
@@ -68,8 +79,17 @@ class TrainingImages:
 
     Args:
         data: split whose training images are used.
-        device: place where they live.
-        augment: nothing, horizontal flips, or random crops after zero padding of 4 pixels and flips.
+        device: device that holds them.
+        augment: kind of augmentation: none, horizontal flips, or random crops after zero padding of 4 pixels and flips.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import digits
+        >>> from sharpdiv.empirical.data.splits import TrainingImages
+        >>> images = TrainingImages(digits(train_samples=100), torch.device("cpu"), augment="crop-flip")
+        >>> epoch = images.draw(torch.Generator().manual_seed(0))
+        >>> tuple(images.batch(torch.arange(20), epoch).shape)
+        (20, 1, 16, 16)
     """
 
     def __init__(self, data: ImageData, device: torch.device, augment: Augmentation) -> None:
@@ -88,7 +108,7 @@ class TrainingImages:
             generator: source of random numbers on the CPU.
 
         Returns:
-            On the device, or None without augmentation.
+            A row for each image, on the device; None without augmentation.
         """
         if self.augment == "none":
             return None
@@ -102,7 +122,7 @@ class TrainingImages:
         """Normalized images in channels-last memory format.
 
         Args:
-            index: index of the samples, on the device.
+            index: indices of the samples, on the device.
             augmentation: offsets and flips of all training images, as ``draw`` gives it.
 
         Returns:
@@ -130,16 +150,16 @@ def _standardized(
 def load_data(
     name: str, train_samples: int | None = None, validation_samples: int = 0, split_seed: int = 0
 ) -> ImageData:
-    """A data set, split.
+    """Load a data set and split it into training, validation and test images.
 
     Of the training images in random order, the first ``validation_samples`` are held out and the next ``train_samples`` are
     trained on. The digits have no test set of their own: theirs is what remains. Each of the three is then put in
     ``stratified_order``, so that its first images are a sample of all classes, however the files are sorted.
 
     Args:
-        name: a data set that ``sharpdiv data list`` shows as here.
-        train_samples: all that remain if None.
-        validation_samples: held out; the paper holds out 5,000 of 50,000.
+        name: name of a data set that ``sharpdiv data list`` shows as here.
+        train_samples: number of training images; all that remain if None.
+        validation_samples: number of images held out; the paper holds out 5,000 of 50,000.
         split_seed: seed of the order.
 
     Returns:
@@ -147,6 +167,12 @@ def load_data(
 
     Raises:
         InputError: if the split asks for more images than there are, or leaves none to train or test on.
+
+    Example:
+        >>> from sharpdiv import load_data
+        >>> data = load_data("digits", train_samples=1000, validation_samples=300)
+        >>> len(data.train_images), len(data.validation_images), len(data.test_images)  # of 1797
+        (1000, 300, 497)
     """
     raw = load_images(name)
     one_set = len(raw.test_labels) == 0
@@ -175,10 +201,17 @@ def stratified_order(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]
     s N to within (1 + s K) / 2: to within one sample if classes are alike.
 
     Args:
-        labels: classes from 0.
+        labels: classes of the samples, counted from 0.
 
     Returns:
-        Indices of the samples.
+        Indices of the samples, in that order.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.splits import stratified_order
+        >>> labels = torch.tensor(4 * [0] + 4 * [1])
+        >>> labels[stratified_order(labels)].view(4, 2).sum(dim=1)  # one of each class in every pair
+        tensor([1, 1, 1, 1])
     """
     generator = torch.Generator().manual_seed(int(TEST_ORDER.rpartition("-")[2]))
     shuffled = torch.randperm(len(labels), generator=generator)
@@ -195,14 +228,20 @@ def stratified_order(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]
 
 
 def digits(train_samples: int = 400, split_seed: int = 0) -> ImageData:
-    """The digits, split in training and test images; see ``load_data``.
+    """The digits of scikit-learn, split into training and test images; see ``load_data``.
 
     Args:
-        train_samples: images to train on, drawn without replacement; all others are the test set.
+        train_samples: number of images to train on, drawn without replacement; all others are the test set.
         split_seed: seed of the draw.
 
     Returns:
         The data on the CPU.
+
+    Example:
+        >>> from sharpdiv import digits
+        >>> data = digits(train_samples=400)
+        >>> tuple(data.train_images.shape), len(data.test_images), data.classes
+        ((400, 1, 16, 16), 1397, 10)
     """
     return load_data("digits", train_samples, split_seed=split_seed)
 

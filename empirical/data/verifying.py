@@ -17,18 +17,18 @@ class Check(NamedTuple):
     """Verdict on one file."""
 
     file: Path
-    """where it is, or should be"""
+    """path where it is, or should be"""
     ok: bool
     """whether it can be used"""
     detail: str
-    """why, or why not"""
+    """reason why it can be used, or cannot"""
 
 
 def verify(name: str, folder: Path | None = None) -> list[Check]:
     """Compare the raw files with their published checksums, and the decoded one with its own.
 
     Args:
-        name: one of ``DATASETS``.
+        name: name of a data set in ``DATASETS``.
         folder: folder with all data sets; default ``data_folder()``.
 
     Returns:
@@ -37,6 +37,14 @@ def verify(name: str, folder: Path | None = None) -> list[Check]:
 
     Raises:
         InputError: if there is no such data set.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import verify
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [(check.file.name, check.ok) for check in verify("cifar10", Path(folder))]
+        [('cifar-10-binary.tar.gz', False), ('decoded.safetensors', True)]
     """
     dataset = dataset_named(name)
     place = place_of(name, folder)
@@ -60,15 +68,15 @@ class Installed:
     """A row of ``installed``."""
 
     name: str
-    """data set"""
+    """name of the data set"""
     images: str
-    """training + test images and their shape"""
+    """numbers of training and test images and their shape, as text"""
     classes: int
     """number of classes"""
     size: int
     """bytes of the raw files"""
     licence: str
-    """as its authors state it"""
+    """licence, as its authors state it"""
     here: bool
     """whether it can be loaded without fetching; checksums are looked at by ``verify`` alone"""
     where: Path | None
@@ -83,6 +91,14 @@ def installed(folder: Path | None = None) -> list[Installed]:
 
     Returns:
         A row for each of ``DATASETS``.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import installed
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [row.name for row in installed(Path(folder)) if row.here]
+        ['digits']
     """
     rows = []
     for name, dataset in DATASETS.items():

@@ -24,6 +24,14 @@ class RandomFeatures(nn.Module):
         images: training images, flattened and standardized over the whole set; they fix the mean.
         features: number of features.
         seed: seed of F.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.lazy.random_features import RandomFeatures
+        >>> images = torch.randn(100, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+        >>> features = RandomFeatures(images, features=8, seed=0)(images)
+        >>> tuple(features.shape), bool(features.mean(dim=0).abs().max() < 1e-12)
+        ((100, 8), True)
     """
 
     def __init__(self, images: Float[Tensor, "samples ..."], features: int, seed: int) -> None:
@@ -40,8 +48,11 @@ class RandomFeatures(nn.Module):
     def forward(self, images: Float[Tensor, "samples ..."]) -> Float[Tensor, "samples features"]:
         """Features of a batch.
 
+        Args:
+            images: images, flattened here.
+
         Returns:
-            Double precision.
+            The features, in double precision.
         """
         hidden = torch.relu(images.flatten(1).double() @ self.projection)
         return hidden / hidden.shape[1] ** 0.5 - self.mean
@@ -50,8 +61,18 @@ class RandomFeatures(nn.Module):
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Half the sum of squared errors over samples and outputs.
 
+    Args:
+        outputs: predictions.
+        targets: labels of the same shape.
+
     Returns:
         A scalar.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.lazy.random_features import half_squared_error
+        >>> half_squared_error(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]))
+        tensor(2.)
     """
     return (outputs - targets).square().sum() / 2
 
@@ -69,15 +90,23 @@ def train_heads(
     The un-normalized ascent acts on each member's own gradient, so stacking members changes nothing.
 
     Args:
-        features: Z.
-        targets: one column per output.
-        starts: initial weights.
-        learning_rate: eta.
-        rho: SAM's radius, 0 for gradient descent.
-        steps: k.
+        features: Z, the features of all training samples.
+        targets: labels of the samples, a column for each output.
+        starts: initial weights of every member.
+        learning_rate: learning rate eta.
+        rho: rho of un-normalized SAM, 0 for gradient descent.
+        steps: number of steps k.
 
     Returns:
-        Trained weights.
+        Trained weights of every member.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.lazy.random_features import train_heads
+        >>> one, start = torch.ones(1, 1), torch.ones(1, 1, 1)  # the loss is w^2 / 2 and w starts at 1
+        >>> weights = train_heads(one, torch.zeros(1, 1), start, learning_rate=0.5, rho=0.2, steps=2)
+        >>> round(weights.item(), 4)  # (1 - 0.5 (1 + 0.2))^2
+        0.16
     """
     weights = nn.Parameter(starts.clone())
     optimizer = SAM([weights], torch.optim.SGD, rho, normalize=False, lr=learning_rate)
@@ -102,8 +131,22 @@ def head_sharpness(
 ) -> float:
     """Worst-case sharpness of one trained second layer on the whole training set, in a plain l2 ball.
 
+    Args:
+        features: Z, the features of all training samples.
+        targets: labels of the samples, a column for each output.
+        weights: weights of the second layer.
+        radius: radius of the ball.
+        iterations: number of ascent steps.
+
     Returns:
         The increase of half the sum of squared errors.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.lazy.random_features import head_sharpness
+        >>> one = torch.ones(1, 1)  # the loss is w^2 / 2 and w is 1
+        >>> round(head_sharpness(one, torch.zeros(1, 1), one, radius=0.5, iterations=10), 4)  # (1.5^2 - 1) / 2
+        0.625
     """
     count, outputs = weights.shape
     head = nn.Linear(count, outputs, bias=False)

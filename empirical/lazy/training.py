@@ -26,28 +26,40 @@ _DIVERGED = 1e6  # times the loss at the start
 
 @dataclass(frozen=True)
 class LazyProblem:
-    """What a member is trained and tested on."""
+    """Data that a member is trained and tested on.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import LazyProblem
+        >>> images, labels = torch.zeros(4, 1, 8, 8), torch.eye(2).repeat(2, 1)  # one-hot labels of two classes
+        >>> problem = LazyProblem(images, labels, test=images, own=torch.tensor([True, True, True, False]))
+        >>> int(problem.own.sum())  # the member trains on three of the four images
+        3
+    """
 
     train: Float[Tensor, "train ..."]
     """all training images"""
     labels: Float[Tensor, "train classes"]
-    """theirs, one column for each class"""
+    """labels of the training images, a column for each class"""
     test: Float[Tensor, "test ..."]
     """test images"""
     own: Bool[Tensor, " train"]
-    """which of the training images this member sees"""
+    """mask of the training images, True for those that this member sees"""
 
 
 @dataclass(frozen=True)
 class LazyTraining:
-    """A member at some steps of its training."""
+    """A member at some steps of its training.
+
+    Example: see ``train_lazy``.
+    """
 
     predictions: Float[Tensor, "snapshots test classes"]
     """predicted labels of the test images: h plus the mean label of the member's own training samples"""
     training_loss: Float[Tensor, " snapshots"]
-    """``|h - y|^2 / 2n`` on those"""
+    """``|h - y|^2 / (2 n)`` on the member's own training samples"""
     sharpness: Float[Tensor, " snapshots"]
-    """worst-case increase of that loss on all training images, in a ball of ``radius / alpha``"""
+    """worst-case increase of that loss on all training images, in a ball of the weights with radius ``radius / alpha``"""
 
 
 def train_lazy(
@@ -67,14 +79,14 @@ def train_lazy(
     Args:
         model: network at its initialization; only parameters with ``requires_grad`` are trained.
         problem: the member's data.
-        snapshots: increasing numbers of steps at which it is looked at.
+        snapshots: numbers of steps after which the member is looked at, increasing.
         alpha: scale of the outputs.
-        learning_rate: eta.
-        rho: SAM's radius, 0 for gradient descent; with ``normalize`` the length of the ascent, times alpha.
-        radius: radius of the sharpness, times alpha.
+        learning_rate: learning rate eta.
+        rho: rho of un-normalized SAM, 0 for gradient descent; with ``normalize`` the length of the ascent, times alpha.
+        radius: radius of the ball of the sharpness, times alpha.
         normalize: whether the ascent has a fixed length.
-        iterations: ascent steps of the sharpness; 10 suffice where the radius is so small that the gradient decides, larger
-            radii take 50 or more.
+        iterations: number of ascent steps of the sharpness; 10 suffice where the radius is so small that the gradient decides,
+            larger radii take 50 or more.
 
     Returns:
         The member at every snapshot.
@@ -83,6 +95,17 @@ def train_lazy(
         InputError: if a number is outside its domain, the problem's lengths differ, labels have not a column for each output,
             the member sees no image, or the model has no trainable parameters.
         DivergenceError: if the loss is not finite, or above a million times its start.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import LazyProblem, train_lazy
+        >>> images, labels = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [-1.0]])
+        >>> problem = LazyProblem(images, labels, test=torch.tensor([[2.0]]), own=torch.tensor([True, True]))
+        >>> model = torch.nn.Linear(1, 1, bias=False)  # h = t x with t = alpha (w - w_0); a step takes half of 1 - t
+        >>> options = {"alpha": 10.0, "learning_rate": 0.5, "rho": 0.0, "radius": 0.1}
+        >>> found = train_lazy(model, problem, (0, 1, 2), **options)
+        >>> found.predictions.flatten().double().round(decimals=3).tolist()  # t = 0, 1/2, 3/4 at x = 2
+        [0.0, 1.0, 1.5]
     """
     _require(problem, snapshots, alpha=alpha, learning_rate=learning_rate, radius=radius)
     network = _ScaledNetwork(deepcopy(model), int(problem.own.sum()), alpha)
@@ -204,6 +227,14 @@ def lazy_network(
 
     Returns:
         The network in evaluation mode.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import lazy_network
+        >>> images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> model = lazy_network(width=4, activation="gelu", norm="none", images=images, seed=0)
+        >>> tuple(model(images).shape), model.training
+        ((8, 10), False)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -223,6 +254,14 @@ def freeze_batch_norm(model: nn.Module, images: Float[Tensor, "samples ..."]) ->
     Args:
         model: network at its initialization.
         images: all training images, as one batch.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import freeze_batch_norm
+        >>> norm = torch.nn.BatchNorm1d(1)
+        >>> freeze_batch_norm(norm, torch.tensor([[1.0], [3.0]]))
+        >>> norm.running_mean, norm.running_var
+        (tensor([2.]), tensor([2.]))
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]

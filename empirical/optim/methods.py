@@ -33,7 +33,7 @@ class Settings(Protocol):
 
     @property
     def rho(self) -> float:
-        """Radius of the ascent."""
+        """SAM's rho, the length of the ascent."""
 
     @property
     def adaptive(self) -> bool:
@@ -65,6 +65,15 @@ def sam_around_sgd(weights: Iterable[nn.Parameter], settings: Settings) -> SAM:
 
     Returns:
         The optimizer.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.optim.methods import sam_around_sgd
+        >>> weights = torch.nn.Linear(2, 1).parameters()
+        >>> optimizer = sam_around_sgd(weights, RunConfig("sam", rho=0.05, learning_rate=0.2))
+        >>> optimizer.rho, optimizer.param_groups[0]["lr"]
+        (0.05, 0.2)
     """
     return SAM(
         weights,
@@ -80,7 +89,14 @@ def sam_around_sgd(weights: Iterable[nn.Parameter], settings: Settings) -> SAM:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way to train."""
+    """One way to train.
+
+    Example:
+        >>> from sharpdiv.empirical.optim.methods import Method, Treated
+        >>> method = Method(name="mine", label="my SAM", treated=Treated.ALL)  # METHODS.add(method) makes it known to runs
+        >>> method.ascends, method.passes
+        (True, 2)
+    """
 
     name: str
     """value of a configuration's ``method``"""
@@ -124,5 +140,10 @@ def method_named(name: str) -> Method:
 
     Raises:
         InputError: if there is none.
+
+    Example:
+        >>> from sharpdiv.empirical.optim.methods import method_named
+        >>> method_named("sharpbalance").label
+        'SharpBalance'
     """
     return METHODS.named(name, InputError)

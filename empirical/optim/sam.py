@@ -14,7 +14,7 @@ __all__ = ["SAM", "frozen_running_statistics", "norm_buffers"]
 
 
 class SAM(torch.optim.Optimizer):
-    """Descend with the gradient found at the worst nearby point, ``w + e`` with ``|e| = rho`` along the gradient.
+    """Optimizer that descends by the gradient at the worst nearby point, ``w + e`` with ``|e| = rho`` along the gradient.
 
     ``step(closure)`` runs the closure twice; the closure zeroes the gradients, computes the loss, calls ``backward``
     and returns the loss. Weights are restored from a copy, so they are the same to the bit. ``rho = 0`` is the base
@@ -25,23 +25,13 @@ class SAM(torch.optim.Optimizer):
     Batch norm: its running statistics would advance in both passes. Pass ``frozen_running_statistics(model)`` as
     ``second_pass`` so that they advance once.
 
-    Example:
-        >>> model = nn.Linear(2, 1)
-        >>> optimizer = SAM(model.parameters(), torch.optim.SGD, rho=0.05, lr=0.1)
-        >>> def closure():
-        ...     optimizer.zero_grad()
-        ...     loss = model(torch.ones(4, 2)).square().mean()
-        ...     loss.backward()
-        ...     return loss
-        >>> loss = optimizer.step(closure, second_pass=frozen_running_statistics(model))
-
     Args:
-        params: as for any optimizer.
+        params: parameters, or groups of them, as for any optimizer.
         base_optimizer: class of the optimizer that takes the step, ``torch.optim.SGD`` for example.
-        rho: radius of the ascent, finite and non-negative. Foret et al. use 0.05 for CIFAR-10, Lu et al. 0.05 to 0.2.
-        adaptive: scale the ascent by ``|w|`` per coordinate (ASAM without its normalization offset, Kwon et al. 2021):
-            the perturbation is then ``w^2 g`` rescaled so that ``|e / w| = rho``.
-        normalize: divide the ascent by the gradient's norm. False is the un-normalized SAM of the theory, ``e = rho g``.
+        rho: length of the ascent, finite and non-negative. Foret et al. use 0.05 for CIFAR-10, Lu et al. 0.05 to 0.2.
+        adaptive: whether the ascent is scaled by ``|w|`` per coordinate (ASAM without its normalization offset, Kwon et al.
+            2021): the perturbation is then ``w^2 g`` rescaled so that ``|e / w| = rho``.
+        normalize: whether the ascent is divided by the gradient's norm. False is the theory's un-normalized SAM, ``e = rho g``.
         clip_norm: largest norm of the gradient the base optimizer gets, which is scaled down to it; None to leave it. The
             ascent, whose length is rho whatever the gradient, is not clipped.
         **base_options: options of the base optimizer, ``lr`` for example.
@@ -49,6 +39,20 @@ class SAM(torch.optim.Optimizer):
     Raises:
         InputError: if rho is negative or not finite, ``clip_norm`` not positive, or ``adaptive`` is asked for without
             ``normalize``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import SAM
+        >>> w = torch.nn.Parameter(torch.ones(1))
+        >>> optimizer = SAM([w], torch.optim.SGD, rho=0.5, lr=0.1)
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = w.square().sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> loss = optimizer.step(closure)  # the gradient 2 w at w + rho = 1.5 is 3
+        >>> round(w.item(), 4)
+        0.7
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class SAM(torch.optim.Optimizer):
         """One SAM step.
 
         Args:
-            closure: zeroes the gradients, computes the loss, calls ``backward`` and returns the loss.
+            closure: function that zeroes the gradients, computes the loss, calls ``backward`` and returns the loss.
             second_pass: context around the pass at the perturbed weights.
 
         Returns:
@@ -161,8 +165,21 @@ def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
 
     The buffers are put back on the way out, also after an exception, so ``momentum`` is never touched.
 
+    Args:
+        model: network in training mode.
+
     Yields:
         Nothing.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import frozen_running_statistics
+        >>> norm = torch.nn.BatchNorm1d(1)
+        >>> with frozen_running_statistics(norm):
+        ...     norm(torch.tensor([[1.0], [3.0]])).flatten().tolist()[0] < -0.9  # the batch's own mean is 2
+        True
+        >>> norm.running_mean
+        tensor([0.])
     """
     buffers = norm_buffers(model)
     saved = [buffer.clone() for buffer in buffers]
@@ -177,8 +194,17 @@ def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
 def norm_buffers(model: nn.Module) -> list[Tensor]:
     """Running means, variances and counters of every batch norm in a model.
 
+    Args:
+        model: any module.
+
     Returns:
         The buffers themselves, in the order of the modules.
+
+    Example:
+        >>> from torch import nn
+        >>> from sharpdiv.empirical.optim.sam import norm_buffers
+        >>> norm_buffers(nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2)))  # mean, variance, number of batches
+        [tensor([0., 0.]), tensor([1., 1.]), tensor(0)]
     """
     norms = (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
     return [buffer for norm in norms for buffer in norm.buffers()]

@@ -36,16 +36,24 @@ def sharpness_aware_sets(
 
     Args:
         scores: per-sample sharpness of each member.
-        top_fraction: k, in (0, 1); the paper's example is 0.5.
-        rule: which sets.
-        generator: on the CPU, needed by ``random``, ``same`` and ``shuffled``.
+        top_fraction: fraction k of the samples that count as a member's sharpest, in (0, 1); the paper's example is 0.5.
+        rule: way to form the sets, as above.
+        generator: source of random samples, on the CPU; needed by ``random``, ``same`` and ``shuffled``.
 
     Returns:
-        True where a member applies SAM.
+        A mask, True where a member applies SAM.
 
     Raises:
         InputError: if there are fewer than two members, scores are not finite, the fraction is outside (0, 1) or
             selects no sample, the rule is unknown, or it needs a generator and got none.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import sharpness_aware_sets
+        >>> scores = torch.tensor([[9.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 9.0]])  # sharpest at the first and at the last sample
+        >>> sharpness_aware_sets(scores, top_fraction=0.25)  # each member takes the other's sharpest
+        tensor([[False, False, False,  True],
+                [ True, False, False, False]])
     """
     _check(scores, top_fraction, rule)
     members, samples = scores.shape
@@ -118,13 +126,13 @@ def sharpbalance_step(
     step of SAM, both to the bit.
 
     Args:
-        model: in training mode.
-        optimizer: over the model's parameters.
-        inputs: a batch.
-        targets: its targets.
-        aware: True where the sample belongs to the member's sharpness-aware set; best kept on the CPU.
+        model: network in training mode.
+        optimizer: SAM over the model's parameters.
+        inputs: inputs of a batch.
+        targets: targets of the batch.
+        aware: mask of the batch, True where a sample belongs to the member's sharpness-aware set; best kept on the CPU.
         loss: mean loss of outputs and targets.
-        m: samples that share one ascent (m-sharpness); all aware ones of the batch unless given.
+        m: number of samples that share one ascent (m-sharpness); all aware ones of the batch unless given.
         autocast: lower precision of the passes, ``torch.bfloat16``; weights and gradients keep theirs.
 
     Returns:
@@ -132,6 +140,17 @@ def sharpbalance_step(
 
     Raises:
         InputError: if m is below 2.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import SAM, sharpbalance_step
+        >>> model = torch.nn.Linear(1, 1, bias=False)
+        >>> _ = torch.nn.init.ones_(model.weight)
+        >>> optimizer = SAM(model.parameters(), torch.optim.SGD, rho=0.5, lr=0.1)
+        >>> inputs, targets, aware = torch.ones(4, 1), torch.zeros(4, 1), torch.tensor([True, True, False, False])
+        >>> loss = sharpbalance_step(model, optimizer, inputs, targets, aware, torch.nn.functional.mse_loss)
+        >>> round(model.weight.item(), 4)  # the gradients are 2 (w + rho) = 3 on the aware half, 2 w = 2 on the other
+        0.75
     """
     if m is not None and m < 2:
         raise InputError(f"m must be at least 2 (batch norm cannot use a single sample), got {m}")
@@ -176,8 +195,18 @@ def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
 
     Batch norm needs two samples, so a part smaller than that joins the other (SAM takes a batch of one from each).
 
+    Args:
+        aware: mask of the batch, True where a sample is marked.
+
     Returns:
         0, the batch size, or the number marked.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.optim.sharpbalance import sam_samples
+        >>> masks = [True, True, False, False], [True, False, False, False], [True, True, True, False]
+        >>> [sam_samples(torch.tensor(mask)) for mask in masks]
+        [2, 0, 4]
     """
     size, total = int(aware.sum()), len(aware)
     if total - size < 2:

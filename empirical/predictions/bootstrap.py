@@ -21,11 +21,17 @@ _CHUNK = 2**19  # counts at a time: 4 MiB
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric with its confidence interval; None where it has no value."""
+    """A metric with its confidence interval; None where it has no value.
+
+    Example: see ``bootstrap``.
+    """
 
     value: float | None
+    """metric of all test points"""
     low: float | None
+    """lower end of the interval"""
     high: float | None
+    """upper end of the interval"""
 
 
 def bootstrap(
@@ -39,17 +45,26 @@ def bootstrap(
     again, and the population's value mostly lies below the interval. Compare them between ensembles on the same test points.
 
     Args:
-        probs: ``(members, samples, classes)``, rows sum to one.
-        labels: ``(samples,)``, classes from 0.
-        replicates: data sets drawn; Efron and Tibshirani advise at least 1,000 for percentiles.
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
+        labels: true classes ``(samples,)``, counted from 0.
+        replicates: number of data sets drawn; Efron and Tibshirani advise at least 1,000 for percentiles.
         seed: seed of the draws, made on the CPU: the same on every device.
-        level: confidence, in (0, 1).
+        level: confidence of the intervals, in (0, 1).
 
     Returns:
-        The metrics of ``diversity`` but ``accuracy_members`` (a list) and ``competent`` (not a number).
+        Intervals by the names of ``diversity``, but for ``accuracy_members`` (a list) and ``competent`` (not a number).
 
     Raises:
         InputError: if there is no replicate, the level is out of range, and as ``diversity``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import bootstrap
+        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
+        >>> probs, labels = probs.repeat(1, 50, 1), torch.zeros(100, dtype=torch.int64)  # members disagree on half of the samples
+        >>> interval = bootstrap(probs, labels, replicates=200, seed=0)["disagreement"]
+        >>> interval.value, interval.low < 0.5 < interval.high
+        (0.5, True)
     """
     if replicates < 1:
         raise InputError(f"replicates must be at least 1, got {replicates}")

@@ -17,11 +17,25 @@ __all__ = ["load_predictions"]
 def load_predictions(path: Path) -> tuple[Float[Tensor, "members samples classes"], Int[Tensor, " labels"]]:
     """Read ``probs`` and ``labels`` from an .npz file written by any framework.
 
+    Args:
+        path: path of the file, with floating ``probs (members, samples, classes)`` and whole ``labels (samples,)``.
+
     Returns:
-        What ``diversity`` takes.
+        Probabilities and labels as ``diversity`` takes them.
 
     Raises:
         InputError: if the file cannot be read, or lacks an array, a numeric type or a shape; the message names it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sharpdiv import load_predictions
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(Path(folder) / "mine.npz", probs=np.full((2, 3, 4), 0.25), labels=np.zeros(3, int))
+        ...     probs, labels = load_predictions(Path(folder) / "mine.npz")
+        >>> tuple(probs.shape), labels
+        ((2, 3, 4), tensor([0, 0, 0]))
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -41,14 +41,25 @@ Metrics = dict[str, float | bool | list[float] | None]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of diversity that is a mean over test points."""
+    """A metric of diversity that is a mean over test points.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import Metric
+        >>> def all_agree(probs, labels):
+        ...     return (probs.argmax(dim=2) == probs[0].argmax(dim=1)).all(dim=0).double()
+        >>> metric = Metric("unanimity", "all members agree", all_agree)  # METRICS.add(metric) puts it into ``diversity``
+        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
+        >>> metric.of_points(probs, torch.tensor([0, 0]))
+        tensor([1., 0.], dtype=torch.float64)
+    """
 
     name: str
     """key in what ``diversity`` returns"""
     label: str
     """name for people"""
     of_points: Callable[[Tensor, Tensor], Tensor]
-    """from probabilities ``(members, samples, classes)`` in float64 and labels ``(samples,)`` to a number for each sample"""
+    """function from probabilities ``(members, samples, classes)`` in float64 and labels ``(samples,)`` to numbers ``(samples,)``"""
 
 
 def _disagreement(probs: Tensor, _: Tensor) -> Tensor:
@@ -99,8 +110,8 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     is false for der itself.
 
     Args:
-        probs: ``(members, samples, classes)``, rows sum to one.
-        labels: ``(samples,)``, classes from 0.
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
+        labels: true classes ``(samples,)``, counted from 0.
 
     Returns:
         The metrics, as Python numbers.
@@ -111,6 +122,16 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
 
     References:
         Theisen, Kim, Yang, Hodgkinson and Mahoney (2023), "When are ensembles really effective?", arXiv:2305.12313.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import diversity
+        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
+        >>> found = diversity(probs, labels=torch.tensor([0, 0]))
+        >>> found["disagreement"], found["accuracy_members"], found["accuracy_ensemble"]
+        (0.5, [1.0, 0.5], 1.0)
+        >>> found["der"], found["eir"]  # 0.5 / 0.25 and (0.25 - 0) / 0.25
+        (2.0, 1.0)
     """
     points = point_statistics(probs, labels)
     right = points.table[:, : points.widths["right"]]
@@ -124,7 +145,10 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
 
 @dataclass(frozen=True)
 class PointStatistics:
-    """What every scalar metric is computed from."""
+    """Statistics of every test point, from which all scalar metrics are computed.
+
+    Example: see ``point_statistics``.
+    """
 
     table: Float[Tensor, "samples columns"]
     """the statistics of each test point"""
@@ -132,15 +156,16 @@ class PointStatistics:
     """the columns' names and numbers, in order: ``right``, one for each member; metrics that are means over test points, one
     each; ``gaps``, right minus confidence in the bin of the confidence, for each member and then the ensemble"""
     classes: int
+    """number of classes"""
 
     def metrics(self, counts: Float[Tensor, "replicates samples"]) -> dict[str, Float[Tensor, " replicates"]]:
         """Every scalar metric of test sets that hold each point ``counts`` times.
 
         Args:
-            counts: whole numbers in float64, each row with the number of samples as its sum.
+            counts: times that each point is held, whole numbers in float64; each row sums to the number of samples.
 
         Returns:
-            The numbers of ``diversity``, NaN for None.
+            Numbers by the names of ``diversity``, NaN where that has None.
         """
         # Sums of right answers are sums of whole numbers, thus exact, and an error of zero is recognised.
         means = (counts @ self.table / len(self.table)).split(list(self.widths.values()), dim=1)
@@ -175,7 +200,24 @@ def _improvement_rate(
 
 
 def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
-    """What the metrics are computed from; arguments and errors are those of ``diversity``."""
+    """Statistics of every test point, from which all scalar metrics are computed; errors are those of ``diversity``.
+
+    Args:
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
+        labels: true classes ``(samples,)``, counted from 0.
+
+    Returns:
+        The statistics, a row for each point.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import point_statistics
+        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
+        >>> points = point_statistics(probs, torch.tensor([0, 0]))
+        >>> replicates = torch.tensor([[1.0, 1.0], [0.0, 2.0]], dtype=torch.float64)  # both samples, and the second one twice
+        >>> points.metrics(replicates)["disagreement"].tolist()
+        [0.5, 1.0]
+    """
     probs, labels = _checked(probs, labels)
     chunk = max(1, _CHUNK // (len(probs) * max(probs.shape[2], _BINS)))
     parts = [_columns(*part) for part in zip(probs.split(chunk, dim=1), labels.split(chunk), strict=True)]
@@ -237,8 +279,18 @@ def of_truth(
 ) -> Float[Tensor, "*axes samples"]:
     """Probability that each prediction gives to the label.
 
+    Args:
+        probs: probabilities ``(..., samples, classes)``.
+        labels: true classes ``(samples,)``, counted from 0.
+
     Returns:
-        Probabilities.
+        Probabilities ``(..., samples)``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import of_truth
+        >>> of_truth(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.tensor([0, 1]))
+        tensor([0.9000, 0.6000])
     """
     return probs.gather(-1, labels.expand(probs.shape[:-1])[..., None])[..., 0]
 
@@ -250,7 +302,13 @@ def nll(truth: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
         truth: probabilities of the labels, clipped at 1e-12 from below.
 
     Returns:
-        Nats.
+        Negative log-likelihoods, in nats.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import nll
+        >>> nll(torch.tensor([0.5, 0.25])).round(decimals=4)  # log 2 and 2 log 2
+        tensor([0.6931, 1.3863])
     """
     return -truth.clamp_min(_CLIP).log()
 
@@ -271,8 +329,8 @@ def by_size(probs: Tensor, labels: Tensor, seed: int = 0) -> dict[str, list[int]
     100 subsets drawn independently. The ensemble predicts mean probabilities.
 
     Args:
-        probs: ``(members, samples, classes)``, rows sum to one.
-        labels: ``(samples,)``, classes from 0.
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
+        labels: true classes ``(samples,)``, counted from 0.
         seed: seed of the draw of subsets.
 
     Returns:
@@ -281,6 +339,14 @@ def by_size(probs: Tensor, labels: Tensor, seed: int = 0) -> dict[str, list[int]
 
     Raises:
         InputError: as ``diversity``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import by_size
+        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
+        >>> curves = by_size(probs, labels=torch.tensor([0, 0]))
+        >>> curves["size"], curves["subsets"], curves["accuracy"]
+        ([1, 2], [2, 1], [0.75, 1.0])
     """
     probs, labels = _checked(probs, labels)
     members = len(probs)
@@ -325,13 +391,20 @@ def logit_variance(logits: Tensor) -> float:
     samples, as ``variance`` of ``diversity`` is.
 
     Args:
-        logits: ``(members, samples, classes)``.
+        logits: outputs of the members ``(members, samples, classes)``.
 
     Returns:
         The variance.
 
     Raises:
         InputError: if there are fewer than two members, no samples, or logits that are not finite numbers.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import logit_variance
+        >>> logits = torch.tensor([[[1.0, -1.0]], [[3.0, -3.0]]])  # one sample: 1 and 3 have the variance 2, and so have -1 and -3
+        >>> logit_variance(logits)
+        4.0
     """
     logits = _predictions(logits, "logits")
     return float((logits - logits.mean(dim=2, keepdim=True)).var(dim=0, unbiased=True).sum(dim=1).mean())
@@ -343,11 +416,18 @@ def vote(
     """Majority vote of the members, ties to the class of the higher mean probability.
 
     Args:
-        predicted: classes.
-        mean_probs: probabilities that decide between classes with equally many votes.
+        predicted: class that each member predicts for each sample.
+        mean_probs: mean probabilities, which decide between classes with equally many votes.
 
     Returns:
-        The winning classes.
+        The winning class of each sample.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import vote
+        >>> predicted = torch.tensor([[0, 1], [1, 1]])  # a tie, and a majority against the mean probabilities
+        >>> vote(predicted, mean_probs=torch.tensor([[0.6, 0.4], [0.7, 0.3]]))
+        tensor([0, 1])
     """
     votes = _votes(predicted, mean_probs.shape[1])
     winners = votes == votes.max(dim=1, keepdim=True).values
@@ -360,7 +440,20 @@ def _votes(predicted: Int[Tensor, "members samples"], classes: int) -> Int[Tenso
 
 
 def float64(tensor: Tensor) -> Tensor:
-    """In double precision; on the CPU where the device has none (MPS)."""
+    """A tensor in double precision, on the CPU where its device has none (MPS).
+
+    Args:
+        tensor: numbers of any type.
+
+    Returns:
+        The same numbers in float64.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import float64
+        >>> float64(torch.ones(2))
+        tensor([1., 1.], dtype=torch.float64)
+    """
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 

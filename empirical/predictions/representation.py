@@ -23,7 +23,7 @@ def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
 
     Args:
         x: features of the samples in one layer.
-        y: features of the same samples, in the same order, in another; any number of them.
+        y: features of the same samples, in the same order, in another layer; their number may differ.
 
     Returns:
         The alignment, from 0 to 1.
@@ -34,6 +34,15 @@ def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
     References:
         Kornblith, Norouzi, Lee and Hinton (2019), "Similarity of neural network representations revisited", arXiv:1905.00414,
         equation 3 with the linear kernel.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import linear_cka
+        >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+        >>> round(linear_cka(x, 3 * x.flip(1)), 4)  # axes exchanged, and a factor
+        1.0
+        >>> round(linear_cka(x, x[:, :1]), 4)  # X'X = diag(2, 8): 2^2 / (sqrt(2^2 + 8^2) 2)
+        0.2425
     """
     return float(_alignment(_normalized(x), _normalized(y)))
 
@@ -45,10 +54,17 @@ def member_cka(features: Sequence[Float[Tensor, "_ _"]]) -> float:
         features: features of each member, ``(samples, features)``, of the same samples in the same order.
 
     Returns:
-        The mean, from 0 to 1.
+        The mean alignment, from 0 to 1.
 
     Raises:
         InputError: if there are fewer than two members, and as ``linear_cka``.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import member_cka
+        >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+        >>> round(member_cka([x, x.flip(1), x[:, :1]]), 4)  # (1 + 2 / sqrt(17)) / 3, see ``linear_cka``
+        0.495
     """
     if len(features) < 2:
         raise InputError(f"member_cka needs the features of at least 2 members, got {len(features)}")
@@ -91,14 +107,21 @@ def layer_features(
 
     Args:
         model: any module.
-        inputs: a batch, first axis samples; concatenate the features of the batches of a large set.
-        layers: names as in ``model.named_modules()``; "" is the model itself.
+        inputs: inputs of a batch, first axis samples; concatenate the features of the batches of a large set.
+        layers: names of layers as in ``model.named_modules()``; "" is the model itself.
 
     Returns:
-        ``(samples, features)`` for each name.
+        Features ``(samples, features)`` of each layer, by its name.
 
     Raises:
         InputError: if a name does not exist, or its layer does not run exactly once or returns no tensor with samples first.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import layer_features
+        >>> model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten())
+        >>> layer_features(model, torch.tensor([[[[1.0, 3.0]]]]), ["0"])  # the mean over two positions
+        {'0': tensor([[2.]])}
     """
     modules = dict(model.named_modules())
     if unknown := [name for name in layers if name not in modules]:

@@ -37,6 +37,8 @@ def assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.de
         config: configuration of the run.
         how: settings that the members were measured with.
         device: device that they were measured on.
+
+    Example: see ``train_runs``: ``measure_runs`` calls it.
     """
     folder = run_folder(root, config)
     data = run_data(config)

@@ -26,28 +26,36 @@ class RunConfig:
 
     Raises:
         InputError: if a number is outside its domain or does not fit the method; the message names it.
+
+    Example:
+        >>> from sharpdiv import RunConfig
+        >>> config = RunConfig("sam", rho=0.1, epochs=40)
+        >>> config.run_id.rsplit("-", 1)[0], config.plain.method  # the id ends in a hash of all fields
+        ('digits-sam-rho0.1', 'sgd')
+        >>> RunConfig("sam", rho=0.1) == RunConfig("sam", rho=0.1, switch_epoch=30)  # half of 60 epochs unless given
+        True
     """
 
     method: str
     """sgd, sam, sharpbalance, or another that is registered"""
     rho: float = 0.0
-    """radius of SAM's ascent; 0 for sgd, positive otherwise"""
+    """SAM's rho, the length of its ascent; 0 for sgd, positive otherwise"""
     adaptive: bool = False
-    """scale the ascent by the magnitude of each weight (ASAM)"""
+    """whether the ascent is scaled by the magnitude of each weight (ASAM)"""
     m: int | None = None
-    """images that share one ascent (m-sharpness, Foret et al. 2021); the whole batch unless given"""
+    """number of images that share one ascent (m-sharpness, Foret et al. 2021); the whole batch unless given"""
     seeds: tuple[int, ...] = (13, 17, 27)
-    """one member each: initialisation, data order and augmentation"""
+    """seeds of the members, one each: of initialisation, data order and augmentation"""
     data: str = "digits"
-    """data set"""
+    """name of the data set"""
     train_samples: int | None = 200
-    """training images; None for all but those held out"""
+    """number of training images; None for all but those held out"""
     validation_samples: int = 0
-    """images held out of the training set, for choosing hyperparameters"""
+    """number of images held out of the training set, for choosing hyperparameters"""
     split_seed: int = 0
     """seed of the split"""
     augment: Augmentation = "none"
-    """horizontal flips, or random crops after padding by 4 pixels and flips"""
+    """kind of augmentation: none, horizontal flips, or random crops after padding by 4 pixels and flips"""
     width: int = 8
     """channels of the first stage of the residual network"""
     blocks: tuple[int, ...] = (1, 1, 1)
@@ -59,29 +67,29 @@ class RunConfig:
     epochs: int = 60
     """passes over the training images"""
     batch_size: int = 50
-    """images in a step"""
+    """number of images in a step"""
     learning_rate: float = 0.1
     """largest rate"""
     schedule: Schedule = "step"
     """the rate over time: divided by 10 at 1/2 and at 3/4 of the epochs, or one cycle (Smith and Topin 2018, as in PyTorch)"""
     momentum: float = 0.9
-    """of SGD"""
+    """momentum of SGD"""
     weight_decay: float = 5e-3
-    """of SGD; the paper has 5e-4 for 200 epochs of CIFAR, too little to act within the 240 steps of this profile"""
+    """weight decay of SGD; the paper has 5e-4 for 200 epochs of CIFAR, too little to act within the 240 steps of this profile"""
     clip_norm: float | None = None
     """largest norm of the gradient that the step descends (not of the ascent's); None to leave it"""
     precision: Precision = "float32"
-    """of the passes; bfloat16 is autocast, with weights, momentum and norms' statistics in float32"""
+    """precision of the passes; bfloat16 is autocast, with weights, momentum and norms' statistics in float32"""
     compile: bool = False
-    """compile the passes with torch.compile: other bits, faster on long runs"""
+    """whether passes are compiled with torch.compile: other bits, faster on long runs"""
     first_phase: str = "sgd"
-    """how SharpBalance trains until the exchange: plainly, or with SAM on all samples as the authors' code does"""
+    """method by which SharpBalance trains until the exchange: sgd, or sam on all samples as in the authors' code"""
     switch_epoch: int | None = None
     """T_d: epochs before SharpBalance exchanges sharpness scores; half of the epochs unless given, one more in the authors' code"""
     top_fraction: float = 0.5
     """k: fraction of a member's sharpest samples that the others treat with SAM"""
     rule: Rule = "paper"
-    """how SharpBalance forms its sets"""
+    """rule by which SharpBalance forms its sets"""
 
     def __post_init__(self) -> None:
         known_values = {
@@ -158,6 +166,9 @@ class RunConfig:
     def from_json(cls, value: dict[str, Any]) -> "RunConfig":
         """Configuration of a stored run.
 
+        Args:
+            value: all fields, as ``to_json`` gives them.
+
         Returns:
             The configuration.
 
@@ -211,7 +222,7 @@ class RunConfig:
         """The schedule: a pure function of the time, so that resuming needs no scheduler state.
 
         Args:
-            epoch: epochs done, with the fraction of the one that is going on.
+            epoch: number of epochs done, with the fraction of the one that is going on.
 
         Returns:
             For ``step`` the rate, divided by 10 from the epoch at 1/2 and again from that at 3/4 of the epochs on. For
@@ -256,13 +267,15 @@ def read_fields(path: Path) -> dict[str, Any]:
     """Fields of a configuration from a ``.toml`` or ``.json`` file; a run's own ``config.json`` is one.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         The fields it names, None where it says ``"none"``.
 
     Raises:
         InputError: if the file is neither, is malformed, or names a field that does not exist.
+
+    Example: see ``write_config``.
     """
     if path.suffix not in {".toml", ".json"}:
         raise InputError(f"a configuration is a .toml or .json file, got {path}")
@@ -288,11 +301,21 @@ def write_config(path: Path, config: RunConfig) -> None:
     """Write every field of a configuration as a ``.toml`` or ``.json`` file.
 
     Args:
-        path: of the file.
-        config: to write.
+        path: path of the file.
+        config: configuration to write.
 
     Raises:
         InputError: if the file's name ends otherwise.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig, read_fields, write_config
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_config(Path(folder) / "run.toml", RunConfig("sam", rho=0.1))
+        ...     fields = read_fields(Path(folder) / "run.toml")
+        >>> fields["rho"], fields["clip_norm"] is None
+        (0.1, True)
     """
     if path.suffix not in {".toml", ".json"}:
         raise InputError(f"a configuration is a .toml or .json file, got {path}")

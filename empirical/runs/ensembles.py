@@ -56,8 +56,19 @@ CHECKPOINT_SECONDS = 10.0
 def run_folder(root: Path, config: RunConfig) -> Path:
     """Folder of a run; its name ends in the configuration's hash.
 
+    Args:
+        root: folder of all runs.
+        config: configuration of the run.
+
     Returns:
         A path that need not exist.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import run_folder
+        >>> run_folder(Path("runs"), RunConfig("sgd")).as_posix().rsplit("-", 1)[0]
+        'runs/digits-sgd'
     """
     return root / config.run_id
 
@@ -65,11 +76,16 @@ def run_folder(root: Path, config: RunConfig) -> Path:
 def open_run(folder: Path) -> RunConfig:
     """Configuration of the run in a folder.
 
+    Args:
+        folder: folder of the run.
+
     Returns:
         The configuration.
 
     Raises:
         StoreError: if ``config.json`` is missing, damaged or another run's.
+
+    Example: see ``train_runs``.
     """
     path = folder / "config.json"
     try:
@@ -82,10 +98,20 @@ def open_run(folder: Path) -> RunConfig:
 
 
 def load_run_data(config: RunConfig) -> ImageData:
-    """The data of a run, split as it says.
+    """The data of a run, split as its configuration says.
+
+    Args:
+        config: configuration of the run.
 
     Returns:
         Images on the CPU.
+
+    Example:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import load_run_data
+        >>> data = load_run_data(RunConfig("sgd", train_samples=200, validation_samples=100))
+        >>> len(data.train_images), len(data.validation_images), len(data.test_images)
+        (200, 100, 1497)
     """
     return load_data(config.data, config.train_samples, config.validation_samples, config.split_seed)
 
@@ -107,16 +133,30 @@ def train_runs(
     started anew: a script that calls this needs ``if __name__ == "__main__"``.
 
     Args:
-        configs: the ensembles.
+        configs: configurations of the ensembles.
         root: folder of all runs.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        workers: processes; default one per CPU core, and 1 on a GPU.
-        checkpoint_seconds: a member in training is written at the first end of an epoch after so many seconds.
-        progress: told after every finished piece.
+        device: name of the device: ``cpu``, ``cuda`` or ``mps``.
+        workers: number of processes; default one per CPU core, and 1 on a GPU.
+        checkpoint_seconds: least time between two checkpoints of a member, which are written at ends of epochs.
+        progress: listener, told after every finished piece of work.
 
     Raises:
         DivergenceError: if a member diverges.
         StoreError: if a stored file is damaged, or another process trains one of the runs.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import MeasureConfig, RunConfig, measure_runs, open_run, train_runs
+        >>> config = RunConfig("sgd", seeds=(0, 1), width=2, blocks=(1,), epochs=1, train_samples=50)
+        >>> how = MeasureConfig(sharpness=("one_step",), corrupted_samples=1, replicates=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     train_runs([config], Path(folder), workers=1)  # in this process
+        ...     (record,) = measure_runs([config], Path(folder), how=how, workers=1)
+        ...     open_run(Path(folder) / config.run_id) == config
+        True
+        >>> len(record.sharpness("one_step")), 0 <= record.metric("disagreement") <= 1
+        (2, True)
     """
     place = choose_device(device)
     configs = list(configs)
@@ -305,8 +345,20 @@ def _load_sets(path: Path, config: RunConfig) -> Tensor:
 def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
     """Epochs of a member that need not be trained again.
 
+    Args:
+        root: folder of all runs.
+        config: configuration of the run.
+        seed: seed of the member.
+
     Returns:
         0 to ``config.epochs``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import trained_epochs
+        >>> trained_epochs(Path("folder-without-runs"), RunConfig("sgd"), seed=13)
+        0
     """
     folder = run_folder(root, config)
     if (folder / f"member-{seed}.safetensors").exists():
@@ -319,8 +371,20 @@ def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
 def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
     """Device, versions and seconds of a member's training; seconds include a shared first phase.
 
+    Args:
+        root: folder of all runs.
+        config: configuration of the run.
+        seed: seed of the member.
+
     Returns:
         JSON values; ``seconds`` is None if part of the training left no record.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import training_record
+        >>> training_record(Path("folder-without-runs"), RunConfig("sgd"), seed=13)
+        {'seconds': None}
     """
     path = run_folder(root, config) / f"member-{seed}.json"
     record = load_json(path) if path.exists() else {}
@@ -335,7 +399,19 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
 def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:
     """Whether the state at the switch epoch, which SharpBalance starts from, is not kept.
 
+    Args:
+        root: folder of all runs.
+        config: configuration of the run.
+        seed: seed of the member.
+
     Returns:
         True also where the member was trained past it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import lacks_first_phase
+        >>> lacks_first_phase(Path("folder-without-runs"), RunConfig("sharpbalance", rho=0.1), seed=13)
+        True
     """
     return not _first_phase_path(root, config, seed).exists()

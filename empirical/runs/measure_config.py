@@ -15,6 +15,15 @@ class MeasureConfig(SharpnessSettings):
 
     Raises:
         InputError: if a number is outside its domain, or a measure does not exist or not of normalized logits.
+
+    Example:
+        >>> from sharpdiv import MeasureConfig
+        >>> MeasureConfig(sharpness=("worst_linf", "fisher_trace"), iterations=10).sharpness
+        ('worst_linf', 'fisher_trace')
+        >>> MeasureConfig(replicates=0)
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: replicates must be finite and positive, got 0
     """
 
     split: Literal["test", "validation"] = "test"
@@ -22,21 +31,21 @@ class MeasureConfig(SharpnessSettings):
     sharpness: tuple[str, ...] = ("worst_l2_adaptive", "worst_l2")
     """measures of sharpness to take; the first is what claims are about"""
     normalize_logits: bool = False
-    """measure sharpness of the network with normalized logits"""
+    """whether sharpness is that of the network with normalized logits"""
     sharpness_samples: int = 1024
-    """first training images, un-augmented"""
+    """number of training images that sharpness is measured on, the first ones, un-augmented"""
     sharpness_batch: int = 128
-    """images in a batch of the sharpness"""
+    """number of images in a batch of the sharpness"""
     corrupted: Literal["generated", "published"] = "generated"
     """corrupted images: made here from those of the split (14 corruptions), or the published files of the test set (15)"""
     corrupted_samples: int = 300
-    """first images, under every corruption and severity"""
+    """number of images that are corrupted, the first ones, by every corruption and severity"""
     stored_samples: int = 4000
-    """first images whose probabilities the record keeps"""
+    """number of images whose probabilities the record keeps, the first ones"""
     feature_samples: int = 1000
-    """first images, whose features are compared between members"""
+    """number of images whose features are compared between members, the first ones"""
     replicates: int = 2000
-    """of the bootstrap over images"""
+    """number of replicates of the bootstrap over images"""
 
     def __post_init__(self) -> None:
         if unknown := {name for name in self.sharpness if name not in MEASURES}:

@@ -36,6 +36,8 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
 
     Raises:
         StoreError: if the member is not trained, or a stored file is damaged.
+
+    Example: see ``train_runs``: ``measure_runs`` calls it.
     """
     folder = run_folder(root, config)
     path = folder / f"measured-{seed}.safetensors"
@@ -83,8 +85,18 @@ def _weight_norm(model: nn.Module) -> Float[Tensor, ""]:
 def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
     """Fraction of the samples whose label has the largest logit or probability.
 
+    Args:
+        logits: logits or probabilities.
+        labels: true classes, counted from 0.
+
     Returns:
         A scalar in float64.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.runs.measure_member import accuracy
+        >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0])).item()
+        0.5
     """
     return (logits.argmax(dim=1) == labels).double().mean()
 

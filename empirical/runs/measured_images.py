@@ -30,8 +30,17 @@ _load = lru_cache(maxsize=1)(load_run_data)
 def run_data(config: RunConfig) -> ImageData:
     """The data of a run, kept for the next run on the same data.
 
+    Args:
+        config: configuration of the run.
+
     Returns:
         Images on the CPU.
+
+    Example:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.measured_images import run_data
+        >>> run_data(RunConfig("sgd")) is run_data(RunConfig("sam", rho=0.1))  # the same images
+        True
     """
     return _load(_source(config))
 
@@ -48,6 +57,13 @@ def images_of_split(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor
 
     Raises:
         InputError: if they are those held out for validation, and the run holds none out.
+
+    Example:
+        >>> from sharpdiv import MeasureConfig, load_data
+        >>> from sharpdiv.empirical.runs.measured_images import images_of_split
+        >>> data = load_data("digits", train_samples=200, validation_samples=100)
+        >>> [len(images_of_split(data, MeasureConfig(split=split))[0]) for split in ("validation", "test")]
+        [100, 1497]
     """
     if how.split == "validation" and not len(data.validation_labels):
         raise InputError("the run holds no images out for validation; train with validation samples or measure on test")
@@ -68,6 +84,13 @@ def corrupted_images(config: RunConfig, how: MeasureConfig) -> Corrupted:
 
     Raises:
         InputError: if published ones are asked for, and none are published of this data set's split.
+
+    Example:
+        >>> from sharpdiv import MeasureConfig, RunConfig
+        >>> from sharpdiv.empirical.runs.measured_images import corrupted_images
+        >>> names, images, labels = corrupted_images(RunConfig("sgd"), MeasureConfig(corrupted_samples=2))
+        >>> names[0], tuple(images.shape)  # corruptions, severities, samples, channels, height, width
+        ('gaussian_noise', (14, 5, 2, 1, 16, 16))
     """
     return _corrupted(_source(config), how)
 

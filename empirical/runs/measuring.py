@@ -10,7 +10,6 @@ runs/<run id>/record.npz                       the same and what claims are comp
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.assembling import assemble
@@ -18,19 +17,11 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, open_run, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measure_member import measure_member
-from sharpdiv.empirical.store import load_json
+from sharpdiv.empirical.runs.record import RunRecord, load_record
+from sharpdiv.empirical.store import digest
 from sharpdiv.empirical.workers import Piece, choose_device, work
 
-__all__ = ["load_result", "measure", "measure_runs"]
-
-
-def load_result(folder: Path) -> dict[str, Any]:
-    """Measured numbers of a run.
-
-    Returns:
-        The content of ``result.json``.
-    """
-    return load_json(folder / "result.json")
+__all__ = ["measure", "measure_runs"]
 
 
 def measure_runs(
@@ -41,23 +32,25 @@ def measure_runs(
     device: str = "cpu",
     workers: int | None = None,
     progress: Progress = lambda *_: None,
-) -> list[dict[str, Any]]:
+) -> list[RunRecord]:
     """Measure every trained run that is not measured yet, and write each run's ``result.json`` and ``predictions.npz``.
 
     Args:
-        configs: trained ensembles.
+        configs: configurations of trained ensembles.
         root: folder of all runs.
         how: settings of the measurement.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        workers: processes; default one per CPU core, and 1 on a GPU.
+        device: name of the device: ``cpu``, ``cuda`` or ``mps``.
+        workers: number of processes; default one per CPU core, and 1 on a GPU.
         progress: listener, told after every finished piece.
 
     Returns:
-        Each run's result.
+        Each run's record, which is in ``record.npz``.
 
     Raises:
         StoreError: if a member is not trained, or a stored file is damaged.
         DivergenceError: if a member's loss is not finite.
+
+    Example: see ``train_runs``.
     """
     how = how or MeasureConfig()
     place = choose_device(device)
@@ -67,19 +60,21 @@ def measure_runs(
     work([pieces], place, workers, partial(progress, "measuring"))
     for config in stale:
         assemble(root, config, how, place)
-    return [load_result(run_folder(root, config)) for config in configs]
+    return [load_record(run_folder(root, config) / "record.npz") for config in configs]
 
 
-def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cpu") -> dict[str, Any]:
+def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cpu") -> RunRecord:
     """Measure the run in a folder.
 
     Args:
         folder: folder of a trained run.
         how: settings of the measurement.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: name of the device: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
-        The run's result.
+        The run's record.
+
+    Example: see ``train_runs``; here processes are started, so a script needs ``if __name__ == "__main__"``.
     """
     return measure_runs([open_run(folder)], folder.resolve().parent, how=how, device=device)[0]
 
@@ -88,7 +83,7 @@ def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
     folder = run_folder(root, config)
     if not all((folder / name).exists() for name in ("result.json", "predictions.npz", "record.npz")):
         return False
-    result = load_result(folder)
-    if result.get("config") != config.to_json():
-        raise StoreError(f"{folder / 'result.json'} is another run's; delete it and run again")
-    return bool(result.get("measure") == how.to_json())
+    record = load_record(folder / "record.npz")
+    if record.key != digest(config.to_json()):
+        raise StoreError(f"{folder / 'record.npz'} is another run's; delete it and run again")
+    return record.measured_as(how)

@@ -23,18 +23,21 @@ __all__ = ["Member", "load_member", "new_member", "save_member", "stream", "trai
 
 @dataclass
 class Member:
-    """A network in training."""
+    """A network in training.
+
+    Example: see ``train``.
+    """
 
     seed: int
-    """of initialisation, data order and augmentation"""
+    """seed of initialisation, data order and augmentation"""
     model: ResNet
     """the network"""
     optimizer: SAM
     """SGD with momentum inside SAM"""
     losses: list[float] = field(default_factory=list)
-    """mean training loss of every epoch done"""
+    """mean training loss in every epoch done"""
     sam_samples: list[int] = field(default_factory=list)
-    """samples that went through a SAM step in every epoch done"""
+    """number of samples that went through a SAM step in every epoch done"""
 
     @property
     def epoch(self) -> int:
@@ -45,8 +48,24 @@ class Member:
 def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.device) -> Member:
     """A freshly initialised member.
 
+    Args:
+        config: configuration of the run.
+        data: data that fixes channels and classes.
+        seed: seed of the member.
+        device: device of the network.
+
     Returns:
-        Epoch 0; the initialisation depends on the seed alone.
+        A member at epoch 0; its initialisation depends on the seed alone.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import RunConfig, digits
+        >>> from sharpdiv.empirical.runs.member import new_member
+        >>> config = RunConfig("sgd", width=2, blocks=(1,), train_samples=50)
+        >>> members = [new_member(config, digits(50), seed, torch.device("cpu")) for seed in (0, 0, 1)]
+        >>> weights = [member.model.head.weight for member in members]
+        >>> members[0].epoch, torch.equal(weights[0], weights[1]), torch.equal(weights[0], weights[2])
+        (0, True, False)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, 0))
@@ -71,15 +90,25 @@ def train(
     are all the state there is, so a resumed member ends with the bits of an undisturbed one.
 
     Args:
-        member: at an earlier epoch.
-        config: of the run.
-        data: whose training images are used.
+        member: member at an earlier epoch.
+        config: configuration of the run.
+        data: data whose training images are used.
         until: epoch to stop at.
-        aware: on the CPU, True for training samples treated with SAM: none is SGD, all is SAM, some is SharpBalance.
-        after_epoch: told after every epoch, to write a checkpoint for example.
+        aware: mask of the training samples, on the CPU, True for those treated with SAM: none is SGD, all SAM, some SharpBalance.
+        after_epoch: listener, told after every epoch, to write a checkpoint for example.
 
     Raises:
         DivergenceError: if the loss stops being finite, or samples are marked for SAM but no step applied it.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv import RunConfig, digits
+        >>> from sharpdiv.empirical.runs.member import new_member, train
+        >>> config, data = RunConfig("sam", rho=0.1, width=2, blocks=(1,), train_samples=50), digits(train_samples=50)
+        >>> member = new_member(config, data, seed=0, device=torch.device("cpu"))
+        >>> train(member, config, data, until=2, aware=torch.ones(50, dtype=torch.bool))
+        >>> member.epoch, member.sam_samples
+        (2, [50, 50])
     """
     device = next(member.model.parameters()).device
     images = TrainingImages(data, device, config.augment)
@@ -137,7 +166,15 @@ def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " ba
 
 
 def save_member(path: Path, member: Member, run: str) -> None:
-    """Write weights, buffers, momentum and history; with the configuration they determine all further training."""
+    """Write weights, buffers, momentum and history; with the configuration they determine all further training.
+
+    Args:
+        path: path of the file.
+        member: member to write.
+        run: id of its run.
+
+    Example: see ``load_member``.
+    """
     tensors = {f"model.{name}": value for name, value in member.model.state_dict().items()}
     for name, parameter in member.model.named_parameters():
         if "momentum_buffer" in member.optimizer.state[parameter]:
@@ -153,11 +190,11 @@ def load_member(
     """Read what ``save_member`` wrote.
 
     Args:
-        path: of the file.
-        config: that the member trains on with.
-        data: its data.
-        seed: its seed.
-        device: where to put it.
+        path: path of the file.
+        config: configuration that the member trains on with.
+        data: data of the run.
+        seed: seed of the member.
+        device: device of the network.
         run: id of the run whose member it is, if not that of ``config``.
 
     Returns:
@@ -165,6 +202,18 @@ def load_member(
 
     Raises:
         StoreError: if the file is damaged or is another network's or seed's.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from sharpdiv import RunConfig, digits
+        >>> from sharpdiv.empirical.runs.member import load_member, new_member, save_member
+        >>> config, data, device = RunConfig("sgd", width=2, blocks=(1,)), digits(train_samples=200), torch.device("cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_member(Path(folder) / "member", new_member(config, data, 13, device), config.run_id)
+        ...     load_member(Path(folder) / "member", config, data, 13, device).epoch
+        0
     """
     tensors, metadata = load_tensors(path)
     expected = {"run": run or config.run_id, "seed": repr(seed)}
@@ -188,5 +237,17 @@ def load_member(
 
 
 def stream(*key: int) -> int:
-    """Seed of an independent random stream for each key, such as (seed, purpose, epoch)."""
+    """Seed of an independent random stream for each key.
+
+    Args:
+        *key: non-negative numbers that tell streams apart, such as seed, purpose and epoch.
+
+    Returns:
+        A number below 2^32.
+
+    Example:
+        >>> from sharpdiv.empirical.runs.member import stream
+        >>> stream(0, 1) == stream(0, 1), stream(0, 1) == stream(1, 0)
+        (True, False)
+    """
     return int(np.random.SeedSequence(key).generate_state(1, np.uint32)[0])

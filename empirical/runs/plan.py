@@ -24,30 +24,43 @@ _TIMED_STEPS = 4
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One ensemble of a plan."""
+    """One ensemble of a plan.
+
+    Example: see ``plan_runs``.
+    """
 
     run_id: str
     """name of its folder"""
     trained: int
-    """members that are trained"""
+    """number of members that are trained"""
     members: int
-    """members in all"""
+    """number of members in all"""
     passes: int
-    """forward and backward passes over a batch that remain: one for a plain step, two for one with SAM"""
+    """number of forward and backward passes over a batch that remain: one for a plain step, two for one with SAM"""
     seconds: float
-    """of one process for them: passes times a plain step of this network on random images, timed here"""
+    """time that one process takes for them: passes times a plain step of this network on random images, timed here"""
 
 
 def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> list[PlannedRun]:
     """Plan the training of runs without training them.
 
     Args:
-        configs: the ensembles.
+        configs: configurations of the ensembles.
         root: folder of all runs.
-        device: ``cpu``, ``cuda`` or ``mps``.
+        device: name of the device: ``cpu``, ``cuda`` or ``mps``.
 
     Returns:
         A plan for each, and for each ensemble that is trained in part because SharpBalance starts from it.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig, plan_runs
+        >>> config = RunConfig("sgd", seeds=(0, 1), width=2, blocks=(1,), epochs=3, train_samples=100)  # two batches of 50
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     (plan,) = plan_runs([config], Path(folder))
+        >>> plan.trained, plan.members, plan.passes  # two members, three epochs, two batches
+        (0, 2, 12)
     """
     place = choose_device(device)
     second_of: dict[RunConfig, float] = {}
@@ -72,11 +85,18 @@ def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
     its first phase, as many as it can have; scoring, measuring and reading images are not counted.
 
     Args:
-        configs: the ensembles; an SGD ensemble that SharpBalance starts from is counted once.
+        configs: configurations of the ensembles; an SGD ensemble that SharpBalance starts from is counted once.
         flops_per_second: rate that the device sustains.
 
     Returns:
         The hours.
+
+    Example:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.plan import gpu_hours
+        >>> sgd, sam = (gpu_hours([config], flops_per_second=1e12) for config in (RunConfig("sgd"), RunConfig("sam", rho=0.1)))
+        >>> sam / sgd
+        2.0
     """
     flops = 0.0
     for config, last in _last_epochs(configs).items():
@@ -94,6 +114,14 @@ def forward_flops(config: RunConfig) -> int:
 
     Returns:
         The operations, counted on tensors without content.
+
+    Example:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.plan import forward_flops
+        >>> forward_flops(RunConfig("sgd", width=1, blocks=(1,)))  # three 3x3 convolutions of 16x16 pixels, and 10 outputs
+        13844
+        >>> 3 * 2 * 9 * 16 * 16 + 2 * 10
+        13844
     """
     return _forward_flops(config.data, config.width, config.blocks, config.stem_stride)
 

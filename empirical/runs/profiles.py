@@ -50,29 +50,36 @@ MEASURED_IN_FULL = (
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Conditions on one data set, with the same seeds."""
+    """Conditions on one data set, with the same seeds.
+
+    Example:
+        >>> from sharpdiv.empirical.runs.profiles import DESIGNS
+        >>> design = DESIGNS["digits"].first(2)
+        >>> design.blocks, len(design.conditions), len(design.all_runs)
+        (((1004, 1005, 1006), (1007, 1008, 1009)), 12, 24)
+    """
 
     name: str
-    """of the folder of its results"""
+    """name of the design, and of the folder of its results"""
     conditions: Mapping[str, RunConfig]
-    """by a key of ``LABELS``; the seeds are those of the first block"""
+    """configurations by a key of ``LABELS``; their seeds are those of the first block"""
     blocks: tuple[tuple[int, ...], ...]
-    """seeds, an ensemble each"""
+    """blocks of seeds, each of one ensemble of every condition"""
     how: MeasureConfig
     """measurement of the conditions in ``MEASURED_IN_FULL``"""
     how_others: MeasureConfig
-    """measurement of the others, which few corrupted images and no costly sharpness are asked of"""
+    """measurement of the others, by few corrupted images and no costly sharpness"""
 
     @property
     def data(self) -> str:
-        """Data set."""
+        """Name of the data set."""
         return next(iter(self.conditions.values())).data
 
     def runs(self, block: Sequence[int]) -> dict[str, RunConfig]:
         """A block's runs.
 
         Args:
-            block: seeds.
+            block: seeds of one ensemble.
 
         Returns:
             A run for each condition.
@@ -120,13 +127,13 @@ def _blocks(count: int) -> tuple[tuple[int, ...], ...]:
 def _conditions(
     rho: tuple[float, float, float], rule: str, short: int, epochs: int, **network: Any
 ) -> dict[str, RunConfig]:
-    """SGD, and SAM and SharpBalance at the same three radii; at the middle one what they are to be told apart from.
+    """SGD, and SAM and SharpBalance at the same three values of rho; at the middle one what they are to be told apart from.
 
     Args:
-        rho: the radii.
-        rule: of the authors' code for this data set.
+        rho: the three values of rho, the lowest first.
+        rule: rule of the authors' code for this data set.
         short: epochs of the shorter SGD, which reaches about the training loss of SAM.
-        epochs: of all others.
+        epochs: epochs of all others.
         **network: options of ``RunConfig``.
 
     Returns:

@@ -48,9 +48,9 @@ class Origin:
     """Where a record comes from."""
 
     processor: str
-    """that measured"""
+    """name of the processor that measured"""
     instructions: str
-    """its instruction set"""
+    """instruction set of the processor"""
     code: tuple[tuple[str | None, str | None], ...]
     """protocol and commit of measuring, then of each member's training; None where it is not known"""
 
@@ -60,14 +60,17 @@ class Validation:
     """Accuracy on images that were neither trained nor tested on."""
 
     members: tuple[float, ...]
-    """of each member"""
+    """accuracy of each member"""
     ensemble: float
-    """of the mean probabilities"""
+    """accuracy of the mean probabilities"""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is kept of one measured ensemble. Properties and methods read the summary; nothing else does."""
+    """What is kept of one measured ensemble. Properties and methods read the summary; nothing else does.
+
+    Example: see ``train_runs``, which gets one by measuring, and ``load_record``.
+    """
 
     summary: dict[str, Any]
     """content of the run's ``result.json``: configuration, measurement, provenance, members, metrics"""
@@ -121,6 +124,11 @@ class RunRecord:
             "CKA": min(how["feature_samples"], self.predicted.shape[1]),
         }
 
+    @property
+    def first_measure(self) -> str:
+        """The measure of sharpness that was asked for first, which claims are about."""
+        return str(self._of("measure", "sharpness")[0])
+
     def sharpness(self, measure: str) -> tuple[float, ...]:
         """Sharpness of each member.
 
@@ -149,12 +157,26 @@ class RunRecord:
         """
         return tuple(self._of("members", name))
 
+    def metric(self, name: str) -> float:
+        """A metric of the ensemble on the images of the split.
+
+        Args:
+            name: Key of what ``diversity`` gives, but for lists.
+
+        Returns:
+            Its value.
+
+        Raises:
+            NotMeasuredError: if it is not there.
+        """
+        return float(self._of("metrics", name))
+
     def by_size(self, metric: str, *, corrupted: bool = False) -> tuple[float, ...]:
         """A metric of ensembles of the first members.
 
         Args:
             metric: ``ece``, ``nll`` or another that ``by_size`` gives.
-            corrupted: on corrupted images.
+            corrupted: whether it is taken on corrupted images.
 
         Returns:
             A value for each size.
@@ -185,6 +207,43 @@ class RunRecord:
         """
         return self.settings == how.to_json()
 
+    def measured_otherwise_than(self, other: "RunRecord") -> list[str]:
+        """Settings of the measurement in which two records differ.
+
+        Args:
+            other: Another record.
+
+        Returns:
+            Their names, in order.
+        """
+        mine, theirs = self.settings or {}, other.settings or {}
+        return sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+
+    def numbers(self) -> dict[str, float]:
+        """Numbers of the run that fit a table; all else is in ``to_json``.
+
+        Returns:
+            Metrics, means of the members' sharpness and training accuracy, CKA by stage, accuracy under corruption.
+        """
+        corrupted = self._of("corrupted").values()
+        members = self._of("members")
+        return {
+            **{name: value for name, value in self._of("metrics").items() if not isinstance(value, list)},
+            **{f"sharpness_{name}": float(np.mean(values)) for name, values in members["sharpness"].items()},
+            **{f"cka_{name}": value for name, value in self._of("cka").items()},
+            "train_accuracy": float(np.mean(members["train_accuracy"])),
+            "corrupted_accuracy_mean": float(np.mean([kind["accuracy_mean"] for kind in corrupted])),
+            "corrupted_accuracy_ensemble": float(np.mean([kind["accuracy_ensemble"] for kind in corrupted])),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Configuration, measurement, provenance, members, metrics: the content of ``result.json``.
+
+        Returns:
+            JSON values.
+        """
+        return self.summary
+
     def cka(self) -> float:
         """CKA of the members' features behind the last stage.
 
@@ -211,7 +270,9 @@ def save_record(path: Path, record: RunRecord) -> None:
 
     Args:
         path: path of the file, ``.npz``.
-        record: what to keep; probabilities are rounded.
+        record: record to write; its probabilities are rounded.
+
+    Example: see ``load_record``.
     """
     logs = np.log(np.maximum(record.probs, np.exp(-_FLOOR / _STEPS)))
     codes = np.minimum(np.rint(-logs * _STEPS), _FLOOR).astype("<u2")
@@ -235,11 +296,27 @@ def save_record(path: Path, record: RunRecord) -> None:
 def load_record(path: Path) -> RunRecord:
     """Read what ``save_record`` wrote.
 
+    Args:
+        path: path of the file, ``.npz``.
+
     Returns:
         The record; probabilities sum to one.
 
     Raises:
         StoreError: if the file is missing, damaged, or has another layout than this version reads.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from sharpdiv import RunRecord, load_record
+        >>> from sharpdiv.empirical.runs.record import save_record
+        >>> some = {"probs": np.full((2, 1, 2), 0.5), "corrupted_wrong": np.ones((3, 5, 1), bool), "corrupted_nll": np.ones((3, 1))}
+        >>> record = RunRecord({"measure": {"draws": 20}}, np.array([1]), np.array([[0], [1]]), np.array([1]), **some)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_record(Path(folder) / "record.npz", record)
+        ...     load_record(Path(folder) / "record.npz").settings
+        {'draws': 20}
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

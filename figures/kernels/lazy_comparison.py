@@ -1,11 +1,9 @@
 """Runs beside the lazy limit of their own networks: both against rho."""
 
-from typing import Any
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.kernels.compare import over_rho
+from sharpdiv.checks.kernels.compared import KernelComparison
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
@@ -42,26 +40,26 @@ def draw(evidence: Evidence) -> Figure:
     for row, comparison in enumerate(evidence.comparisons):
         places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
-            _plot(axes, comparison["points"], name)
+            _plot(axes, comparison, name)
             axes.set(xlabel="rho", ylabel=f"relative {label}")
-        config = comparison["config"]
         places[0].set_title(
-            f"{DATASETS[config['data']].title}, width {config['width']}; lazy limit at k = {comparison['steps']}",
+            f"{DATASETS[comparison.data].title}, width {comparison.width}; lazy limit at k = {comparison.steps}",
             loc="left",
         )
         places[0].legend(fontsize=7)
     return figure
 
 
-def _plot(axes: Axes, points: list[dict[str, Any]], name: str) -> None:
+def _plot(axes: Axes, comparison: KernelComparison, name: str) -> None:
     """The mean prediction, and every measured ensemble."""
-    rhos = sorted({p["rho"] for p in points if p["predicted"]})
-    predicted, measured = (side.mean(axis=0) for side in over_rho(points, name))
-    axes.plot(rhos, predicted / predicted[0], "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM")
+    predicted, measured = (side.mean(axis=0) for side in comparison.over_rho(name))
+    axes.plot(
+        comparison.rhos, predicted / predicted[0], "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM"
+    )
     for methods, marker, color, text in (
         (("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
         (("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
     ):
-        if chosen := [p for p in points if p["method"] in methods]:
-            values = [p["measured"][name] / measured[0] for p in chosen]
-            axes.plot([p["rho"] for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)
+        if chosen := [p for p in comparison.points if p.method in methods]:
+            values = [p.measured[name] / measured[0] for p in chosen]
+            axes.plot([p.rho for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)

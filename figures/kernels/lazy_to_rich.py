@@ -1,13 +1,13 @@
 """From lazy to rich: diversity against SAM's radius, error of the prediction against alpha, and the change at equal loss."""
 
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, as_array, changes_at_equal_loss, curves, jackknife
+from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, changes_at_equal_loss, curves, jackknife
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
@@ -35,7 +35,7 @@ def draw(evidence: Evidence) -> Figure:
     networks = evidence.trained_in_all_layers
     if not networks:
         raise StoreError("this figure shows the lazy-to-rich dial, which is not in the results; run sharpdiv reproduce")
-    main = next((network for network in networks if network["network"]["name"] == _MAIN), networks[0])
+    main = next((network for network in networks if network.name == _MAIN), networks[0])
     figure, (left, middle, right) = new_figure(1, 3)
     _diversity(left, main)
     _errors(middle, networks)
@@ -43,30 +43,27 @@ def draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def _diversity(axes: Axes, network: dict[str, Any]) -> None:
+def _diversity(axes: Axes, network: DialNetwork) -> None:
     """The same first members at every alpha."""
-    members = network["dial"]["members"]
-    theory = curves(network, "sam", members=members)
+    theory = curves(network, "sam", members=network.members)
     column = int(np.flatnonzero(theory.steps == COMPARED_AT)[0])
     axes.plot(theory.fractions, theory.values["diversity"][0, :, column], color=COLORS["gd"], label="tangent kernel")
-    for alpha in sorted(network["measured"], key=float, reverse=True):
-        measured = curves(network, "sam", alpha, members=members)
+    for alpha in reversed(network.alphas):
+        measured = curves(network, "sam", alpha, members=network.members)
         values = measured.values["diversity"][0, :, column]
-        axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha}")
+        axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha:g}")
     axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
     axes.legend(loc="upper right")
 
 
-def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
+def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
     for network, color in zip(networks, cycle(_LINES), strict=False):
-        alphas = sorted(network["measured"], key=float)
-        column = network["dial"]["snapshots"].index(COMPARED_AT)
-        found = [network["measured"][alpha]["sam"] for alpha in alphas]
-        distance = [as_array(f["distance"])[:, column].mean() for f in found]
-        error = [np.abs(as_array(f["relative_error"]["diversity"])[:, column]).max() for f in found]
-        x = [float(alpha) for alpha in alphas]
-        axes.plot(x, distance, "o-", color=color, label=_title(network))
-        axes.plot(x, error, "s:", lw=1, ms=4, color=color)
+        column = network.snapshots.index(COMPARED_AT)
+        found = [of["sam"] for of in network.measured.values()]
+        distance = [f.distance[:, column].mean() for f in found]
+        error = [np.abs(f.relative_error["diversity"][:, column]).max() for f in found]
+        axes.plot(network.alphas, distance, "o-", color=color, label=_title(network))
+        axes.plot(network.alphas, error, "s:", lw=1, ms=4, color=color)
     ends = np.array([1.0, 100.0])
     for power, text in ((-0.5, "slope -1/2"), (-1.0, "slope -1")):
         axes.plot(ends, 1.5 * ends**power, color="0.6", lw=1, ls="--")
@@ -78,21 +75,20 @@ def _errors(axes: Axes, networks: list[dict[str, Any]]) -> None:
     axes.legend(loc="lower left")
 
 
-def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
+def _at_equal_loss(axes: Axes, network: DialNetwork) -> None:
     """Log ratio of the largest rho to gradient descent, of the same members in theory and trained, with intervals."""
-    alphas = sorted(network["measured"], key=float)
-    steps = network["dial"]["snapshots"][-1]  # within which all reach that loss
+    steps = network.snapshots[-1]  # within which all reach that loss
     for shift, name, label, color in (
         (0.94, "diversity", "D", COLORS["sam"]),
         (1.06, "sharpness", "kappa", COLORS["sharpbalance"]),
     ):
-        x, theory = [float(alpha) * shift for alpha in alphas], []
-        for place, alpha in zip(x, alphas, strict=True):
+        x, theory = [alpha * shift for alpha in network.alphas], []
+        for place, alpha in zip(x, network.alphas, strict=True):
             predicted, trained, _ = changes_at_equal_loss(network, alpha, name, steps)
             theory.append(predicted[0])
             found = jackknife(label, trained)
             if not found.obstacle:
-                text = f"{label}, trained" if alpha == alphas[0] else None
+                text = f"{label}, trained" if alpha == network.alphas[0] else None
                 axes.errorbar(place, found.value, found.high - found.value, fmt="o", capsize=3, color=color, label=text)
         axes.plot(x, theory, "--", lw=1, marker="_", color=color, label=f"{label}, tangent kernel")
     axes.axhline(0, color="0.3", lw=0.8)
@@ -105,8 +101,8 @@ def _at_equal_loss(axes: Axes, network: dict[str, Any]) -> None:
     axes.legend()
 
 
-def _title(network: dict[str, Any]) -> str:
-    about = network["network"]
-    activation = {"relu": "ReLU", "gelu": "GELU"}[about["activation"]]
-    norm = {"none": "no norm", "group": "group norm", "batch": "frozen batch norm"}[about["norm"]]
-    return f"{activation}, {norm}, width {about['width']}"
+def _title(network: DialNetwork) -> str:
+    about = network.network
+    activation = {"relu": "ReLU", "gelu": "GELU"}[about.activation]
+    norm = {"none": "no norm", "group": "group norm", "batch": "frozen batch norm"}[about.norm]
+    return f"{activation}, {norm}, width {about.width}"

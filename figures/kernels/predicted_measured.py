@@ -1,12 +1,12 @@
 """Predicted against measured: every network, optimizer, radius and step of the lazy-to-rich dial."""
 
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from sharpdiv.checks.kernels.alpha_curves import curves
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
@@ -38,7 +38,7 @@ def draw(evidence: Evidence) -> Figure:
     for axes, (name, label) in zip(panels, _PANELS.items(), strict=True):
         everything = []
         for network, marker in zip(networks, cycle(_MARKERS)):
-            for alpha in sorted(network["measured"], key=float):
+            for alpha in network.alphas:
                 points = _points(network, alpha, name)
                 everything.append(points)
                 axes.plot(*points, marker, ms=2.5, mew=0, alpha=0.7, color=ALPHAS.get(alpha))
@@ -47,20 +47,20 @@ def draw(evidence: Evidence) -> Figure:
         axes.plot(ends, ends, color="0.4", lw=1, ls="--")
         axes.set(title=label, xlabel="predicted from the kernels", ylabel="trained")
     panels[0].set(xscale="log", yscale="log")
-    for alpha in sorted({a for network in networks for a in network["measured"]}, key=float):
-        panels[0].plot([], [], "o", ms=4, mew=0, color=ALPHAS.get(alpha), label=f"alpha = {alpha}")
+    for alpha in sorted({alpha for network in networks for alpha in network.alphas}):
+        panels[0].plot([], [], "o", ms=4, mew=0, color=ALPHAS.get(alpha), label=f"alpha = {alpha:g}")
     for network, marker in zip(networks, cycle(_MARKERS)):
-        panels[-1].plot([], [], marker, ms=4, mew=0, color="0.4", label=network["network"]["name"])
+        panels[-1].plot([], [], marker, ms=4, mew=0, color="0.4", label=network.name)
     for axes in (panels[0], panels[-1]):
         axes.legend(loc="upper left")
     return figure
 
 
-def _points(network: dict[str, Any], alpha: str, name: str) -> np.ndarray:
+def _points(network: DialNetwork, alpha: float, name: str) -> np.ndarray:
     """Predicted and measured values ``(2, points)`` of all optimizers."""
     pairs = []
-    for optimizer, found in network["measured"][alpha].items():
-        members = len(found["loss"])
+    for optimizer, found in network.measured[alpha].items():
+        members = len(found.loss)
         sides = (curves(network, optimizer, members=members), curves(network, optimizer, alpha))
         pairs.append(np.stack([side.values[name][0].ravel() for side in sides]))
     return np.concatenate(pairs, axis=1)

@@ -1,11 +1,12 @@
 """``sharpdiv compare``: measured runs beside their lazy predictions."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from sharpdiv.checks.kernels.compare import compare_runs
+from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
 from sharpdiv.checks.results import Evidence
 from sharpdiv.cli.options import RUNS, Device, Json
 from sharpdiv.cli.progress import progress
@@ -42,28 +43,26 @@ def compare(
         found = compare_runs(
             run, train_samples=train_samples, test_samples=test_samples, device=device, progress=report
         )
-    save_json(out / "comparison.json", found)
+    save_json(out / "comparison.json", found.to_json())
     paths = [out / "comparison.json", *render(["lazy_comparison"], Evidence(comparisons=(found,)), out)]
-    show(found, json, "\n".join([_text(found), *map(str, paths)]))
+    show(found.to_json(), json, "\n".join([_text(found), *map(str, paths)]))
     return 0
 
 
-def _text(found: dict[str, Any]) -> str:
+def _text(found: KernelComparison) -> str:
     """Predicted, measured for each run and quantity; below, their rank correlation over rho."""
-    names = list(found["rank_correlation"])
     rows = []
-    for point in found["points"]:
-        predicted = point["predicted"] or dict.fromkeys(names)
-        cells = (f"{number(predicted[name])}, {number(point['measured'][name])}" for name in names)
-        rows.append([point["method"], number(point["rho"]), *cells])
-    rows.append(["rank correlation", "", *(number(found["rank_correlation"][name]) for name in names)])
-    accuracy = found["training_accuracy"]
-    reached = f"training accuracy {number(accuracy['predicted'])}, the runs' {number(accuracy['run'])}"
-    reasons = dict.fromkeys(point["reason"] for point in found["points"] if "reason" in point)
+    for point in found.points:
+        predicted = point.predicted or dict.fromkeys(QUANTITIES)
+        cells = (f"{number(predicted[name])}, {number(point.measured[name])}" for name in QUANTITIES)
+        rows.append([point.method, number(point.rho), *cells])
+    rows.append(["rank correlation", "", *(number(found.rank_correlation(name)) for name in QUANTITIES)])
+    reached = f"training accuracy {number(found.accuracy_predicted)}, the runs' {number(found.accuracy_measured)}"
+    reasons = dict.fromkeys(point.reason for point in found.points if point.reason)
     return "\n".join(
         [
-            f"Predicted at k = {found['steps']} ({reached}), measured; sharpness ({found['sharpness']}) by the smallest rho's.",
-            table(("method", "rho", *names), rows, left={"method"}, keys=2),
+            f"Predicted at k = {found.steps} ({reached}), measured; sharpness ({found.sharpness}) by the smallest rho's.",
+            table(("method", "rho", *QUANTITIES), rows, left={"method"}, keys=2),
             *(f"- = no prediction: {reason}" for reason in reasons),
         ]
     )

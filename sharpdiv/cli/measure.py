@@ -1,9 +1,8 @@
 """``sharpdiv measure`` and ``sharpdiv metrics``: trained runs, and predictions of any framework."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import tyro
 
 from sharpdiv.cli.errors import UsageError
@@ -34,23 +33,10 @@ def measure(
     """
     if not run:
         raise UsageError("measure needs the folder of at least one run")
-    results = {str(folder): measuring.measure(folder, how=how, device=device) for folder in run}
-    show({"runs": results}, json, columns({name: _summary(result) for name, result in results.items()}))
+    records = {str(folder): measuring.measure(folder, how=how, device=device) for folder in run}
+    numbers = {name: record.numbers() for name, record in records.items()}
+    show({"runs": {name: record.to_json() for name, record in records.items()}}, json, columns(numbers))
     return 0
-
-
-def _summary(result: dict[str, Any]) -> dict[str, Any]:
-    """The measured numbers of a run that fit a table."""
-    corrupted = result["corrupted"].values()
-    members = result["members"]
-    return {
-        **{name: value for name, value in result["metrics"].items() if not isinstance(value, list)},
-        **{f"sharpness_{name}": float(np.mean(values)) for name, values in members["sharpness"].items()},
-        **{f"cka_{name}": value for name, value in result["cka"].items()},
-        "train_accuracy": float(np.mean(members["train_accuracy"])),
-        "corrupted_accuracy_mean": float(np.mean([kind["accuracy_mean"] for kind in corrupted])),
-        "corrupted_accuracy_ensemble": float(np.mean([kind["accuracy_ensemble"] for kind in corrupted])),
-    }
 
 
 def metrics(predictions: Annotated[Path, tyro.conf.Positional], *, json: Json = None) -> int:

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
 
+from sharpdiv.checks.kernels.compared import KernelComparison
+from sharpdiv.checks.kernels.dials import Network
 from sharpdiv.checks.results import Evidence, load_evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
 from sharpdiv.empirical.store import save_json
+from tests.checks.fake_dial import FRACTIONS, STEPS, fake_network
 from tests.checks.planted import planted_records
 from tests.laws import Mutation, law
 
@@ -99,17 +103,21 @@ def test_a_study_is_made_once() -> None:
 def test_records_at_any_depth_and_results_at_the_top_are_read(tmp_path: Path) -> None:
     for place, (name, record) in enumerate(list(RECORDS[0].items())[:3]):
         save_record(tmp_path / "digits" / ("deep" if place else "") / f"{name}.npz", record)
-    save_json(tmp_path / "dial.json", {"dial": {"steps": 1}, "networks": [{"network": {"name": "a"}}]})
+    networks = [fake_network({1.0: (0.2, 0.5)}, network=Network(width=width)) for width in (8, 16)]
+    settings = {"fractions": FRACTIONS, "snapshots": STEPS}
+    save_json(tmp_path / "dial.json", {"dial": {**settings, "members": 6}, "networks": [networks[0].to_json()]})
     save_json(
-        tmp_path / "dial-quick.json", {"dial": {"steps": 0}, "networks": [{"network": {"name": n}} for n in "ab"]}
+        tmp_path / "dial-quick.json",
+        {"dial": {**settings, "members": 3}, "networks": [network.to_json() for network in networks]},
     )
-    save_json(tmp_path / "comparison.json", {"points": []})
+    compared = KernelComparison({"data": "digits", "width": 8}, {}, {}, 80, 0.91, 0.9, "worst_l2", ())
+    save_json(tmp_path / "comparison.json", {**vars(compared), "training_accuracy": {"run": 0.9, "predicted": 0.91}})
     save_json(tmp_path / "protocol.json", {"protocol": {}})
     found = load_evidence(tmp_path)
     assert len(found.records) == 3
     # Of a network that is in both dials the longer one's.
-    assert {(n["network"]["name"], n["dial"]["steps"]) for n in found.networks} == {("a", 1), ("b", 0)}
-    assert len(found.comparisons) == 1
+    assert {(n.name, n.members) for n in found.networks} == {("relu-none-8", 6), ("relu-none-16", 3)}
+    assert found.comparisons == (compared,)
 
 
 def test_nothing_is_no_evidence(tmp_path: Path) -> None:
@@ -146,6 +154,10 @@ def test_a_run_that_is_there_twice_is_refused() -> None:
 def test_what_was_not_measured_is_refused(tmp_path: Path) -> None:
     save_json(tmp_path / "other.json", {"runs": []})
     assert "other.json holds nothing that was measured" in _refusal(tmp_path)
+    other_layouts: list[dict[str, Any]] = [{"points": []}, {"networks": [{}], "dial": {}}, {"networks": 3, "dial": {}}]
+    for damaged in other_layouts:
+        save_json(tmp_path / "other.json", damaged)
+        assert "other.json is not of a layout that this version reads" in _refusal(tmp_path)
     (tmp_path / "other.json").write_text("{}")
     assert "has no checksum" in _refusal(tmp_path)
     (tmp_path / "other.json").unlink()

@@ -213,6 +213,8 @@ def test_a_simulation_is_its_seed() -> None:
         ({"covariance": np.ones(4)}, "must divide d = 5"),
         ({"covariance": np.array([-1.0])}, "covariance eigenvalues"),
         ({"teacher": np.array([np.nan])}, "teacher"),
+        ({"teacher": np.zeros(5)}, "must not all be zero"),
+        ({"covariance": np.zeros(5)}, "must not all be zero"),
     ],
 )
 def test_bad_input_is_a_typed_error(options: dict[str, Any], message: str) -> None:

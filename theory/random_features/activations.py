@@ -17,10 +17,17 @@ ActivationName = Literal["relu", "erf", "tanh", "linear"]
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation and the constants of its Gaussian equivalent."""
+    """An activation and the constants of its Gaussian equivalent.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.activations import Activation
+        >>> square = Activation(lambda u: u**2, mu0=1.0, mu1=0.0, mu_star_squared=2.0)  # E g^4 = 3
+        >>> square.mu0**2 + square.mu1**2 + square.mu_star_squared
+        3.0
+    """
 
     function: Callable[[np.ndarray], np.ndarray]
-    """elementwise"""
+    """the activation, elementwise"""
     mu0: float
     """E act(g), g standard normal"""
     mu1: float
@@ -34,13 +41,19 @@ def activation(name: str) -> Activation:
     """Constants of an activation, in closed form where there is one.
 
     Args:
-        name: which one; ``erf`` is ``erf(u)``, not a rescaled one.
+        name: ``relu``, ``erf``, ``tanh`` or ``linear``; ``erf`` is ``erf(u)``, not a rescaled one.
 
     Returns:
         The activation.
 
     Raises:
         DomainError: if the name is unknown.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.activations import activation
+        >>> relu = activation("relu")
+        >>> round(float(relu.mu0**2 + relu.mu1**2 + relu.mu_star_squared), 6)  # E relu(g)^2
+        0.5
     """
     if name == "relu":
         return Activation(lambda u: np.maximum(u, 0), 1 / np.sqrt(2 * np.pi), 0.5, 0.25 - 0.5 / np.pi)

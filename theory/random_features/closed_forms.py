@@ -39,10 +39,20 @@ __all__ = ["RandomFeatureTradeoff", "random_feature_tradeoff"]
 
 @dataclass(frozen=True, eq=False)
 class RandomFeatureTradeoff(Curves):
-    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``."""
+    """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
+        >>> from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting
+        >>> data = FeatureData(np.ones((4, 1)), np.ones(4), teacher=np.full(1, 2.0))
+        >>> untrained = random_feature_tradeoff(RandomFeatureSetting(n=4, d=1, features=8, steps=0), 0.0, data=data)
+        >>> untrained.member_error.round(6).tolist(), untrained.diversity.round(6).tolist()  # |beta|^2 / d, and none
+        ([4.0], [0.0])
+    """
 
     rho: Float[np.ndarray, " rho"]
-    """SAM radii"""
+    """values of SAM's rho"""
     diversity: Float[np.ndarray, " rho"]
     """variance of the prediction at a new x over the features and, with blocks, over the members' blocks (population)"""
     sharpness: Float[np.ndarray, " rho"]
@@ -50,7 +60,7 @@ class RandomFeatureTradeoff(Curves):
     member_error: Float[np.ndarray, " rho"]
     """mean squared error of one member at a new x, against the target without noise"""
     ensemble_error: Float[np.ndarray, " rho"]
-    """the same of the mean of the members"""
+    """mean squared error of the mean of the members at a new x"""
     eir: Float[np.ndarray, " rho"]
     """ensemble improvement rate, (member error - ensemble error) / member error; NaN where the member error is 0"""
     stable: Bool[np.ndarray, " rho"]
@@ -80,11 +90,11 @@ def random_feature_tradeoff(
 
     Args:
         setting: the problem.
-        rho: SAM radii; 0 is gradient descent.
+        rho: values of SAM's rho; 0 is gradient descent.
         members: m of an ensemble on all the data, at least 2; 3 unless given. Blocks have one member each.
         blocks: s, a divisor of n; 1 for SAM on all the data.
-        data: predict for these (the setting's teacher norm and label noise are not used); unless given, the mean over X, the
-            noise and the teacher's direction.
+        data: given data to predict for (the setting's teacher norm and label noise are not used); unless given, the prediction is
+            the mean over X, the noise and the teacher's direction.
 
     Returns:
         Arrays over rho.
@@ -92,6 +102,14 @@ def random_feature_tradeoff(
     Raises:
         DomainError: if an argument is outside its domain, blocks do not divide n, or SAM overflows.
         ConvergenceError: if the law or the secular equation was not solved.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> setting = RandomFeatureSetting(n=60, d=30, features=40, steps=3)
+        >>> curve = random_feature_tradeoff(setting, 0.1, members=4)
+        >>> bool(abs(curve.member_error - curve.ensemble_error - 0.75 * curve.diversity) < 1e-9)  # 1 - 1/m of it
+        True
     """
     rho = rho_values(rho)
     size = ensemble_size(setting, members, blocks, data)

@@ -19,16 +19,27 @@ __all__ = ["Fit", "fit"]
 
 @dataclass(frozen=True)
 class Fit:
-    """One member: its mean over F, its variance, its sharpness."""
+    """One member: its mean over F, its variance, its sharpness.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.member import fit
+        >>> from sharpdiv.theory.random_features.regression import given
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> setting = RandomFeatureSetting(n=2, d=2, features=4, steps=1)
+        >>> found = fit(setting, np.array([0.0, 0.1, 0.2]), given(np.eye(2), np.ones(2), np.ones(2)))
+        >>> found.predictor.shape, found.variance.shape  # (rho, d) and (rho,)
+        ((3, 2), (3,))
+    """
 
     law: GeneralizedMarchenkoPastur
-    """of K, weighted by the targets"""
+    """law of K, weighted by the targets"""
     predictor: Float[np.ndarray, "rho axes"]
     """b, its mean over F (and over the data if averaged)"""
     square: Float[np.ndarray, " rho"]
     """``|b|^2``"""
     variance: Float[np.ndarray, " rho"]
-    """D over F"""
+    """D, variance of the prediction over F"""
     sharpness: Float[np.ndarray, " rho"]
     """kappa of its training loss"""
 
@@ -38,11 +49,20 @@ def fit(setting: RandomFeatureSetting, rho: Float[np.ndarray, " rho"], regressio
 
     Args:
         setting: the problem.
-        rho: SAM radii.
-        regression: what it fits.
+        rho: values of SAM's rho.
+        regression: data that it fits.
 
     Returns:
         Its mean, variance and sharpness over rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.member import fit
+        >>> from sharpdiv.theory.random_features.regression import given
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> setting = RandomFeatureSetting(n=2, d=2, features=4, steps=0)
+        >>> fit(setting, np.zeros(1), given(np.eye(2), np.ones(2), np.ones(2))).square.tolist()  # it predicts 0
+        [0.0]
     """
     act, p, k = activation(setting.activation), setting.features, setting.steps
     training = Training(setting.learning_rate, rho[None], k)

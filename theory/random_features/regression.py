@@ -14,10 +14,20 @@ __all__ = ["Regression", "averaged", "given"]
 
 @dataclass(frozen=True)
 class Regression:
-    """What one member fits, in the eigenbasis u of XX'/d; an eigenvalue may stand for several or fractional dimensions."""
+    """What one member fits, in the eigenbasis u of XX'/d; an eigenvalue may stand for several or fractional dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.regression import given
+        >>> regression = given(np.ones((3, 1)), np.array([1.0, 2.0, 3.0]), np.ones(1))
+        >>> regression.counts.tolist(), regression.eigenvalues.round(6).tolist()  # x explains one of three dimensions
+        ([1.0, 2.0], [3.0, 0.0])
+        >>> regression.energy.round(6).tolist()
+        [12.0, 2.0]
+    """
 
     eigenvalues: Float[np.ndarray, " modes"]
-    """of XX'/d"""
+    """eigenvalues of XX'/d"""
     counts: Float[np.ndarray, " modes"]
     """dimensions that each stands for; their sum is the number of samples"""
     energy: Float[np.ndarray, " modes"]
@@ -34,12 +44,19 @@ def given(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], beta: Float[n
     """Regression on given data.
 
     Args:
-        X: inputs.
-        y: targets.
-        beta: teacher.
+        X: inputs ``(n, d)``.
+        y: targets ``(n,)``.
+        beta: teacher ``(d,)``.
 
     Returns:
         Its eigenvalues, and what the targets are along the eigenvectors.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.regression import given
+        >>> regression = given(np.diag([2.0, 1.0]), np.array([6.0, 1.0]), np.array([3.0, 1.0]))
+        >>> regression.eigenvalues.round(6).tolist(), regression.energy.round(6).tolist()
+        ([2.0, 0.5], [36.0, 1.0])
     """
     n, d = X.shape
     left, singular, right = np.linalg.svd(X / np.sqrt(d), full_matrices=False)
@@ -69,6 +86,13 @@ def averaged(setting: RandomFeatureSetting, n: int) -> Regression:
 
     Returns:
         Expected sums over eigenvectors.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.regression import averaged
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> regression = averaged(RandomFeatureSetting(n=20, d=10), 20)
+        >>> round(float(regression.counts.sum()), 6), float(regression.counts[-1])  # n, and n - d at the eigenvalue 0
+        (20.0, 10.0)
     """
     d, ratio = setting.d, n / setting.d
     law = MarchenkoPastur(max(ratio, 1 / ratio), degree=law_degree(setting.steps))

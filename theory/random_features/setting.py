@@ -20,6 +20,11 @@ class RandomFeatureSetting:
 
     Raises:
         DomainError: if a number is outside its domain; the message names it.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> RandomFeatureSetting(d=100, teacher_norm=5.0).signal_variance
+        0.25
     """
 
     n: int = 600
@@ -29,7 +34,7 @@ class RandomFeatureSetting:
     features: int = 400
     """p, random features: width of the hidden layer, drawn anew for each member"""
     activation: ActivationName = "relu"
-    """of the hidden layer"""
+    """activation of the hidden layer"""
     steps: int = 10
     """k, full-batch steps on the second layer, from 0"""
     learning_rate: float = 0.3
@@ -64,6 +69,13 @@ class FeatureData:
 
     Raises:
         DomainError: if shapes do not fit or a number is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.setting import FeatureData
+        >>> X, beta = np.random.default_rng(0).standard_normal((20, 5)), np.ones(5)
+        >>> FeatureData(X, targets=X @ beta / np.sqrt(5), teacher=beta).inputs.shape
+        (20, 5)
     """
 
     inputs: Float[np.ndarray, "n d"]
@@ -98,6 +110,12 @@ def ensemble_size(setting: RandomFeatureSetting, members: int | None, blocks: in
 
     Raises:
         DomainError: if they do not fit.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting, ensemble_size
+        >>> setting = RandomFeatureSetting(n=60)
+        >>> ensemble_size(setting, None, 1, None), ensemble_size(setting, None, 4, None)
+        (3, 4)
     """
     require_integer("blocks", blocks, 1)
     if setting.n % blocks:

@@ -24,10 +24,19 @@ __all__ = ["RandomFeatureSimulation", "simulate_random_features"]
 
 @dataclass(frozen=True, eq=False)
 class RandomFeatureSimulation(Curves):
-    """What was measured, one estimate for each quantity of ``RandomFeatureTradeoff``."""
+    """What was measured, one estimate for each quantity of ``RandomFeatureTradeoff``.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> from sharpdiv.theory.random_features.simulation import simulate_random_features
+        >>> setting = RandomFeatureSetting(n=20, d=10, features=30, steps=0)
+        >>> found = simulate_random_features(setting, 0.0, draws=2, networks=2, test_samples=10, seed=1)
+        >>> found.diversity.mean.tolist()  # untrained networks agree
+        [0.0]
+    """
 
     rho: Float[np.ndarray, " rho"]
-    """SAM radii"""
+    """values of SAM's rho"""
     diversity: Estimate
     """variance of the prediction at drawn test points: unbiased over features, population over blocks"""
     sharpness: Estimate
@@ -35,7 +44,7 @@ class RandomFeatureSimulation(Curves):
     member_error: Estimate
     """mean squared error of one member at drawn test points"""
     ensemble_error: Estimate
-    """the same of the mean of the members, unbiased for the asked number of members"""
+    """mean squared error of the mean of the members, unbiased for the asked number of members"""
     eir: Estimate
     """ratio of means, with a jackknife standard error"""
 
@@ -59,14 +68,14 @@ def simulate_random_features(
 
     Args:
         setting: the problem.
-        rho: SAM radii; every network serves all of them.
+        rho: values of SAM's rho; every network serves all of them.
         members: m of an ensemble on all the data, at least 2; 3 unless given. Blocks have one member each.
         blocks: s, a divisor of n; 1 for SAM on all the data.
         data: given data (the setting's teacher norm and label noise are not used).
         draws: independent repetitions, at least 1; the standard errors are over them.
-        networks: on each block in each draw, at least 2.
+        networks: number of networks on each block in each draw, at least 2.
         test_samples: test inputs in each draw.
-        seed: of the random generator.
+        seed: seed of the random generator.
 
     Returns:
         Estimates over rho.
@@ -74,6 +83,15 @@ def simulate_random_features(
     Raises:
         DomainError: if an argument is outside its domain, blocks do not divide n, or training overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
+
+    Example:
+        >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
+        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
+        >>> from sharpdiv.theory.random_features.simulation import simulate_random_features
+        >>> setting = RandomFeatureSetting(n=60, d=30, features=40, steps=3)
+        >>> found = simulate_random_features(setting, 0.1, draws=20, test_samples=200, seed=1).diversity
+        >>> bool(abs(found.mean - random_feature_tradeoff(setting, 0.1).diversity) < 4 * found.stderr)
+        True
     """
     rho = rho_values(rho)
     size = ensemble_size(setting, members, blocks, data)

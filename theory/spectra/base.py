@@ -27,7 +27,13 @@ SpectralFunction = Callable[[np.ndarray], np.ndarray]
 
 @runtime_checkable
 class Spectrum(Protocol):
-    """A measure on the eigenvalues of a data matrix W."""
+    """A measure on the eigenvalues of a data matrix W.
+
+    Example:
+        >>> from sharpdiv.theory import EmpiricalSpectrum, MarchenkoPastur, Spectrum
+        >>> isinstance(MarchenkoPastur(2.0), Spectrum), isinstance(EmpiricalSpectrum([1.0]), Spectrum)
+        (True, True)
+    """
 
     @property
     def largest(self) -> float:
@@ -54,7 +60,15 @@ class Spectrum(Protocol):
 
 @runtime_checkable
 class DataLaw(Spectrum, Protocol):
-    """Law of W for n random samples, which also knows what a part of the samples does."""
+    """Law of W for n random samples, which also knows what a part of the samples does.
+
+    Example:
+        >>> from sharpdiv.theory import DataLaw, EmpiricalSpectrum, MarchenkoPastur
+        >>> isinstance(MarchenkoPastur(2.0), DataLaw), isinstance(EmpiricalSpectrum([1.0]), DataLaw)
+        (True, False)
+        >>> MarchenkoPastur(2.0).blocks(4).ratio
+        0.5
+    """
 
     @property
     def at_test(self) -> "DataLaw":
@@ -73,6 +87,13 @@ class Resolvent:
 
     Near the edge no quadrature resolves the pole. So f's tangent at the edge is split off and its part is done in closed form;
     what is left vanishes twice where the pole sits.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import EmpiricalSpectrum
+        >>> R = EmpiricalSpectrum([1.0, 3.0]).resolvent(lambda x: x**2)
+        >>> round(float(R(np.array(2.0))), 6)  # at 5, the mean of 1/4 and 9/2
+        2.375
     """
 
     below: Float[np.ndarray, " nodes"]
@@ -84,7 +105,7 @@ class Resolvent:
     slope: Float[np.ndarray, "..."]
     """f' at the edge"""
     mass: float
-    """of the whole measure"""
+    """mass of the whole measure"""
     stieltjes: Callable[[np.ndarray], np.ndarray]
     """integral of ``1 / (largest + gap - x)``"""
 
@@ -94,6 +115,9 @@ class Resolvent:
         """R at positive gaps that broadcast against f's leading axes.
 
         A gap may carry an infinitesimal imaginary part (a complex step), which gives the derivative to rounding.
+
+        Args:
+            gap: distance above the upper edge.
 
         Returns:
             R at each gap.
@@ -121,14 +145,23 @@ def tangent_resolvent(
     """Resolvent from a quadrature rule of a law with a continuous density at its upper edge.
 
     Args:
-        function: maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``; a polynomial.
-        nodes: of the rule.
-        weights: of the rule.
+        function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
+        nodes: nodes of the rule.
+        weights: weights of the rule.
         edge: upper end of the support.
         stieltjes: integral of ``1 / (edge + gap - x)``, in closed form.
 
     Returns:
         R as a function of the gap.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur
+        >>> from sharpdiv.theory.spectra.base import tangent_resolvent
+        >>> law = MarchenkoPastur(1.0)  # on [0, 4]; the Gauss rule with one node is the mean
+        >>> R = tangent_resolvent(lambda x: x, np.ones(1), np.ones(1), law.largest, law.stieltjes)
+        >>> round(float(R(np.array(1.0))), 6)  # (3 - sqrt 5) / 2
+        0.381966
     """
     step = 1e-20  # a complex step has no truncation error
     at_edge = function(np.array([edge + 1j * step]))[..., 0]

@@ -38,6 +38,13 @@ class GeneralizedMarchenkoPastur:
     Raises:
         DomainError: if an argument is outside its domain.
         ConvergenceError: if the contour could not be solved (with the residual).
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import GeneralizedMarchenkoPastur
+        >>> law = GeneralizedMarchenkoPastur(2.0, np.array([1.0, 3.0]))
+        >>> round(float(law.integrate(lambda x: x**2)), 6)  # r^2 tau(Sigma^2) + r tau(Sigma)^2
+        28.0
     """
 
     def __init__(
@@ -81,7 +88,7 @@ class GeneralizedMarchenkoPastur:
         """The same law seen by another measure; what has been solved is shared.
 
         Args:
-            weights: as in the constructor.
+            weights: ``(d,)`` non-negative, the measure to integrate, as in the constructor.
 
         Returns:
             A spectrum.
@@ -122,7 +129,7 @@ class GeneralizedMarchenkoPastur:
         """Integral of ``function`` against the weighted law.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
 
         Returns:
             Integrals of shape ``(...,)``.
@@ -134,7 +141,7 @@ class GeneralizedMarchenkoPastur:
         """Deterministic equivalent of ``f(W)``, which is diagonal in Sigma's eigenbasis.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
 
         Returns:
             Its eigenvalues, in the order of ``covariance``, shape ``(..., d)``.
@@ -155,7 +162,7 @@ class GeneralizedMarchenkoPastur:
         """``v'f(W) Sigma f(W) v`` for v with squared coordinates ``energy`` in Sigma's eigenbasis.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
             energy: squared coordinates of v.
 
         Returns:
@@ -173,7 +180,7 @@ class GeneralizedMarchenkoPastur:
         ``e_B = tau(Sigma B / ((t1 - Sigma)(t2 - Sigma))) / r`` and ``e`` the same with Sigma in B's place.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
             energy: squared coordinates of v.
             sandwich: eigenvalues of B, which commutes with Sigma.
 
@@ -229,7 +236,7 @@ class GeneralizedMarchenkoPastur:
         """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: a polynomial; maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``.
+            function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
 
         Returns:
             R, whose gaps broadcast against ``(...,)``.

@@ -19,15 +19,22 @@ def data_law(setting: Setting, *, covariance: Float[np.ndarray, " d"] | None = N
     """Law of W = A'A with quadrature for all of the theorems' integrals at the setting's steps.
 
     Args:
-        setting: n, d and steps.
+        setting: the problem, of which n, d and steps count.
         covariance: eigenvalues of Sigma, rows of A being N(0, Sigma/d); their distribution counts, not their number.
-        finite: the exact law at (n, d) instead of the limit; isotropic only, up to 41 steps.
+        finite: whether to take the exact law at (n, d) instead of the limit; isotropic only, up to 41 steps.
 
     Returns:
         A law for ``sam_tradeoff`` and ``sharpbalance_tradeoff``.
 
     Raises:
         DomainError: if both a covariance and finite size are asked for, or the steps are too many for the finite law.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, data_law
+        >>> data_law(Setting())
+        MarchenkoPastur(ratio=20.0, degree=255)
+        >>> data_law(Setting(n=40, d=20), finite=True)
+        FiniteWishart(n=40, d=20, degree=14)
     """
     degree = 4 * setting.steps + 2  # squares of the residual filter, times x^2
     if finite:

@@ -21,6 +21,13 @@ class EmpiricalSpectrum:
 
     Raises:
         DomainError: if an eigenvalue or weight is negative or not finite, or the shapes differ or are empty.
+
+    Example:
+        >>> from sharpdiv.theory import EmpiricalSpectrum
+        >>> float(EmpiricalSpectrum([0.0, 2.0]).integrate(lambda x: x**2))  # tr W^2 / d
+        2.0
+        >>> float(EmpiricalSpectrum([0.0, 2.0], weights=[0.0, 3.0]).integrate(lambda x: x**2))  # v'W^2 v
+        12.0
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class EmpiricalSpectrum:
         """Weighted sum of ``function`` over the eigenvalues.
 
         Args:
-            function: maps eigenvalues ``(d,)`` to ``(..., d)``.
+            function: function of eigenvalues, from ``(d,)`` to ``(..., d)``.
 
         Returns:
             Sums of shape ``(...,)``.
@@ -78,7 +85,7 @@ class EmpiricalSpectrum:
         """Weighted sum of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: maps eigenvalues ``(d,)`` to ``(..., d)``.
+            function: function of eigenvalues, from ``(d,)`` to ``(..., d)``.
 
         Returns:
             R, whose gaps broadcast against ``(...,)``.

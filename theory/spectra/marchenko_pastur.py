@@ -28,6 +28,14 @@ class MarchenkoPastur:
 
     Raises:
         DomainError: if the ratio is not positive and finite, or the degree is negative or too large.
+
+    Example:
+        >>> from sharpdiv.theory import MarchenkoPastur
+        >>> law = MarchenkoPastur(4.0)
+        >>> law.smallest, law.largest
+        (1.0, 9.0)
+        >>> [round(float(law.integrate(lambda x: x**m)), 6) for m in range(3)]  # 1, r, r (1 + r)
+        [1.0, 4.0, 20.0]
     """
 
     ratio: float
@@ -77,7 +85,7 @@ class MarchenkoPastur:
         """Integral of ``function`` by Gauss quadrature.
 
         Args:
-            function: maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
 
         Returns:
             Integrals of shape ``(...,)``.
@@ -106,7 +114,7 @@ class MarchenkoPastur:
         """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: a polynomial; maps nodes ``(nodes,)``, real or complex, to ``(..., nodes)``.
+            function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
 
         Returns:
             R, whose gaps broadcast against ``(...,)``.

@@ -17,8 +17,17 @@ __all__ = ["alternating_phi", "exact_phi", "filter_polynomial", "moment", "naray
 def narayana(m: int, level: int) -> int:
     """Narayana number ``N(m, l) = C(m, l) C(m, l-1) / m``, for ``1 <= l <= m``.
 
+    Args:
+        m: order of the moment.
+        level: l, power of the ratio.
+
     Returns:
         An exact integer.
+
+    Example:
+        >>> from sharpdiv.theory.spectra.narayana import narayana
+        >>> [narayana(4, level) for level in range(1, 5)]  # their sum is a Catalan number
+        [1, 6, 6, 1]
     """
     return comb(m, level) * comb(m, level - 1) // m
 
@@ -27,11 +36,21 @@ def narayana(m: int, level: int) -> int:
 def moment(m: int, ratio: Fraction) -> Fraction:
     """Exact m-th moment ``sum_l N(m, l) r^l`` of the Marchenko-Pastur law (1 for m = 0).
 
+    Args:
+        m: order.
+        ratio: r = n/d, positive.
+
     Returns:
         A rational number.
 
     Raises:
         DomainError: if m is negative or the ratio is not positive.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory.spectra.narayana import moment
+        >>> print(moment(2, Fraction(1, 2)))  # r (1 + r)
+        3/4
     """
     require_integer("moment's order", m, 0)
     if ratio <= 0:
@@ -55,8 +74,20 @@ def _terms(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fracti
 def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) -> list[Fraction]:
     """Coefficients of ``(1 - eta x - eta rho x^2)^i x^j``, lowest power first.
 
+    Args:
+        i: power of the filter.
+        j: power of the eigenvalue.
+        learning_rate: eta.
+        rho: SAM's rho.
+
     Returns:
         ``2 i + j + 1`` rational numbers.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory.spectra.narayana import filter_polynomial
+        >>> print(*filter_polynomial(1, 1, Fraction(1, 10), Fraction(2)))  # x - x^2/10 - x^3/5
+        0 1 -1/10 -1/5
     """
     # In integers over one denominator: reducing every fraction at every step takes ten times as long.
     scale = learning_rate.denominator * rho.denominator
@@ -71,8 +102,21 @@ def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) ->
 def exact_phi(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fraction) -> Fraction:
     """``phi(i, j)`` of the Marchenko-Pastur law in exact rational arithmetic.
 
+    Args:
+        i: power of the filter.
+        j: power of the eigenvalue.
+        ratio: r = n/d, positive.
+        learning_rate: eta.
+        rho: SAM's rho.
+
     Returns:
         A rational number.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory.spectra.narayana import exact_phi
+        >>> print(exact_phi(2, 0, Fraction(2), Fraction(1, 10), Fraction(0)))  # 1 - 2 eta r + eta^2 r (1 + r)
+        33/50
     """
     polynomial = filter_polynomial(i, j, learning_rate, rho)
     return sum((c * moment(m, ratio) for m, c in enumerate(polynomial) if c), start=Fraction(0))
@@ -84,8 +128,22 @@ def alternating_phi(i: int, j: int, ratio: float, learning_rate: float, rho: flo
     Kept to measure its cancellation (never used for a prediction): even with perfect terms the sum is off by about the
     largest term times 1e-16.
 
+    Args:
+        i: power of the filter.
+        j: power of the eigenvalue.
+        ratio: r = n/d, positive.
+        learning_rate: eta.
+        rho: SAM's rho.
+
     Returns:
         A float that may have no correct digit.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory.spectra.narayana import alternating_phi, exact_phi
+        >>> exact = float(exact_phi(40, 0, Fraction(20), Fraction(1, 16), Fraction(0)))
+        >>> abs(alternating_phi(40, 0, 20.0, 1 / 16, 0.0) / exact - 1) > 1  # off by more than 100 percent
+        True
     """
     total = 0.0
     for term in _terms(i, j, Fraction(ratio), Fraction(learning_rate), Fraction(rho)):

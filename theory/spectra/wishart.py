@@ -50,6 +50,11 @@ def wishart_moment(m: int, n: int, d: int) -> Fraction:
 
     Raises:
         DomainError: if m, n or d is no integer in its range.
+
+    Example:
+        >>> from sharpdiv.theory import wishart_moment
+        >>> print(wishart_moment(2, n=4, d=2))  # r (1 + r) + r/d
+        7
     """
     require_integer("moment's order", m, 0, LARGEST_DEGREE)
     require_integer("n", n, 1)
@@ -106,6 +111,11 @@ def joint_moment(powers: tuple[int, ...], n: int, d: int) -> Fraction:
 
     Raises:
         DomainError: if a power, n or d is no integer in its range.
+
+    Example:
+        >>> from sharpdiv.theory import joint_moment
+        >>> print(joint_moment((1, 1), n=4, d=2))  # tr W is chi-squared with n d degrees of freedom, divided by d
+        20
     """
     for power in powers:
         require_integer("power", power, 0, LARGEST_DEGREE)
@@ -147,12 +157,18 @@ def trace_square(coefficients: Sequence[Fraction], n: int, d: int) -> Fraction:
     """Exact ``E (tr p(W))^2`` of a polynomial.
 
     Args:
-        coefficients: of ``p``, lowest power first.
+        coefficients: coefficients of ``p``, lowest power first.
         n: rows of A.
         d: columns of A.
 
     Returns:
         A rational number.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory.spectra.wishart import trace_square
+        >>> print(trace_square([Fraction(0), Fraction(1)], n=4, d=2))  # E (tr W)^2 = n (n d + 2) / d
+        20
     """
     traces, degree = _traces(n, d), len(coefficients) - 1
     scale = lcm(*(c.denominator for c in coefficients))
@@ -181,6 +197,15 @@ class FiniteWishart:
 
     Raises:
         DomainError: if n, d or the degree is no integer in its range.
+
+    Example:
+        >>> from fractions import Fraction
+        >>> from sharpdiv.theory import FiniteWishart
+        >>> law = FiniteWishart(n=4, d=2, degree=2)
+        >>> round(float(law.integrate(lambda x: x**2)), 6)  # r (1 + r) + r/d, the limit and what finite size adds
+        7.0
+        >>> print(law.expectation([Fraction(0), Fraction(0), Fraction(1)]))
+        7
     """
 
     n: int
@@ -233,7 +258,7 @@ class FiniteWishart:
         """``E tr f(W) / d`` by the Gauss rule.
 
         Args:
-            function: a polynomial of at most the law's degree, maps nodes ``(nodes,)`` to ``(..., nodes)``.
+            function: a polynomial of at most the law's degree, from nodes ``(nodes,)`` to values ``(..., nodes)``.
 
         Returns:
             Integrals of shape ``(...,)``.
@@ -274,7 +299,7 @@ class FiniteWishart:
         """Exact ``E tr p(W) / d`` in rational arithmetic.
 
         Args:
-            coefficients: of the polynomial p, lowest power first, at most degree 170.
+            coefficients: coefficients of the polynomial p, lowest power first, at most degree 170.
 
         Returns:
             A rational number.

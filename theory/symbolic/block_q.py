@@ -32,6 +32,12 @@ def free_expansion(q_exact: ClosedForm) -> Proof:
 
     Returns:
         The proof that it is the expansion; the statement shows the expansion derived here.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import free_expansion
+        >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
+        >>> free_expansion(q_exact).holds, free_expansion(q_paper).holds
+        (True, False)
     """
     levels = sum_over_blocks((FILTER, GRAM, GRAM, FILTER))
     derived = r" + ".join(rf"s^{{\underline{{{k}}}}}\Bigl({sp.latex(levels[k])}\Bigr)" for k in sorted(levels))
@@ -65,6 +71,11 @@ def bracket_is_a_square() -> Proof:
 
     Returns:
         The proof, from the moments of one block.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import bracket_is_a_square
+        >>> bracket_is_a_square().holds
+        True
     """
     m0, m1, q0 = block_moment(1, 0), block_moment(1, 1), block_moment(2, 0)
     covariance, square = _brackets()
@@ -86,6 +97,12 @@ def difference_identity(q_paper: ClosedForm, q_exact: ClosedForm) -> Proof:
 
     Returns:
         The proof.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import difference_identity
+        >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
+        >>> difference_identity(q_paper, q_exact).holds
+        True
     """
     covariance, square = _brackets()
     gap = s * (s - 1) * covariance**2 + s * (s - 1) * (s - 2) / 2 * square

@@ -25,6 +25,11 @@ def eir_without_noise(steps: int = 3) -> Proof:
 
     Returns:
         The proof for this k.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import eir_without_noise
+        >>> eir_without_noise(steps=1).holds
+        True
     """
     member, ensemble = _errors(steps, sp.Integer(0))
     eir = sp.cancel((member - ensemble) / member)
@@ -51,6 +56,11 @@ def eir_with_noise(steps: int = 3) -> Proof:
     Returns:
         The proof for this k: the coefficients of 1 and eta vanish, that of ``eta^2`` is the closed form and negative
         for two members or more.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import eir_with_noise
+        >>> eir_with_noise(steps=1).holds
+        True
     """
     member, ensemble = (_to_second_order(error) for error in _errors(steps, noise))
     gain = member - ensemble

@@ -23,6 +23,15 @@ def free_moments(cumulants: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
 
     Returns:
         ``1, m_1, m_2, ...``, as many moments as cumulants.
+
+    Example:
+        >>> import sympy
+        >>> from sharpdiv.theory.symbolic import free_moments
+        >>> r = sympy.Symbol("r")
+        >>> free_moments((r, r))  # all cumulants r: the Marchenko-Pastur law
+        (1, r, r**2 + r)
+        >>> free_moments(tuple(map(sympy.Integer, (0, 1, 0, 0))))  # the second alone: the semicircle law
+        (1, 0, 1, 0, 2)
     """
     moments = [sp.Integer(1)]
 
@@ -51,13 +60,30 @@ def moment(m: int) -> sp.Expr:
 
     Raises:
         DomainError: if the order is negative.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import moment
+        >>> moment(3)
+        r**3 + 3*r**2 + r
     """
     require_integer("moment's order", m, 0)
     return free_moments((r,) * m)[m]
 
 
 def narayana_sum(m: int) -> sp.Expr:
-    """The m-th moment as the paper writes it."""
+    """The m-th moment of the Marchenko-Pastur law as the paper writes it.
+
+    Args:
+        m: order.
+
+    Returns:
+        A polynomial in ``r``.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic.moments import narayana_sum
+        >>> narayana_sum(3)
+        r**3 + 3*r**2 + r
+    """
     return sum((narayana(m, level) * r**level for level in range(1, m + 1)), start=sp.Integer(m == 0))
 
 
@@ -69,6 +95,11 @@ def narayana_moments(order: int = 10) -> Proof:
 
     Returns:
         The proof for ``m <= order``.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import narayana_moments
+        >>> narayana_moments(order=4).holds
+        True
     """
     return Proof(
         "narayana-moments",
@@ -87,6 +118,11 @@ def narayana_every_order() -> Proof:
 
     Returns:
         The proof that this is the Narayana number, m and l being symbols.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import narayana_every_order
+        >>> narayana_every_order().holds
+        True
     """
     m, level = sp.symbols("m l", integer=True, positive=True)
     lagrange = sp.binomial(m + 1, level) * sp.binomial(m - 1, level - 1) / (m + 1)

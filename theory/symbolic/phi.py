@@ -38,6 +38,11 @@ def phi_polynomial(i: int, j: int) -> sp.Expr:
 
     Raises:
         DomainError: if a power is negative.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import phi_polynomial
+        >>> phi_polynomial(1, 0)  # 1 - eta r - eta rho r (1 + r)
+        -eta*r**2*rho - eta*r*rho - eta*r + 1
     """
     require_integer("i", i, 0)
     require_integer("j", j, 0)
@@ -56,6 +61,12 @@ def psi_polynomial(steps: int) -> sp.Expr:
 
     Raises:
         DomainError: if the number of steps is negative.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import psi_polynomial
+        >>> from sharpdiv.theory.symbolic.symbols import rho
+        >>> psi_polynomial(1).subs(rho, 0)  # a step of gradient descent adds eta^2 tau(W)
+        eta**2*r
     """
     require_integer("steps", steps, 0)
     return _integral(((1 - _filter(steps)) ** 2).exquo(sp.Poly(_x, _x)))
@@ -69,6 +80,11 @@ def phi_alternating_sum(powers: tuple[tuple[int, int], ...] = ((1, 0), (2, 1), (
 
     Returns:
         The proof for these pairs.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import phi_alternating_sum
+        >>> phi_alternating_sum(((2, 1),)).holds
+        True
     """
 
     def alternating(i: int, j: int) -> sp.Expr:

@@ -9,7 +9,15 @@ __all__ = ["Proof", "equal"]
 
 @dataclass(frozen=True)
 class Proof:
-    """A statement and whether SymPy could show it."""
+    """A statement and whether SymPy could show it.
+
+    Example:
+        >>> import sympy
+        >>> from sharpdiv.theory.symbolic.proof import Proof, equal
+        >>> x = sympy.Symbol("x")
+        >>> Proof("square", "A binomial formula", "(x + 1)^2", equal((x + 1) ** 2, x**2 + 2 * x + 1)).holds
+        True
+    """
 
     id: str
     """short name"""
@@ -22,5 +30,20 @@ class Proof:
 
 
 def equal(left: sp.Expr, right: sp.Expr) -> bool:
-    """Whether two polynomials are the same."""
+    """Whether two polynomials are the same.
+
+    Args:
+        left: a polynomial.
+        right: another one.
+
+    Returns:
+        Whether their difference expands to 0.
+
+    Example:
+        >>> import sympy
+        >>> from sharpdiv.theory.symbolic.proof import equal
+        >>> x = sympy.Symbol("x")
+        >>> equal((x + 1) * (x - 1), x**2 - 1)
+        True
+    """
     return bool(sp.expand(left - right) == 0)

@@ -20,6 +20,12 @@ def proofs(q_paper: ClosedForm, q_exact: ClosedForm) -> tuple[Proof, ...]:
 
     Returns:
         The proofs, in the order of the derivation.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import proofs
+        >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
+        >>> [proof.id for proof in proofs(q_paper, q_exact) if not proof.holds]
+        []
     """
     return (
         narayana_moments(),

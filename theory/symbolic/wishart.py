@@ -32,6 +32,11 @@ def joint_moment(powers: tuple[int, ...]) -> sp.Expr:
 
     Raises:
         DomainError: if a power is negative.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import joint_moment
+        >>> joint_moment((1, 1))  # n (n d + 2) / d
+        n**2 + 2*n/d
     """
     if any(power < 0 for power in powers):
         raise DomainError(f"powers of W must be non-negative, got {powers}")
@@ -57,6 +62,11 @@ def finite_size(order: int = 5) -> Proof:
 
     Returns:
         The proof for ``1 <= m <= order``.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import finite_size
+        >>> finite_size(order=2).holds
+        True
     """
     t = sp.Symbol("t", positive=True)
     support = (1 + t * _u) * (1 + t / _u)

@@ -20,7 +20,13 @@ FILTER, GRAM = (1, 0), (0, 1)  # powers (filters, data) of the letters A and W
 
 @dataclass(frozen=True)
 class Letter:
-    """The monomial ``A^filters W^data`` of one block, ``A = q(W)^k``; factors of one block commute."""
+    """The monomial ``A^filters W^data`` of one block, ``A = q(W)^k``; factors of one block commute.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import Letter
+        >>> Letter(0, 1, 0) * Letter(0, 0, 2)
+        Letter(block=0, filters=1, data=2)
+    """
 
     block: int
     """label; different labels are free"""
@@ -47,6 +53,11 @@ def block_moment(filters: int, data: int) -> sp.Expr:
 
     Raises:
         DomainError: if a power is negative.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import block_moment
+        >>> block_moment(2, 1), block_moment(0, 2)
+        (q1, r1**2 + r1)
     """
     require_integer("power of the filter", filters, 0)
     require_integer("power of W", data, 0)
@@ -81,6 +92,12 @@ def trace(word: tuple[Letter, ...]) -> sp.Expr:
 
     Returns:
         A polynomial in ``block_moment``.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import Letter, trace
+        >>> a, b = Letter(0, 0, 1), Letter(1, 0, 1)  # W of two blocks
+        >>> trace((a, b, a, b))  # 2 tau(a^2) tau(b)^2 - tau(a)^4, for free a and b of the same law
+        r1**4 + 2*r1**3
     """
     word = _merged(word)
     if not word:
@@ -102,8 +119,17 @@ def sum_over_blocks(letters: tuple[tuple[int, int], ...]) -> dict[int, sp.Expr]:
     Blocks are alike, so a choice of blocks counts only by which positions agree: a set partition into k classes stands
     for ``s (s-1) ... (s-k+1)`` choices.
 
+    Args:
+        letters: pairs ``(f_p, d_p)`` of powers, one for each factor.
+
     Returns:
         The sum of traces for each k.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic.words import GRAM, sum_over_blocks
+        >>> levels = sum_over_blocks((GRAM, GRAM))
+        >>> levels[1], levels[2]  # tau(W_i W_j) in one block and in two
+        (r1**2 + r1, r1**2)
     """
     levels: dict[int, sp.Expr] = defaultdict(lambda: sp.Integer(0))
     for partition in multiset_partitions(len(letters)):
@@ -113,7 +139,20 @@ def sum_over_blocks(letters: tuple[tuple[int, int], ...]) -> dict[int, sp.Expr]:
 
 
 def falling(levels: dict[int, sp.Expr]) -> sp.Expr:
-    """``sum_k s (s-1) ... (s-k+1) levels[k]``."""
+    """The polynomial ``sum_k s (s-1) ... (s-k+1) levels[k]`` in the number s of blocks.
+
+    Args:
+        levels: coefficients by k.
+
+    Returns:
+        The sum, in SymPy's falling factorials.
+
+    Example:
+        >>> import sympy
+        >>> from sharpdiv.theory.symbolic.words import GRAM, falling, sum_over_blocks
+        >>> sympy.factor(sympy.expand_func(falling(sum_over_blocks((GRAM, GRAM)))))  # r (1 + r) at r = s r1
+        r1*s*(r1*s + 1)
+    """
     return sum(sp.ff(s, k) * level for k, level in levels.items())
 
 
@@ -125,6 +164,11 @@ def blocks_add_up(order: int = 5) -> Proof:
 
     Returns:
         The proof for ``m <= order`` and every number of blocks.
+
+    Example:
+        >>> from sharpdiv.theory.symbolic import blocks_add_up
+        >>> blocks_add_up(order=3).holds
+        True
     """
     return Proof(
         "free-blocks-add",

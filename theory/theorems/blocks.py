@@ -19,7 +19,14 @@ __all__ = ["BlockMoments", "block_moments", "q_exact", "q_finite", "q_paper"]
 
 
 class BlockMoments(NamedTuple):
-    """What Theorem 2's Q is made of; arrays over rho. ``q_paper(*moments)`` and ``q_exact(*moments)`` take it apart."""
+    """What Theorem 2's Q is made of; arrays over rho. ``q_paper(*moments)`` and ``q_exact(*moments)`` take it apart.
+
+    Example:
+        >>> from sharpdiv.theory.theorems.blocks import BlockMoments, q_exact
+        >>> untrained = BlockMoments(3, 2.0, m0=1.0, m1=2.0, m2=6.0, q0=1.0, q1=2.0, q2=6.0)  # a = 1
+        >>> q_exact(*untrained)  # s^2 tau(W^2) = s^2 r (1 + r) at r = s r1
+        378.0
+    """
 
     blocks: int
     """s"""
@@ -44,12 +51,20 @@ def block_moments(setting: Setting, training: Filter, law: DataLaw, blocks: int)
 
     Args:
         setting: the problem.
-        training: of one block.
-        law: of one block's W.
+        training: filter of one block's member.
+        law: law of one block's W.
         blocks: s.
 
     Returns:
         Arrays over rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
+        >>> from sharpdiv.theory.theorems.blocks import block_moments
+        >>> step = Training(0.1, np.zeros((1, 1)), 1)
+        >>> block_moments(Setting(n=600, d=100), step, MarchenkoPastur(2.0), 3).m0.round(6).tolist()  # 1 - eta r1
+        [0.8]
     """
 
     def moments(power: int) -> Float[np.ndarray, "3 rho"]:
@@ -64,8 +79,24 @@ def block_moments(setting: Setting, training: Filter, law: DataLaw, blocks: int)
 def q_paper(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any) -> Any:
     """The published bound on ``tau(|W sum_i a(W_i)|^2)``; plain arithmetic, for arrays and for symbols.
 
+    Args:
+        s: number of blocks.
+        r: r1, the ratio of one block.
+        m0: phi(k, 0).
+        m1: phi(k, 1).
+        m2: phi(k, 2).
+        q0: phi(2k, 0).
+        q1: phi(2k, 1).
+        q2: phi(2k, 2).
+
     Returns:
         Q.
+
+    Example:
+        >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
+        >>> untrained = (3, 2.0, 1.0, 2.0, 6.0, 1.0, 2.0, 6.0)  # three blocks at r1 = 2 and a = 1
+        >>> q_paper(*untrained) - q_exact(*untrained)  # s (s - 1) (s - 2) / 2 times the variance r1 of W_1
+        6.0
     """
     return (
         s * q2
@@ -80,8 +111,24 @@ def q_exact(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any
 
     ``q_paper - q_exact = s(s-1)(m1 - m0 r1)^2 + s(s-1)(s-2)/2 tau((r1 a(W_1) - m0 W_1)^2) >= 0``.
 
+    Args:
+        s: number of blocks.
+        r: r1, the ratio of one block.
+        m0: phi(k, 0).
+        m1: phi(k, 1).
+        m2: phi(k, 2).
+        q0: phi(2k, 0).
+        q1: phi(2k, 1).
+        q2: phi(2k, 2).
+
     Returns:
         Q.
+
+    Example:
+        >>> import sympy
+        >>> from sharpdiv.theory.theorems.blocks import q_exact
+        >>> q_exact(1, *sympy.symbols("r1 m0 m1 m2 q0 q1 q2"))  # one block: tau(W^2 a^2)
+        q2
     """
     return (
         s * q2
@@ -99,9 +146,9 @@ def q_finite(moments: BlockMoments, training: Training, law: DataLaw, d: int) ->
     the mean over a uniform rotation of one block against the other.
 
     Args:
-        moments: at finite (n/s, d).
-        training: of one block; all steps have the same radius.
-        law: of one block's W at finite (n/s, d).
+        moments: moments of one block at finite (n/s, d).
+        training: filter of one block's member, with the same rho in all steps.
+        law: law of one block's W at finite (n/s, d).
         d: dimensions, at least 2.
 
     Returns:
@@ -109,6 +156,15 @@ def q_finite(moments: BlockMoments, training: Training, law: DataLaw, d: int) ->
 
     Raises:
         DomainError: if d is 1, where blocks cannot be rotated against each other.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import FiniteWishart, Setting, Training
+        >>> from sharpdiv.theory.theorems.blocks import block_moments, q_finite
+        >>> untrained, law = Training(0.1, np.zeros((1, 1)), 0), FiniteWishart(60, 10).blocks(3)
+        >>> moments = block_moments(Setting(n=60, d=10), untrained, law, 3)
+        >>> q_finite(moments, untrained, law, 10).round(6).tolist()  # s^2 E tau(W^2) = 9 (r (1 + r) + r/d) at r = 6
+        [383.4]
     """
     if d < 2:
         raise DomainError("the exact Q needs d >= 2: in one dimension blocks commute")

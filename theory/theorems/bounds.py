@@ -39,11 +39,19 @@ def sam_upper_published(setting: Setting, training: Filter, spectrum: Spectrum) 
 
     Args:
         setting: the problem.
-        training: of every member.
-        spectrum: of W in the limit.
+        training: filter of every member.
+        spectrum: law of W in the limit.
 
     Returns:
         The bound for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
+        >>> from sharpdiv.theory.theorems.bounds import sam_upper_published
+        >>> untrained, setting = Training(0.01, np.zeros((1, 1)), 0), Setting(400, 100, teacher_norm=1.0, radius=0.1)
+        >>> sam_upper_published(setting, untrained, MarchenkoPastur(4.0)).round(6).tolist()  # 0.045 + 0.1 sqrt(20)
+        [0.492214]
     """
     q2 = integral(spectrum, lambda x: training.residual(x) ** 2 * x**2, 2 * training.degree + 2)
     return _upper(setting, spectrum.largest, q2, 1)
@@ -57,11 +65,19 @@ def sam_lower_published(setting: Setting, training: Filter, spectrum: Spectrum) 
 
     Args:
         setting: the problem.
-        training: of every member.
-        spectrum: of W in the limit.
+        training: filter of every member.
+        spectrum: law of W in the limit.
 
     Returns:
         The bound for each rho; minus infinity where omega or ``q_2`` is 0 and J has no value.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
+        >>> from sharpdiv.theory.theorems.bounds import sam_lower_published
+        >>> untrained, setting = Training(0.01, np.zeros((1, 1)), 0), Setting(400, 100, teacher_norm=1.0, radius=0.1)
+        >>> sam_lower_published(setting, untrained, MarchenkoPastur(4.0)).round(6).tolist()  # 0.005 + 0.1 sqrt(20) - J
+        [0.262148]
     """
     q2 = integral(spectrum, lambda x: training.residual(x) ** 2 * x**2, 2 * training.degree + 2)
     fourth = integral(spectrum, lambda x: training.residual(x) ** 4 * x**4, 4 * training.degree + 4)
@@ -79,10 +95,18 @@ def sam_upper_rigorous(setting: Setting, training: Filter) -> Float[np.ndarray, 
 
     Args:
         setting: the problem, n and d as they are.
-        training: of every member, the same at finite size.
+        training: filter of every member, the same at finite size as in the limit.
 
     Returns:
         The bound for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, Training
+        >>> from sharpdiv.theory.theorems.bounds import sam_upper_rigorous
+        >>> setting, untrained = Setting(n=40, d=10, teacher_norm=1.0, radius=0.1), Training(0.01, np.zeros((1, 1)), 0)
+        >>> sam_upper_rigorous(setting, untrained).round(6).tolist()  # 0.005 (9 + 1/d) + 0.1 sqrt(20 + 4/d)
+        [0.497164]
     """
     degree = 2 * training.degree + 2
     law = FiniteWishart(setting.n, setting.d, degree)
@@ -103,10 +127,19 @@ def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
 
     Args:
         setting: the problem without label noise, n and d as they are.
-        training: un-normalized, of every member.
+        training: filter of every member, of un-normalized SAM.
 
     Returns:
         The bound for each rho, NaN beyond 20 steps.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, Training, simulate
+        >>> from sharpdiv.theory.theorems.bounds import sam_lower_rigorous, sam_upper_rigorous
+        >>> setting, steps = Setting(n=40, d=10), Training(0.01, np.array([[0.1]]), 3)
+        >>> kappa = simulate(setting, 0.1, draws=100, inits=2, seed=1).sharpness.mean
+        >>> bool(sam_lower_rigorous(setting, steps) < kappa < sam_upper_rigorous(setting, steps))
+        True
     """
     if training.repeats > _CAUCHY_SCHWARZ_STEPS:
         return np.full(training.radii.shape[1], np.nan)
@@ -127,10 +160,19 @@ def gradient_variance(
 
     Args:
         setting: the problem, n and d as they are.
-        training: un-normalized, of every member, at most 20 steps.
+        training: filter of every member, of un-normalized SAM, at most 20 steps.
 
     Returns:
         Mean and variance for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, Training
+        >>> from sharpdiv.theory.theorems.bounds import gradient_variance
+        >>> untrained = Training(0.1, np.zeros((1, 1)), 0)
+        >>> mean, variance = gradient_variance(Setting(n=1, d=1), untrained)  # E g^4 = 3 and E g^8 = 105 of a normal g
+        >>> mean.tolist(), variance.tolist()
+        ([3.0], [96.0])
     """
     n, d, k = setting.n, setting.d, training.repeats
     joint = k <= _JOINT_STEPS
@@ -154,10 +196,19 @@ def sharpbalance_upper_published(setting: Setting, moments: BlockMoments) -> Flo
 
     Args:
         setting: the problem.
-        moments: of one block in the limit.
+        moments: moments of one block in the limit.
 
     Returns:
         The bound for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting
+        >>> from sharpdiv.theory.theorems.blocks import BlockMoments
+        >>> from sharpdiv.theory.theorems.bounds import sharpbalance_upper_published
+        >>> setting, untrained = Setting(400, 100, teacher_norm=1.0, radius=0.1), np.array([[1.0], [1.0], [2.0]])
+        >>> sharpbalance_upper_published(setting, BlockMoments(4, 1.0, *untrained, *untrained)).round(3).tolist()
+        [0.501]
     """
     edge = MarchenkoPastur(setting.ratio).largest
     return _upper(setting, edge, q_paper(*moments), moments.blocks)
@@ -168,11 +219,19 @@ def sharpbalance_upper_rigorous(setting: Setting, training: Training, blocks: in
 
     Args:
         setting: the problem without label noise, n and d as they are, n a multiple of the blocks.
-        training: un-normalized, of one block.
+        training: filter of one block's member, of un-normalized SAM.
         blocks: s.
 
     Returns:
         The bound for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, Training
+        >>> from sharpdiv.theory.theorems.bounds import sharpbalance_upper_rigorous
+        >>> setting, untrained = Setting(n=40, d=10, teacher_norm=1.0, radius=0.1), Training(0.01, np.zeros((1, 1)), 0)
+        >>> sharpbalance_upper_rigorous(setting, untrained, 2).round(6).tolist()  # without training that of SAM
+        [0.497164]
     """
     law = FiniteWishart(setting.n, setting.d, 2 * training.degree + 2).blocks(blocks)
     exact = q_finite(block_moments(setting, training, law, blocks), training, law, setting.d)

@@ -35,11 +35,18 @@ def interpolate(
 
     Args:
         kappa: sharpness along the curve; the curve ends before a NaN.
-        diversity: at the same points.
+        diversity: diversity along the curve, at the same points.
         at: sharpness asked for.
 
     Returns:
         Diversity, NaN outside the range of that part.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.theorems.comparison import interpolate
+        >>> kappa, diversity = np.array([3.0, 2.0, 2.5]), np.array([1.0, 2.0, 5.0])  # sharpness rises at the end
+        >>> interpolate(kappa, diversity, np.array([2.5, 4.0])).tolist()
+        [1.5, nan]
     """
     falls = kappa[1:] <= kappa[:-1] * (1 + _ROUNDING)  # false next to a NaN
     end = 1 + int(np.argmin(np.append(falls, False)))
@@ -52,10 +59,18 @@ def diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"]) -> Fl
 
     Args:
         curve: a prediction over increasing rho.
-        sharpness: kappa asked for.
+        sharpness: sharpness asked for.
 
     Returns:
         Diversity, NaN outside the range of that part and where the curve's sharpness has no formula.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, sam_tradeoff
+        >>> from sharpdiv.theory.theorems.comparison import diversity_at
+        >>> curve = sam_tradeoff(Setting(), (0.0, 0.05, 0.1))
+        >>> bool(np.allclose(diversity_at(curve, curve.sharpness), curve.diversity))
+        True
     """
     return interpolate(curve.sharpness, curve.diversity, sharpness)
 
@@ -65,10 +80,19 @@ def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"
 
     Args:
         curve: a prediction at two values of rho or more, in their order.
-        sharpness: kappa asked for.
+        sharpness: sharpness asked for.
 
     Returns:
         Diversity, NaN where no part of the curve has this sharpness.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting, sam_tradeoff
+        >>> from sharpdiv.theory.theorems.comparison import diversity_at, largest_diversity_at
+        >>> curve = sam_tradeoff(Setting(), np.linspace(0, 1, 50))  # sharpness falls, then rises
+        >>> kappa = curve.sharpness[10:11]
+        >>> bool(largest_diversity_at(curve, kappa) >= diversity_at(curve, kappa))
+        True
     """
     kappa, diversity = curve.sharpness, curve.diversity
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -79,7 +103,16 @@ def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"
 
 
 class Regime(IntEnum):
-    """What a comparison at equal sharpness says at one value of SharpBalance's rho."""
+    """What a comparison at equal sharpness says at one value of SharpBalance's rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting
+        >>> from sharpdiv.theory.theorems.comparison import Regime, compare
+        >>> found = compare(Setting(), np.array([0.1, 0.9, 1.1]), blocks=3)
+        >>> [Regime(value).name for value in found.regime]
+        ['NO_OVERLAP', 'SHARPBALANCE', 'UNSTABLE']
+    """
 
     SHARPBALANCE = 0
     """SharpBalance is more diverse than every stable SAM of equal sharpness"""
@@ -93,10 +126,19 @@ class Regime(IntEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """SharpBalance against stable SAM with the same learning rate and steps; every array has shape ``(rho,)``."""
+    """SharpBalance against stable SAM with the same learning rate and steps; every array has shape ``(rho,)``.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting
+        >>> from sharpdiv.theory.theorems.comparison import compare
+        >>> found = compare(Setting(), np.array([0.9, 1.1]), blocks=3)
+        >>> found.ratio.round(2).tolist()  # beyond its critical rho there is nothing to compare
+        [2.23, nan]
+    """
 
     rho: Float[np.ndarray, " rho"]
-    """SharpBalance's radii"""
+    """values of SharpBalance's rho"""
     regime: Int[np.ndarray, " rho"]
     """values of ``Regime``"""
     ratio: Float[np.ndarray, " rho"]
@@ -110,7 +152,7 @@ def compare(setting: Setting, share: Float[np.ndarray, " rho"], *, blocks: int) 
 
     Args:
         setting: the problem, stable at rho = 0.
-        share: rho of SharpBalance in units of its own critical rho, that of the blocks' law.
+        share: SharpBalance's rho in units of its own critical rho, that of the blocks' law.
         blocks: s.
 
     Returns:
@@ -118,6 +160,14 @@ def compare(setting: Setting, share: Float[np.ndarray, " rho"], *, blocks: int) 
 
     Raises:
         DomainError: if a share is negative or not finite, blocks do not fit the data, or gradient descent is not stable.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import Setting
+        >>> from sharpdiv.theory.theorems.comparison import compare
+        >>> found = compare(Setting(n=300, d=150), np.array([0.1, 0.5, 0.9]), blocks=3)
+        >>> (found.ratio > 1).tolist()  # SharpBalance is the more diverse one
+        [True, True, True]
     """
     require_finite("share of the critical rho", share.tolist())
     check_blocks(blocks, setting.n)

@@ -19,12 +19,20 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
 
     Args:
         setting: the problem.
-        law: of W.
+        law: law of W.
         teacher: squared coordinates of w* in Sigma's eigenbasis, if any.
-        optimizer: of every member.
+        optimizer: optimizer of every member.
 
     Raises:
         DomainError: if a finite law is at another (n, d), the optimizer has no formula there, or a teacher fits no covariance.
+
+    Example:
+        >>> from sharpdiv.theory import FiniteWishart, Setting, optimizer_named
+        >>> from sharpdiv.theory.theorems.member import check_law
+        >>> check_law(Setting(n=40, d=10), FiniteWishart(80, 10), None, optimizer_named("sam"))
+        Traceback (most recent call last):
+        ...
+        sharpdiv.theory.errors.DomainError: the law is at (n, d) = (80, 10), the setting at (40, 10)
     """
     if teacher is not None:
         require_finite("squared coordinates of the teacher", teacher.tolist())
@@ -43,12 +51,20 @@ def squared_bias(law: Spectrum, training: Filter, teacher: Float[np.ndarray, " d
     """``w*'a(W) Sigma a(W) w* / |w*|^2``: the part of the teacher that is not learnt.
 
     Args:
-        law: of the W that a member trains on.
-        training: of a member.
+        law: law of the W that a member trains on.
+        training: filter of a member.
         teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
 
     Returns:
         One value for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import EmpiricalSpectrum, Training
+        >>> from sharpdiv.theory.theorems.member import squared_bias
+        >>> step = Training(0.5, np.zeros((1, 1)), 1)
+        >>> squared_bias(EmpiricalSpectrum([0.0, 1.0]), step, None).tolist()  # mean of 1 and (1 - 1/2)^2
+        [0.625]
     """
     if teacher is None or not isinstance(law, GeneralizedMarchenkoPastur):
         return integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
@@ -62,12 +78,20 @@ def error_parts(
 
     Args:
         setting: the problem.
-        training: of a member.
-        law: of the W that it trains on.
+        training: filter of a member.
+        law: law of the W that it trains on.
         teacher: squared coordinates of w* in Sigma's eigenbasis; a uniform direction unless given.
 
     Returns:
         The three parts of a member's error for each rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
+        >>> from sharpdiv.theory.theorems.member import error_parts
+        >>> setting, untrained = Setting(init_variance=0.1, label_noise=1.0), Training(0.01, np.zeros((1, 1)), 0)
+        >>> [round(float(part[0]), 6) for part in error_parts(setting, untrained, MarchenkoPastur(20.0), None)]
+        [0.1, 0.1, 0.0]
     """
     start = setting.init_variance * integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
     bias = setting.omega**2 / setting.d * squared_bias(law, training, teacher)

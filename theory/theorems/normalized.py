@@ -1,7 +1,7 @@
 """Normalized SAM, the one people use: ``w+ = w - eta grad f(w + rho grad f / |grad f|)``.
 
-At fixed k and large d the gradient's norm concentrates, so each step is un-normalized SAM with the radius ``rho_t = rho /
-|grad f|``, and all formulas hold with ``q^k`` replaced by the product of the steps' filters.
+At fixed k and large d the gradient's norm concentrates, so each step is un-normalized SAM with ``rho_t = rho / |grad f|``, and
+all formulas hold with ``q^k`` replaced by the product of the steps' filters.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ OUTSIDE = "normalized SAM has a formula only while every step contracts, eta x_m
 
 
 def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectrum: Spectrum) -> Training:
-    """Radii of the equivalent un-normalized steps, step by step.
+    """Normalized SAM as a filter: rho of the equivalent un-normalized steps, step by step.
 
     With ``Q_t`` the residual filter after t steps, ``|grad f|^2 = int (R^2 x^2 + s_e^2 d x) Q_t^2 dnu`` and ``R^2 = sigma^2 d +
     omega^2``. The limit holds while ``eta x_+ (1 + rho_t x_+) < 2`` in every step; beyond, edge modes are amplified and the
@@ -36,14 +36,21 @@ def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
 
     Args:
         setting: the problem.
-        rho: radii of the ascent step, a length in weight space.
-        spectrum: of the data that a member trains on.
+        rho: lengths of the ascent step in weight space.
+        spectrum: spectral measure of the data that a member trains on.
 
     Returns:
-        Training whose radii are NaN for a rho outside the domain.
+        A filter whose ``radii`` are NaN for a rho outside the domain.
 
     Raises:
         DomainError: if the gradient vanishes, so that its direction is not defined.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import EmpiricalSpectrum, Setting, normalized_training
+        >>> setting = Setting(n=4, d=4, steps=2, learning_rate=0.5, init_variance=0.5)  # first |grad| = 2
+        >>> normalized_training(setting, np.array([0.1]), EmpiricalSpectrum([1.0])).radii.round(6).tolist()
+        [[0.05], [0.105263]]
     """
     eta, edge = setting.learning_rate, spectrum.largest
     start = setting.init_variance * setting.d + setting.omega**2
@@ -73,8 +80,19 @@ def _squared_gradient(before: Training, start: float, noise: float, x: np.ndarra
 def is_valid(training: Training) -> Bool[np.ndarray, " rho"]:
     """Where every step of the training is inside the domain.
 
+    Args:
+        training: filter of ``normalized_training``.
+
     Returns:
         Booleans of rho's shape.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import EmpiricalSpectrum, Setting, normalized_training
+        >>> from sharpdiv.theory.theorems.normalized import is_valid
+        >>> setting = Setting(n=4, d=4, steps=1, learning_rate=0.5, init_variance=0.5)
+        >>> is_valid(normalized_training(setting, np.array([5.9, 6.1]), EmpiricalSpectrum([1.0]))).tolist()
+        [True, False]
     """
     return np.asarray(np.isfinite(training.radii).all(axis=0))
 
@@ -84,10 +102,17 @@ def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
 
     Args:
         setting: the problem, with at least one step.
-        spectrum: of the data that a member trains on.
+        spectrum: spectral measure of the data that a member trains on.
 
     Returns:
-        The radius, or None where even rho = 0 does not contract.
+        That rho, or None where even rho = 0 does not contract.
+
+    Example:
+        >>> from sharpdiv.theory import EmpiricalSpectrum, Setting
+        >>> from sharpdiv.theory.theorems.normalized import normalized_critical_rho
+        >>> setting = Setting(n=4, d=4, steps=1, learning_rate=0.5, init_variance=0.5)
+        >>> round(normalized_critical_rho(setting, EmpiricalSpectrum([1.0])), 6)  # SAM's, 3, times |grad| = 2
+        6.0
     """
     critical = critical_rho(spectrum, setting.learning_rate)
     if critical is None or setting.steps == 0:
@@ -99,7 +124,7 @@ def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
     first = integral(spectrum, lambda x: x**2, 2)
     scale = (setting.init_variance * setting.d + setting.omega**2) * first
     scale += setting.label_noise * setting.d * integral(spectrum, lambda x: x, 1)
-    # The first step alone already breaks down at this radius, later ones see a smaller gradient.
+    # The first step alone already breaks down at this rho, later ones see a smaller gradient.
     upper = float(critical * np.sqrt(scale) * (1 + 1e-9))
     return float(scipy.optimize.bisect(outside, 0.0, upper, rtol=1e-10))
 
@@ -113,13 +138,19 @@ def gradient_floor(largest: float, learning_rate: float, rho: float) -> float:
     Args:
         largest: top eigenvalue of W.
         learning_rate: eta.
-        rho: radius.
+        rho: length of the ascent step.
 
     Returns:
         ``eta rho x^2 / (2 - eta x)``.
 
     Raises:
         DomainError: if ``eta x >= 2``, where even gradient descent diverges.
+
+    Example:
+        >>> from sharpdiv.theory import gradient_floor
+        >>> w = gradient_floor(largest=1.0, learning_rate=0.5, rho=0.3)  # the gradient of w^2 / 2 is w
+        >>> round(w, 6), round(w - 0.5 * (w + 0.3), 6)  # a step turns it into its opposite
+        (0.1, -0.1)
     """
     if learning_rate * largest >= 2:
         raise DomainError(f"the floor needs eta x_max < 2, got {learning_rate * largest:g}")

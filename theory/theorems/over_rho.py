@@ -29,14 +29,23 @@ def predict_over_rho(
 
     Args:
         setting: the problem.
-        rho: radii.
-        law: of the data that a member trains on.
-        limit: the same in the limit, whose upper edge decides on stability.
-        predict: fields of the prediction for some filter.
-        optimizer: of every member; NaN, with a ``DomainWarning``, where it has no formula.
+        rho: values of SAM's rho.
+        law: law of the data that a member trains on.
+        limit: that law in the limit, whose upper edge decides on stability.
+        predict: function from a filter to the fields of its prediction.
+        optimizer: optimizer of every member; the prediction is NaN, with a ``DomainWarning``, where it has no formula.
 
     Returns:
         Arrays over rho.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, optimizer_named
+        >>> from sharpdiv.theory.theorems.over_rho import predict_over_rho
+        >>> law, rho = MarchenkoPastur(20.0), np.array([0.0, 0.2])
+        >>> errors = dict.fromkeys(("diversity", "member_error", "ensemble_error", "eir"), np.ones(2))
+        >>> predict_over_rho(Setting(), rho, law, law, lambda training: errors, optimizer_named("sam")).stable.tolist()
+        [True, False]
     """
     critical, stable = optimizer.critical_rho(setting, limit), optimizer.stable(setting, rho, limit)
 

@@ -50,13 +50,13 @@ def sam_tradeoff(
 
     Args:
         setting: the problem.
-        rho: SAM radii; 0 is gradient descent.
+        rho: values of SAM's rho; 0 is gradient descent.
         members: m, at least 2, with independent initializations.
-        law: of W, see ``data_law``: Marchenko-Pastur at the setting's ratio unless given. ``FiniteWishart`` gives exact diversity,
-            errors and bounds at its (n, d) and no sharpness.
+        law: law of W, see ``data_law``: Marchenko-Pastur at the setting's ratio unless given. ``FiniteWishart`` gives exact
+            diversity, errors and bounds at its (n, d) and no sharpness.
         teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit, for a ``GeneralizedMarchenkoPastur`` law; a
             teacher of uniform direction unless given.
-        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho, in the limit only.
+        optimizer: key of ``OPTIMIZERS``; the ascent of ``normalized-sam`` has the length rho, in the limit only.
 
     Returns:
         Arrays over rho.
@@ -65,6 +65,14 @@ def sam_tradeoff(
         DomainError: if rho is negative or not finite, there are fewer than two members, the law does not fit, or the
             iteration overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, sam_tradeoff
+        >>> curve = sam_tradeoff(Setting(), (0.0, 0.1), members=3)
+        >>> curve.eir.round(6).tolist()  # (1 - 1/m) / 2 where omega^2/d = sigma^2, whatever rho is
+        [0.333333, 0.333333]
+        >>> bool((curve.sharpness_lower < curve.sharpness).all() and (curve.sharpness < curve.sharpness_upper).all())
+        True
     """
     rho = rho_values(rho)
     require_integer("members of an ensemble", members, 2)

@@ -57,14 +57,14 @@ def sharpbalance_tradeoff(
 
     Args:
         setting: the problem.
-        rho: SAM radii.
+        rho: values of SAM's rho; 0 is gradient descent.
         blocks: s, the number of row blocks and of members.
-        law: of the full data's W, see ``data_law``: Marchenko-Pastur unless given. ``FiniteWishart`` needs s to divide n and gives
-            exact diversity, errors and a rigorous bound, a covariance everything but the sharpness.
+        law: law of the full data's W, see ``data_law``: Marchenko-Pastur unless given. ``FiniteWishart`` needs s to divide n and
+            gives exact diversity, errors and a rigorous bound, a covariance everything but the sharpness.
         teacher: squared coordinates of w* in Sigma's eigenbasis, in any unit; a teacher of uniform direction unless given.
-        shared_init: all members start at the same weights, as in the authors' notebook. The mean of the members then keeps what
-            their initialization leaves in common, ``(1 - 1/s) sigma^2 tau(Sigma (Ea)^2)`` in the ensemble error.
-        optimizer: a key of ``OPTIMIZERS``; of ``normalized-sam`` the ascent has the length rho, in the limit only.
+        shared_init: whether all members start at the same weights, as in the authors' notebook. The mean of the members then keeps
+            what their initialization leaves in common, ``(1 - 1/s) sigma^2 tau(Sigma (Ea)^2)`` in the ensemble error.
+        optimizer: key of ``OPTIMIZERS``; the ascent of ``normalized-sam`` has the length rho, in the limit only.
 
     Returns:
         Arrays over rho; there is no published lower bound.
@@ -73,6 +73,12 @@ def sharpbalance_tradeoff(
         DomainError: if rho is negative or not finite, blocks do not fit the data, the law does not fit, or the iteration
             overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, sam_tradeoff, sharpbalance_tradeoff
+        >>> sam, balance = sam_tradeoff(Setting(), 0.1), sharpbalance_tradeoff(Setting(), 0.1, blocks=3)
+        >>> bool(balance.diversity > sam.diversity), bool(balance.sharpness > sam.sharpness)
+        (True, True)
     """
     rho = rho_values(rho)
     check_blocks(blocks, setting.n)

@@ -27,9 +27,9 @@ def trust_region_maximum(
     eigenvector and the rest too short) mu is ``x_max`` and the top eigenvector fills the radius.
 
     Args:
-        eigenvalues: of W, non-negative.
-        gradient: g in the eigenbasis; broadcasts against ``eigenvalues``.
-        radius: rho_0.
+        eigenvalues: eigenvalues of W ``(..., d)``, non-negative.
+        gradient: g in the eigenbasis ``(..., d)``, whose shape broadcasts against that of ``eigenvalues``.
+        radius: rho_0, radius of the ball.
 
     Returns:
         The maximum for each batch entry.
@@ -37,6 +37,13 @@ def trust_region_maximum(
     Raises:
         DomainError: if an input is not finite, an eigenvalue negative, the radius not positive, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import trust_region_maximum
+        >>> W, g = np.array([1.0, 2.0]), np.array([[0.0, 0.0], [0.0, 3.0]])
+        >>> trust_region_maximum(W, g, radius=0.5).round(6).tolist()  # x_max radius^2 / 2, and radius |g| more
+        [0.25, 1.75]
     """
     require_finite("radius", radius, positive=True)
     if not (np.all(np.isfinite(eigenvalues)) and np.all(np.isfinite(gradient)) and np.all(eigenvalues >= 0)):
@@ -70,10 +77,10 @@ def dual_sharpness(
     Its derivative, which the secular equation needs, comes from a complex step and so is exact to rounding.
 
     Args:
-        resolvent: gaps ``(rho,)``, complex, to values ``(rho,)`` at ``mu = largest + gap``.
+        resolvent: function from gaps ``(rho,)``, complex, to values ``(rho,)`` at ``mu = largest + gap``.
         largest: upper end of the spectrum of W.
         squared_gradient: ``|g|^2``, one for each rho; it bounds the bracket.
-        radius: rho_0.
+        radius: rho_0, radius of the ball.
 
     Returns:
         kappa for each rho.
@@ -81,6 +88,14 @@ def dual_sharpness(
     Raises:
         DomainError: if the radius is not positive, ``|g|^2`` not finite and non-negative, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, dual_sharpness
+        >>> law, norm = MarchenkoPastur(4.0), 20**0.5  # |g|^2 of g = W w*, |w*| = 1, is r (1 + r)
+        >>> kappa = dual_sharpness(law.resolvent(lambda x: x[None] ** 2), law.largest, np.array([norm**2]), radius=0.01)
+        >>> bool(0.01 * norm + law.smallest * 0.01**2 / 2 < kappa < 0.01 * norm + law.largest * 0.01**2 / 2)
+        True
     """
     require_finite("radius", radius, positive=True)
     if not np.all(np.isfinite(squared_gradient) & (squared_gradient >= 0)):
@@ -132,12 +147,12 @@ def _dual_minimum(
     far (the hard case) it is the answer. The minimum is stationary, so a gap good to 1e-9 gives a value good to rounding.
 
     Args:
-        evaluate: gaps to ``(R, S)``.
+        evaluate: function from gaps to ``(R, S)``.
         largest: upper end of the spectrum.
-        width: of the spectrum.
+        width: width of the spectrum.
         top: norm of the gradient along the top eigenvector.
-        norm: of the gradient.
-        radius: rho_0.
+        norm: norm of the gradient.
+        radius: rho_0, radius of the ball.
 
     Returns:
         The minimum, of the gaps' shape.

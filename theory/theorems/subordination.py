@@ -32,14 +32,26 @@ __all__ = ["BlockSharpness"]
 
 @dataclass(frozen=True)
 class BlockSharpness:
-    """Sharpness of the full data's loss at weights made of members trained on blocks; isotropic data, in the limit."""
+    """Sharpness of the full data's loss at weights made of members trained on blocks; isotropic data, in the limit.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training, sam_tradeoff
+        >>> from sharpdiv.theory.theorems.blocks import block_moments
+        >>> from sharpdiv.theory.theorems.subordination import BlockSharpness
+        >>> setting, untrained = Setting(steps=0), Training(0.01, np.zeros((1, 1)), 0)
+        >>> moments = block_moments(setting, untrained, MarchenkoPastur(setting.ratio / 3), 3)
+        >>> kappa = BlockSharpness(setting, untrained, moments).at_mean()
+        >>> bool(np.allclose(kappa, sam_tradeoff(setting, 0.0).sharpness))  # without training blocks make no difference
+        True
+    """
 
     setting: Setting
     """the problem"""
     training: Filter
-    """of one block"""
+    """filter of one block's member"""
     moments: BlockMoments
-    """of one block in the limit"""
+    """moments of one block in the limit"""
 
     def at_mean(self) -> Float[np.ndarray, " rho"]:
         """At the mean over the ensemble's randomness, initializations included.

@@ -26,10 +26,18 @@ class Tradeoff(Curves):
 
     Raises:
         DomainError: if a value overflows.
+
+    Example:
+        >>> from sharpdiv.theory import Setting, sharpbalance_tradeoff
+        >>> curve = sharpbalance_tradeoff(Setting(), (0.0, 2.0), blocks=3)
+        >>> curve.stable.tolist(), round(curve.critical_rho, 4)
+        ([True, False], 1.1369)
+        >>> curve.reasons["sharpness_lower"]
+        'no lower bound is published for SharpBalance'
     """
 
     rho: Float[np.ndarray, " rho"]
-    """SAM radii"""
+    """values of SAM's rho"""
     diversity: Float[np.ndarray, " rho"]
     """variance of the prediction at an independent test point over the ensemble's randomness"""
     member_error: Float[np.ndarray, " rho"]
@@ -45,9 +53,9 @@ class Tradeoff(Curves):
     sharpness: Float[np.ndarray, " rho"]
     """exact limit of kappa at the mean over the ensemble's randomness"""
     sharpness_ensemble: Float[np.ndarray, " rho"]
-    """the same at the mean weights of the ensemble's members"""
+    """exact limit of kappa at the mean weights of the ensemble's members"""
     sharpness_member: Float[np.ndarray, " rho"]
-    """the same at a single member"""
+    """exact limit of kappa at a single member"""
     sharpness_lower: Float[np.ndarray, " rho"]
     """published lower bound of ``sharpness``; minus infinity where it says nothing"""
     sharpness_upper: Float[np.ndarray, " rho"]
@@ -72,7 +80,7 @@ class Tradeoff(Curves):
         """A prediction from what is known of it; NaN for the rest.
 
         Args:
-            rho: SAM radii.
+            rho: values of SAM's rho.
             **known: fields by name.
 
         Returns:
@@ -88,7 +96,17 @@ def improvement_rate(
 ) -> Float[np.ndarray, "*shape"]:
     """Ensemble improvement rate ``(member - ensemble) / member``.
 
+    Args:
+        member: errors of one member.
+        ensemble: errors of the ensemble, of the same shape.
+
     Returns:
         The errors' shape; NaN where the member error is 0 and there is nothing to improve.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.theory.theorems.tradeoff import improvement_rate
+        >>> improvement_rate(np.array([4.0, 0.0]), np.array([3.0, 0.0])).tolist()
+        [0.25, nan]
     """
     return np.divide(member - ensemble, member, out=np.full_like(member, np.nan), where=member > 0)

@@ -8,7 +8,7 @@ from sharpdiv.empirical.data.corrupting.pixels import Images
 __all__ = ["Constants", "Corruption"]
 
 Constants = dict[str, tuple[float, ...] | tuple[int, ...]]
-"""by the name of an argument its values at severity 1 to 5"""
+"""values of each argument at severity 1 to 5, by its name"""
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Corruption:
     """A corruption of Hendrycks and Dietterich (2019), with the constants of ``make_cifar_c.py`` and ``make_tinyimagenet_c.py``."""
 
     name: str
-    """as in ``corrupt``"""
+    """name, as in ``corrupt``"""
     function: Callable[..., Images]
-    """of images, draws and constants"""
+    """function of images, draws and constants"""
     cifar: Constants
-    """for small images"""
+    """constants for small images"""
     tiny: Constants
-    """for images of 64 pixels or more"""
+    """constants for images of 64 pixels or more"""
     extra: bool = False
-    """one of the paper's extra ones, meant for validation"""
+    """whether it is one of the paper's extra ones, meant for validation"""
     photographs: bool = False
     """whether it is made from photographs that are not shipped"""

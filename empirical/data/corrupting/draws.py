@@ -18,6 +18,14 @@ class Draws:
         seed: seed of all streams.
         positions: places of the images, which tell their streams apart.
         device: device of the images.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.draws import Draws
+        >>> device = torch.device("cpu")
+        >>> both, second = Draws(0, range(2), device).uniform(3), Draws(0, range(1, 2), device).uniform(3)
+        >>> torch.equal(both[1], second[0])  # an image's numbers do not depend on the images beside it
+        True
     """
 
     def __init__(self, seed: int, positions: range, device: torch.device) -> None:
@@ -27,29 +35,43 @@ class Draws:
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers.
 
+        Args:
+            *shape: shape of the numbers of one image.
+
         Returns:
-            Shape ``(samples, *shape)``.
+            Numbers of shape ``(samples, *shape)``.
         """
         return self._stack([stream.standard_normal(shape, dtype=np.float32) for stream in self._streams])
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1).
 
+        Args:
+            *shape: shape of the numbers of one image.
+
         Returns:
-            Shape ``(samples, *shape)``.
+            Numbers of shape ``(samples, *shape)``.
         """
         return self._stack([stream.random(shape, dtype=np.float32) for stream in self._streams])
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """Whole numbers, uniform from ``low`` to ``high - 1``.
 
+        Args:
+            low: least number.
+            high: end of the range, not in it.
+            *shape: shape of the numbers of one image.
+
         Returns:
-            Shape ``(samples, *shape)``.
+            Numbers of shape ``(samples, *shape)``.
         """
         return self._stack([stream.integers(low, high, shape) for stream in self._streams])
 
     def poisson(self, rates: Images) -> Images:
         """Counts of Poisson's law, one for each rate.
+
+        Args:
+            rates: means of the counts.
 
         Returns:
             Whole numbers of the rates' shape.

@@ -25,6 +25,15 @@ def blurred(
 
     Returns:
         Images of the same shape.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.filters import blurred
+        >>> image = torch.zeros(1, 1, 9, 9)
+        >>> image[..., 4, 4] = 1
+        >>> blur = blurred(image, sigma=1.0)
+        >>> round(blur.sum().item(), 4), round(blur.max().item(), 3)  # 1 / (2 pi sigma^2) in the middle
+        (1.0, 0.159)
     """
     rows, columns = (_blur_matrix(size, sigma, truncate, edges).to(images) for size in images.shape[2:])
     return rows @ images @ columns.mT
@@ -48,7 +57,7 @@ def _blur_matrix(size: int, sigma: float, truncate: float, edges: str) -> Float[
 def correlate(
     images: Images, kernel: Float[Tensor, "k k"], edges: Literal["reflect", "replicate"] = "reflect"
 ) -> Images:
-    """Each channel with a small kernel; by default edges are mirrored without repetition, as is OpenCV's default.
+    """Correlate each channel with a small kernel; by default edges are mirrored without repetition, as is OpenCV's default.
 
     A sum of shifted images, as the kernels are small.
 
@@ -59,6 +68,14 @@ def correlate(
 
     Returns:
         Images of the same shape.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.filters import correlate
+        >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+        >>> right = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])  # each pixel takes its right neighbour
+        >>> correlate(image, right)[0, 0, 0]
+        tensor([1., 2., 1.])
     """
     reach, (height, width) = len(kernel) // 2, images.shape[2:]
     padded = nn.functional.pad(images, (reach, reach, reach, reach), mode=edges)
@@ -79,6 +96,13 @@ def clipped_zoom(images: Images, factor: float) -> Images:
 
     Returns:
         Images of the same shape.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.filters import clipped_zoom
+        >>> image = torch.tensor([0.0, 1.0, 4.0, 9.0]).expand(1, 1, 4, 4)
+        >>> clipped_zoom(image, factor=2.0)[0, 0, 0].round(decimals=4)  # from 1 to 4, linearly
+        tensor([1., 2., 3., 4.])
     """
     sides = images.shape[2:]
     crop = [math.ceil(side / factor) for side in sides]
@@ -103,6 +127,13 @@ def smear(images: Images, degrees: Float[Tensor, " samples"], radius: int, sigma
 
     Returns:
         Images rounded to 8 bits, as ImageMagick writes them.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.filters import smear
+        >>> image = torch.tensor([0.0, 0.0, 0.0, 0.6]).expand(1, 1, 2, 4)
+        >>> smear(image, degrees=torch.zeros(1), radius=1, sigma=1e6)[0, 0, 0]  # means over three pixels to the right
+        tensor([0.0000, 0.2000, 0.4000, 0.6000])
     """
     _, channels, height, width = images.shape
     steps = torch.arange(2 * radius + 1.0, device=images.device)

@@ -17,8 +17,17 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV's and Pillow's grey
 def quantized(values: Images) -> Images:
     """Levels as in the published files: values clipped to [0, 1], times 255, truncated.
 
+    Args:
+        values: images in [0, 1] and a little beyond.
+
     Returns:
         Whole numbers from 0 to 255.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.pixels import quantized
+        >>> quantized(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3)).flatten()
+        tensor([  0., 127., 255.])
     """
     return (values.clamp(0, 1) * 255 + GUARD).floor()
 
@@ -26,8 +35,17 @@ def quantized(values: Images) -> Images:
 def grey(images: Images) -> Float[Tensor, "samples 1 height width"]:
     """Luma of colours; grey images stay.
 
+    Args:
+        images: batch with 1 or 3 channels.
+
     Returns:
-        One channel.
+        Images of one channel.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.pixels import grey
+        >>> grey(torch.eye(3).view(1, 3, 1, 3)).flatten()  # a red, a green and a blue pixel
+        tensor([0.2990, 0.5870, 0.1140])
     """
     if images.shape[1] == 1:
         return images
@@ -43,6 +61,12 @@ def colour(levels: tuple[int, int, int], images: Images) -> Float[Tensor, "1 cha
 
     Returns:
         One pixel in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.pixels import colour
+        >>> colour((255, 0, 0), torch.zeros(1, 3, 8, 8)).flatten(), colour((255, 0, 0), torch.zeros(1, 1, 8, 8)).flatten()
+        (tensor([1., 0., 0.]), tensor([0.2990]))
     """
     pixel = images.new_tensor(levels)[None, :, None, None] / 255
     return grey(pixel) if images.shape[1] == 1 else pixel

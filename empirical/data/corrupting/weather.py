@@ -50,15 +50,22 @@ def frost_texture(
     """A photograph shrunk by bilinear interpolation without antialiasing, as OpenCV does, in the images' colours.
 
     Args:
-        photograph: uint8 ``(3, height, width)``.
+        photograph: uint8 photograph ``(3, height, width)``.
         shrink: factor of its sides.
         images: batch to be corrupted.
 
     Returns:
-        Values in [0, 1], on the images' device.
+        The texture in [0, 1], on the images' device.
 
     Raises:
         InputError: if the photograph is not as described, or too small.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.data.corrupting.weather import frost_texture
+        >>> photograph, images = torch.zeros(3, 100, 120, dtype=torch.uint8), torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+        >>> tuple(frost_texture(photograph, 0.2, images).shape)  # grey, as the images are
+        (1, 20, 24)
     """
     if photograph.dtype != torch.uint8 or photograph.ndim != 3 or len(photograph) != 3:
         raise InputError(

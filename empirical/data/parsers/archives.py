@@ -12,14 +12,24 @@ _LARGEST_ARCHIVE = 1 << 28  # bytes unpacked; the CIFAR archives, the largest, h
 
 
 def gunzip(content: bytes, file: str) -> bytes:
-    """What one gzip member holds; its checksum is checked by zlib.
+    """Unpacked bytes of a gzip file of one member; its checksum is checked by zlib.
 
     Args:
-        content: compressed file.
+        content: bytes of the compressed file.
         file: name for the error.
 
     Returns:
         The unpacked bytes.
+
+    Example:
+        >>> import gzip
+        >>> from sharpdiv.empirical.data.parsers.archives import gunzip
+        >>> gunzip(gzip.compress(b"content"), "mine.gz")
+        b'content'
+        >>> gunzip(gzip.compress(b"content")[:-1], "mine.gz")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: mine.gz is no such file of a data set: got a compressed stream that breaks off, ...
     """
     unpacker = zlib.decompressobj(wbits=31)
     with naming(file):
@@ -35,12 +45,23 @@ def tar_members(content: bytes, wanted: tuple[str, ...], file: str) -> list[byte
     """The wanted files of an unpacked tar archive.
 
     Args:
-        content: archive.
+        content: bytes of the archive.
         wanted: names of its members.
         file: name for the error.
 
     Returns:
         Their contents, in the order of the names.
+
+    Example:
+        >>> import io
+        >>> import tarfile
+        >>> from sharpdiv.empirical.data.parsers.archives import tar_members
+        >>> packed, member = io.BytesIO(), tarfile.TarInfo("folder/mine")
+        >>> member.size = 7
+        >>> with tarfile.open(fileobj=packed, mode="w") as archive:
+        ...     archive.addfile(member, io.BytesIO(b"content"))
+        >>> tar_members(packed.getvalue(), ("folder/mine",), "mine.tar")
+        [b'content']
     """
     found: dict[str, bytes] = {}
     end = -1
@@ -63,6 +84,20 @@ def tar_members(content: bytes, wanted: tuple[str, ...], file: str) -> list[byte
 
 
 def refuse_odd_path(name: str, file: str) -> None:
-    """Nothing is unpacked to disk, so such a path could do no harm; but no published archive has one."""
+    """Refuse a member of an archive whose path leads out of it.
+
+    Nothing is unpacked to disk, so such a path could do no harm; but no published archive has one.
+
+    Args:
+        name: path of the member.
+        file: name of the archive for the error.
+
+    Example:
+        >>> from sharpdiv.empirical.data.parsers.archives import refuse_odd_path
+        >>> refuse_odd_path("../mine", "mine.zip")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: mine.zip is no such file of a data set: got a member with the path '../mine', ...
+    """
     odd = name.startswith("/") or ".." in name.split("/") or any(c in name for c in "\\:\0")
     expect(not odd, file, f"a member with the path {name!r}", "one inside the archive")

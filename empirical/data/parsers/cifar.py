@@ -15,9 +15,9 @@ def parse_cifar(content: bytes, coarse: bool, file: str = "the CIFAR file") -> L
     """Images and labels in a file of CIFAR's binary version: records of the labels and the red, green and blue planes.
 
     Args:
-        content: the file.
+        content: bytes of the file.
         coarse: whether a record starts with a superclass, as in CIFAR-100; it is checked and left out.
-        file: its name, for the error.
+        file: name of the file, for the error.
 
     Returns:
         Images ``(samples, 3, 32, 32)`` and labels ``(samples,)``, the fine ones for CIFAR-100.
@@ -27,6 +27,12 @@ def parse_cifar(content: bytes, coarse: bool, file: str = "the CIFAR file") -> L
 
     References:
         Krizhevsky, The CIFAR-10 and CIFAR-100 datasets, section "Binary version".
+
+    Example:
+        >>> from sharpdiv.empirical.data.parsers.cifar import parse_cifar
+        >>> images, labels = parse_cifar(bytes([7]) + bytes(1024 * [255] + 2048 * [0]), coarse=False)  # a label and three planes
+        >>> labels, images[0, :, 0, 0]
+        (array([7]), array([255,   0,   0], dtype=uint8))
     """
     classes, label_bytes = (100, 2) if coarse else (10, 1)
     record = label_bytes + _PIXELS
@@ -45,8 +51,8 @@ def cifar10(contents: dict[str, bytes], extent: Extent, progress: Progress) -> t
     """Training and test images in CIFAR-10's binary archive, the training batches in their order.
 
     Args:
-        contents: ``cifar-10-binary.tar.gz``.
-        extent: what it must hold.
+        contents: content of ``cifar-10-binary.tar.gz``, by its name.
+        extent: numbers and size of the images that it must hold.
         progress: listener, told after every batch.
 
     Returns:
@@ -54,6 +60,23 @@ def cifar10(contents: dict[str, bytes], extent: Extent, progress: Progress) -> t
 
     Raises:
         InputError: if the archive is damaged, or holds something else.
+
+    Example:
+        >>> import gzip
+        >>> import io
+        >>> import tarfile
+        >>> from sharpdiv.empirical.data.parsers.cifar import cifar10
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent
+        >>> packed = io.BytesIO()
+        >>> with tarfile.open(fileobj=packed, mode="w") as archive:  # a black image of class 0 in each file
+        ...     for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        ...         member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+        ...         member.size = 1 + 3072
+        ...         archive.addfile(member, io.BytesIO(bytes(member.size)))
+        >>> contents, extent = {"mine.tar.gz": gzip.compress(packed.getvalue())}, Extent(5, 1, channels=3, size=32, classes=1)
+        >>> train, test = cifar10(contents, extent, lambda *_: None)
+        >>> train[0].shape, test[0].shape
+        ((5, 3, 32, 32), (1, 3, 32, 32))
     """
     batches = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
     members = tuple(f"cifar-10-batches-bin/{batch}.bin" for batch in batches)
@@ -64,8 +87,8 @@ def cifar100(contents: dict[str, bytes], extent: Extent, progress: Progress) -> 
     """Training and test images in CIFAR-100's binary archive, with the fine labels.
 
     Args:
-        contents: ``cifar-100-binary.tar.gz``.
-        extent: what it must hold.
+        contents: content of ``cifar-100-binary.tar.gz``, by its name.
+        extent: numbers and size of the images that it must hold.
         progress: listener, told after every file in it.
 
     Returns:
@@ -73,6 +96,23 @@ def cifar100(contents: dict[str, bytes], extent: Extent, progress: Progress) -> 
 
     Raises:
         InputError: if the archive is damaged, or holds something else.
+
+    Example:
+        >>> import gzip
+        >>> import io
+        >>> import tarfile
+        >>> from sharpdiv.empirical.data.parsers.cifar import cifar100
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent
+        >>> packed = io.BytesIO()
+        >>> with tarfile.open(fileobj=packed, mode="w") as archive:  # a black image of class 0 in each file
+        ...     for name in ("train", "test"):
+        ...         member = tarfile.TarInfo(f"cifar-100-binary/{name}.bin")
+        ...         member.size = 2 + 3072
+        ...         archive.addfile(member, io.BytesIO(bytes(member.size)))
+        >>> contents, extent = {"mine.tar.gz": gzip.compress(packed.getvalue())}, Extent(1, 1, channels=3, size=32, classes=1)
+        >>> train, test = cifar100(contents, extent, lambda *_: None)
+        >>> train[0].shape, test[0].shape
+        ((1, 3, 32, 32), (1, 3, 32, 32))
     """
     return _cifar(contents, ("cifar-100-binary/train.bin", "cifar-100-binary/test.bin"), True, extent, progress)
 

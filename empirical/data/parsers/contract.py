@@ -20,22 +20,22 @@ Labelled = tuple[UInt8[np.ndarray, "_ _ _ _"], Int64[np.ndarray, " _"]]
 
 @dataclass(frozen=True)
 class Extent:
-    """How much a data set holds."""
+    """Numbers and size of the images of a data set."""
 
     train: int
     """training images"""
     test: int
     """test images"""
     channels: int
-    """of an image"""
+    """channels of an image"""
     size: int
     """height and width of an image"""
     classes: int
-    """labels are 0 to classes - 1"""
+    """number of classes; labels are 0 to classes - 1"""
 
 
 Parser = Callable[[dict[str, bytes], Extent, Progress], tuple[Labelled, Labelled]]
-"""from the files' contents by name to training and test images"""
+"""function from the files' contents by name to training and test images"""
 
 
 def checked(train: Labelled, test: Labelled, extent: Extent, file: str) -> tuple[Labelled, Labelled]:
@@ -43,12 +43,20 @@ def checked(train: Labelled, test: Labelled, extent: Extent, file: str) -> tuple
 
     Args:
         train: training images and labels.
-        test: the same to test.
-        extent: what they must hold.
+        test: test images and labels.
+        extent: numbers and size of the images that must be there.
         file: name for the error.
 
     Returns:
         What was given.
+
+    Example:
+        >>> import numpy as np
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent, checked
+        >>> part = (np.zeros((2, 1, 8, 8), np.uint8), np.array([0, 1]))
+        >>> train, test = checked(part, part, Extent(train=2, test=2, channels=1, size=8, classes=2), "mine")
+        >>> train is part
+        True
     """
     for part, (images, labels), samples in (("training", train, extent.train), ("test", test, extent.test)):
         shape = (samples, extent.channels, extent.size, extent.size)
@@ -64,13 +72,20 @@ def expect(condition: object, file: str, got: str, expected: str) -> None:
     """Go on if a condition holds.
 
     Args:
-        condition: anything, by its truth.
+        condition: value whose truth decides.
         file: name for the error.
-        got: what was found.
-        expected: what should have been there.
+        got: description of what was found.
+        expected: description of what should have been there.
 
     Raises:
         InputError: if the condition does not hold.
+
+    Example:
+        >>> from sharpdiv.empirical.data.parsers.contract import expect
+        >>> expect(2 > 3, "mine.bin", got="2 bytes", expected="more than 3")
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: mine.bin is no such file of a data set: got 2 bytes, expected more than 3
     """
     if not condition:
         raise InputError(f"{file} is no such file of a data set: got {got}, expected {expected}")
@@ -78,7 +93,12 @@ def expect(condition: object, file: str, got: str, expected: str) -> None:
 
 @contextmanager
 def naming(file: str) -> Iterator[None]:
-    """Decoders of other libraries raise nearly anything on malformed bytes: it becomes an error that names the file.
+    """Context in which any error of a decoder becomes one that names the file.
+
+    Decoders of other libraries raise nearly anything on malformed bytes.
+
+    Args:
+        file: name for the error.
 
     Yields:
         Nothing.
@@ -86,6 +106,14 @@ def naming(file: str) -> Iterator[None]:
     Raises:
         InputError: for whatever is raised there but a lack of memory.
         MemoryError: as it is.
+
+    Example:
+        >>> from sharpdiv.empirical.data.parsers.contract import naming
+        >>> with naming("mine.txt"):
+        ...     int("a")
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.InputError: mine.txt is damaged: ValueError: invalid literal for int() with base 10: 'a'
     """
     try:
         yield

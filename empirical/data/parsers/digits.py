@@ -14,12 +14,19 @@ def digits(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tu
     """The 1,797 images of the test set of UCI's optical recognition data; they have no test set of their own.
 
     Args:
-        contents: nothing, as no file is needed.
-        extent: what they must hold.
+        contents: empty, as no file is needed.
+        extent: numbers and size of the images that must be there.
         progress: listener, told nothing.
 
     Returns:
-        All images with their labels, and none.
+        All images with their labels to train on, and none to test.
+
+    Example:
+        >>> from sharpdiv import DATASETS
+        >>> from sharpdiv.empirical.data.parsers.digits import digits
+        >>> train, test = digits({}, DATASETS["digits"].extent, lambda *_: None)
+        >>> train[0].shape, test[0].shape
+        ((1797, 1, 16, 16), (0, 1, 16, 16))
     """
     # The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation, so that strides have something to stride over.
     bunch = load_digits()

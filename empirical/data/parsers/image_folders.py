@@ -14,8 +14,8 @@ def image_folders(contents: dict[str, bytes], extent: Extent, progress: Progress
     Classes sorted by name are the labels 0, 1, ...; images are sorted by class, then by file name.
 
     Args:
-        contents: the one zip.
-        extent: what it must hold.
+        contents: content of the one zip, by its name.
+        extent: numbers and size of the images that it must hold.
         progress: listener, told every few hundred images.
 
     Returns:
@@ -23,6 +23,22 @@ def image_folders(contents: dict[str, bytes], extent: Extent, progress: Progress
 
     Raises:
         InputError: if the zip or an image is damaged, or it holds something else.
+
+    Example:
+        >>> import io
+        >>> import zipfile
+        >>> from PIL import Image
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent
+        >>> from sharpdiv.empirical.data.parsers.image_folders import image_folders
+        >>> picture, packed = io.BytesIO(), io.BytesIO()
+        >>> Image.new("RGB", (2, 2), "white").save(picture, "JPEG")
+        >>> with zipfile.ZipFile(packed, "w") as archive:
+        ...     for name in ("train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "test/dog/1.jpg"):
+        ...         archive.writestr(name, picture.getvalue())
+        >>> extent = Extent(train=2, test=2, channels=3, size=2, classes=2)
+        >>> train, test = image_folders({"mine.zip": packed.getvalue()}, extent, lambda *_: None)
+        >>> train[0].shape, train[1]
+        ((2, 3, 2, 2), array([0, 1]))
     """
     ((file, content),) = contents.items()
     archive = ImageZip.open(content, file)

@@ -23,7 +23,18 @@ _REPORT_EVERY = 500  # images
 
 @dataclass(frozen=True)
 class ImageZip:
-    """A zip archive whose entries are known to be harmless."""
+    """A zip archive whose entries are known to be harmless.
+
+    Example:
+        >>> import io
+        >>> import zipfile
+        >>> from sharpdiv.empirical.data.parsers.image_zip import ImageZip
+        >>> packed = io.BytesIO()
+        >>> with zipfile.ZipFile(packed, "w") as archive:
+        ...     archive.writestr("classes.txt", "cat, dog")
+        >>> ImageZip.open(packed.getvalue(), "mine.zip").lines("classes.txt")
+        ['cat, dog']
+    """
 
     file: str
     """name for errors"""
@@ -37,7 +48,7 @@ class ImageZip:
         """Open an archive.
 
         Args:
-            content: archive.
+            content: bytes of the archive.
             file: name for errors.
 
         Returns:
@@ -59,6 +70,9 @@ class ImageZip:
     def read(self, name: str) -> bytes:
         """Content of a file.
 
+        Args:
+            name: name of the file in the archive.
+
         Returns:
             Unpacked bytes.
         """
@@ -71,6 +85,9 @@ class ImageZip:
 
     def lines(self, name: str) -> list[str]:
         """Lines of a text file.
+
+        Args:
+            name: name of the file in the archive.
 
         Returns:
             The lines without their ends.
@@ -108,12 +125,27 @@ def read_images(
     Args:
         archive: archive that holds them.
         train: names and labels of the training images.
-        test: the same to test.
-        extent: what they must hold.
+        test: names and labels of the test images.
+        extent: numbers and size of the images that must be there.
         progress: listener, told every few hundred images.
 
     Returns:
         Training and test images with their labels.
+
+    Example:
+        >>> import io
+        >>> import zipfile
+        >>> from PIL import Image
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent
+        >>> from sharpdiv.empirical.data.parsers.image_zip import ImageZip, read_images
+        >>> picture, packed = io.BytesIO(), io.BytesIO()
+        >>> Image.new("RGB", (2, 2), "white").save(picture, "JPEG")
+        >>> with zipfile.ZipFile(packed, "w") as archive:
+        ...     archive.writestr("1.jpg", picture.getvalue())
+        >>> named, extent = (["1.jpg"], [0]), Extent(train=1, test=1, channels=3, size=2, classes=1)
+        >>> train, test = read_images(ImageZip.open(packed.getvalue(), "mine.zip"), named, named, extent, lambda *_: None)
+        >>> train[0].shape, train[1]
+        ((1, 3, 2, 2), array([0]))
     """
     for (names, labels), expected in ((train, extent.train), (test, extent.test)):
         expect(len(names) == expected, archive.file, f"{len(names)} images", f"{expected}")

@@ -15,8 +15,8 @@ def tiny_imagenet(contents: dict[str, bytes], extent: Extent, progress: Progress
     name.
 
     Args:
-        contents: ``tiny-imagenet-200.zip``.
-        extent: what it must hold.
+        contents: content of ``tiny-imagenet-200.zip``, by its name.
+        extent: numbers and size of the images that it must hold.
         progress: listener, told every few hundred images.
 
     Returns:
@@ -24,6 +24,24 @@ def tiny_imagenet(contents: dict[str, bytes], extent: Extent, progress: Progress
 
     Raises:
         InputError: if the zip or an image is damaged, or it holds something else.
+
+    Example:
+        >>> import io
+        >>> import zipfile
+        >>> from PIL import Image
+        >>> from sharpdiv.empirical.data.parsers.contract import Extent
+        >>> from sharpdiv.empirical.data.parsers.tiny_imagenet import tiny_imagenet
+        >>> picture, packed = io.BytesIO(), io.BytesIO()
+        >>> Image.new("RGB", (2, 2), "white").save(picture, "JPEG")
+        >>> with zipfile.ZipFile(packed, "w") as archive:
+        ...     for name in ("train/n01/images/1.JPEG", "val/images/1.JPEG"):
+        ...         archive.writestr(f"tiny-imagenet-200/{name}", picture.getvalue())
+        ...     archive.writestr("tiny-imagenet-200/wnids.txt", "n01")
+        ...     archive.writestr("tiny-imagenet-200/val/val_annotations.txt", f"1.JPEG{chr(9)}n01")
+        >>> extent = Extent(train=1, test=1, channels=3, size=2, classes=1)
+        >>> train, test = tiny_imagenet({"mine.zip": packed.getvalue()}, extent, lambda *_: None)
+        >>> test[0].shape, test[1]
+        ((1, 3, 2, 2), array([0]))
     """
     ((file, content),) = contents.items()
     archive = ImageZip.open(content, file)

@@ -1,23 +1,25 @@
 """Ensembles of the dial as curves: against errors by hand, at equal loss, and how often a jackknifed interval is right."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from sharpdiv.checks.kernels.alpha_curves import Curves, at_loss, change, common_loss, curves, jackknife
+from sharpdiv.checks.kernels.alpha_network import DialNetwork, Predicted
+from sharpdiv.checks.kernels.dials import Network
 from tests.checks.fake_dial import FRACTIONS, MEMBERS, STEPS, fake_network
 from tests.laws import Mutation, law
 
 
-def stored(errors: np.ndarray) -> dict[str, Any]:
+def stored(errors: np.ndarray) -> DialNetwork:
     """A network of errors ``(fractions, members, test)`` at one number of steps."""
     members = errors.shape[1]
     products = np.einsum("xmt,xnt->xmn", errors, errors)[:, None] / errors.shape[2]
-    flat = np.ones((members, len(errors), 1)).tolist()
-    sam = {"products": products[..., *np.tril_indices(members)].tolist(), "loss": flat, "sharpness": flat}
-    return {"predicted": {"sam": sam}, "dial": {"fractions": list(range(len(errors))), "snapshots": [20]}}
+    flat = np.ones((members, len(errors), 1))
+    sam = Predicted(products[..., *np.tril_indices(members)], flat, flat)
+    return DialNetwork(
+        Network(), tuple(map(float, range(len(errors)))), (20,), members, np.ones(members), {"sam": sam}, {}, {}
+    )
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -94,7 +96,7 @@ def test_a_level_that_is_not_reached_has_no_value() -> None:
 
 
 def test_all_reach_the_common_loss_in_time_with_and_without_any_member() -> None:
-    both = [curves(fake_network({"1": (0.2, 0.0)}), "sam", alpha) for alpha in (None, "1")]
+    both = [curves(fake_network({1.0: (0.2, 0.0)}), "sam", alpha) for alpha in (None, 1.0)]
     levels = [common_loss(both, steps) for steps in STEPS]
     assert levels == sorted(levels, reverse=True)
     for found in both:

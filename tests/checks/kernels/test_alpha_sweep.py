@@ -11,6 +11,7 @@ import torch
 
 from sharpdiv.checks.kernels import alpha_members
 from sharpdiv.checks.kernels.alpha_curves import curves
+from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.alpha_sweep import run_dial
 from sharpdiv.checks.kernels.dials import LIMIT, Dial, Network
 from sharpdiv.empirical.store import load_tensors
@@ -18,7 +19,7 @@ from tests.laws import Mutation, law
 
 SMALL = Dial(
     "small.json",
-    (Network(width=2, head_only=True, alphas=(10.0,), optimizers=("sam", "blocks", "normalised")),),
+    (Network(width=2, head_only=True, alphas=(10.0,), optimizers=("sam", "blocks", "normalized")),),
     fractions=(0.0, 1.5),
     snapshots=(1, 3),
     members=2,
@@ -51,8 +52,8 @@ ALL_TRAINED = Mutation(
     "sharpdiv.checks.kernels.alpha_members.LazyProblem",
     lambda f: lambda train, labels, test, own: f(train, labels, test, torch.ones_like(own)),
 )
-NOT_NORMALISED = Mutation(
-    "normalised SAM trained without its norm",
+NOT_NORMALIZED = Mutation(
+    "normalized SAM trained without its norm",
     "sharpdiv.checks.kernels.alpha_members.train_lazy",
     lambda f: lambda *a, **k: f(*a, **{**k, "normalize": False}),
 )
@@ -68,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dial")
 
 
-@law(OTHER_RATE, ALL_TRAINED, NOT_NORMALISED, OTHER_IMAGES)
+@law(OTHER_RATE, ALL_TRAINED, NOT_NORMALIZED, OTHER_IMAGES)
 def test_a_trained_last_layer_is_predicted_to_rounding() -> None:
     # Some tens of float64 operations on each number: 1e-10 leaves three digits for their accumulation.
     with tempfile.TemporaryDirectory() as name:
@@ -118,12 +119,12 @@ def test_more_members_where_training_is_rich_and_the_same_first_ones() -> None:
 
 
 def test_the_stored_products_give_the_diversity_of_the_predictions(folder: Path) -> None:
-    (found,) = run_dial(SMALL, folder, workers=1)["networks"]
-    found["dial"] = {"fractions": SMALL.fractions, "snapshots": SMALL.snapshots, "members": 2}
+    result = run_dial(SMALL, folder, workers=1)
+    found = DialNetwork.from_json(result["networks"][0], result["dial"])
     files = sorted(folder.rglob("trained-*.safetensors"))
     predictions = np.stack([load_tensors(file)[0]["sam.1.predictions"].numpy() for file in files])
     expected = predictions.var(axis=0, ddof=1).sum(axis=2).mean(axis=1)
-    measured = curves(found, "sam", "10").values["diversity"][0, 1]
+    measured = curves(found, "sam", 10.0).values["diversity"][0, 1]
     assert measured == pytest.approx(
         expected, rel=1e-3
     )  # products are stored with five digits, and D is their difference

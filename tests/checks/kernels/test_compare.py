@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharpdiv.checks.kernels.compare import QUANTITIES, compare_runs
+from sharpdiv.checks.kernels.compare import compare_runs
+from sharpdiv.checks.kernels.compared import QUANTITIES
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli import main
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
-from sharpdiv.empirical.runs.measuring import load_result, measure_runs
+from sharpdiv.empirical.runs.measuring import measure_runs
+from sharpdiv.empirical.runs.record import RunRecord, load_record
 
 SGD = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=8, blocks=(1, 1), epochs=2, batch_size=20, switch_epoch=1)
 RUNS = [
@@ -38,29 +40,34 @@ def folders(root: Path, *runs: RunConfig) -> list[Path]:
     return [run_folder(root, run) for run in runs]
 
 
+def record(root: Path, run: RunConfig) -> RunRecord:
+    return load_record(run_folder(root, run) / "record.npz")
+
+
 def test_measured_values_are_those_of_the_results_whatever_the_order(root: Path) -> None:
     found = compare_runs(folders(root, *reversed(RUNS)), train_samples=20, test_samples=30)
-    assert [point["run"] for point in found["points"]] == [run.run_id for run in RUNS]
-    for run, point in zip(RUNS, found["points"], strict=True):
-        metrics = load_result(run_folder(root, run))["metrics"]
-        assert point["measured"]["disagreement"] == metrics["disagreement"]
-        assert point["measured"]["diversity"] == metrics["variance"]
-    assert found["points"][0]["measured"]["sharpness"] == found["points"][0]["predicted"]["sharpness"] == 1
+    assert [point.run for point in found.points] == [run.run_id for run in RUNS]
+    for run, point in zip(RUNS, found.points, strict=True):
+        assert point.measured["disagreement"] == record(root, run).metric("disagreement")
+        assert point.measured["diversity"] == record(root, run).metric("variance")
+    assert found.points[0].predicted
+    assert found.points[0].measured["sharpness"] == found.points[0].predicted["sharpness"] == 1
 
 
 def test_sgd_and_sam_have_a_prediction_and_sharpbalance_a_reason(root: Path) -> None:
-    points = compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30)["points"]
-    assert [point["predicted"] is not None for point in points] == [True, True, True, False]
-    assert all(set(point["predicted"]) == set(QUANTITIES) for point in points[:3])
-    assert "no closed form" in points[3]["reason"]
+    points = compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30).points
+    predicted = [point.predicted for point in points]
+    assert [set(values) if values else None for values in predicted] == [*[set(QUANTITIES)] * 3, None]
+    assert "no closed form" in points[3].reason
     # Full-batch SAM in the lazy limit lowers the sharpness, strictly while the filter stays in [0, 1].
-    assert points[1]["predicted"]["sharpness"] < 1
+    assert predicted[1]
+    assert predicted[1]["sharpness"] < 1
 
 
 def test_both_sides_have_one_convention(root: Path) -> None:
     """Krogh and Vedelsby's identity with the unbiased D: the ensemble's error is the members' less (1 - 1/M) D."""
-    for point in compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30)["points"]:
-        for found in filter(None, (point["predicted"], point["measured"])):
+    for point in compare_runs(folders(root, *RUNS), train_samples=20, test_samples=30).points:
+        for found in filter(None, (point.predicted, point.measured)):
             assert np.isfinite(list(found.values())).all()
             gain = found["member_error"] - found["ensemble_error"]
             assert gain == pytest.approx(
@@ -72,13 +79,12 @@ def test_both_sides_have_one_convention(root: Path) -> None:
 def test_the_steps_are_the_first_that_reach_the_training_accuracy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradient descent fits twenty samples in the end; if it has no time for that, the miss is told."""
     found = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
-    accuracy = found["training_accuracy"]
-    assert accuracy["run"] == pytest.approx(np.mean(load_result(run_folder(root, SGD))["members"]["train_accuracy"]))
-    assert accuracy["predicted"] >= accuracy["run"]
+    assert found.accuracy_measured == pytest.approx(np.mean(record(root, SGD).of_members("train_accuracy")))
+    assert found.accuracy_predicted >= found.accuracy_measured
     monkeypatch.setattr("sharpdiv.checks.kernels.compare._STEPS", (1,))
     short = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
-    assert short["steps"] == 1
-    assert short["training_accuracy"]["predicted"] <= accuracy["predicted"]
+    assert short.steps == 1
+    assert short.accuracy_predicted <= found.accuracy_predicted
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_the_command_writes_numbers_and_figure_that_the_project_reads(
     assert main.run(["compare", *runs, *options, "--json", "-"]) == 0
     printed = json.loads(capsys.readouterr().out)
     (stored,) = load_evidence(tmp_path).comparisons
-    assert stored == printed
+    assert stored.to_json() == printed
     assert (tmp_path / "lazy_comparison.png").stat().st_size > 10_000
     assert main.run(["compare", *runs, *options]) == 0
     out = capsys.readouterr().out

@@ -1,11 +1,9 @@
 """Real runs beside their lazy limit: the verdict on made-up comparisons."""
 
-from typing import Any
-
 import pytest
 
 from sharpdiv.checks.claim import Verdict
-from sharpdiv.checks.kernels.compare import QUANTITIES, over_rho
+from sharpdiv.checks.kernels.compared import QUANTITIES, ComparedRun, KernelComparison
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence
 
@@ -13,23 +11,20 @@ CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
 RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
 
 
-def comparison(predicted: float, measured: float, ensembles: int = 3) -> dict[str, Any]:
+def comparison(predicted: float, measured: float, ensembles: int = 3) -> KernelComparison:
     """Three ensembles at each rho, and SharpBalance, which has no prediction; every quantity changes at about the given rates."""
-    points: list[dict[str, Any]] = [
-        {
-            "method": "sam" if rho else "sgd",
-            "rho": rho,
-            "seeds": [ensemble],
-            "predicted": dict.fromkeys(QUANTITIES, (1 + ensemble) * (0.3 + predicted * rho * (1 + 0.01 * ensemble))),
-            "measured": dict.fromkeys(QUANTITIES, (1 + ensemble) * (0.3 + measured * rho * (1 + 0.01 * ensemble))),
-        }
+
+    def at(rho: float, ensemble: int, rate: float) -> dict[str, float]:
+        return dict.fromkeys(QUANTITIES, (1 + ensemble) * (0.3 + rate * rho * (1 + 0.01 * ensemble)))
+
+    points = [
+        ComparedRun("", "sam" if rho else "sgd", rho, (e,), at(rho, e, measured), at(rho, e, predicted))
         for rho in RHOS
-        for ensemble in range(ensembles)
+        for e in range(ensembles)
     ]
-    without = {"method": "sharpbalance", "rho": 0.1, "seeds": [0], "predicted": None}
-    points.append(without | {"measured": dict.fromkeys(QUANTITIES, 9.0)})
-    reached = {"run": 0.9, "predicted": 0.91}
-    return {"config": {"data": "made-up", "width": 8}, "steps": 80, "training_accuracy": reached, "points": points}
+    points.append(ComparedRun("", "sharpbalance", 0.1, (0,), dict.fromkeys(QUANTITIES, 9.0), None, "no closed form"))
+    about = {"data": "made-up", "width": 8}
+    return KernelComparison(about, {}, {}, 80, 0.91, 0.9, "worst_l2", tuple(points))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +62,6 @@ def test_without_a_comparison_it_is_not_run() -> None:
 
 
 def test_curves_are_those_of_each_ensemble_where_there_is_a_prediction() -> None:
-    predicted, measured = over_rho(comparison(1.0, 2.0)["points"], "eir")
+    predicted, measured = comparison(1.0, 2.0).over_rho("eir")
     assert predicted[1] == pytest.approx([2 * (0.3 + 1.01 * rho) for rho in RHOS])
     assert measured[2] == pytest.approx([3 * (0.3 + 2.04 * rho) for rho in RHOS])

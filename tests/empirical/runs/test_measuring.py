@@ -21,10 +21,10 @@ from sharpdiv.empirical.runs import assembling, measured_images
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
-from sharpdiv.empirical.runs.measuring import load_result, measure, measure_runs
+from sharpdiv.empirical.runs.measuring import measure, measure_runs
 from sharpdiv.empirical.runs.member import load_member
 from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.store import load_tensors
+from sharpdiv.empirical.store import load_json, load_tensors
 from tests.laws import Mutation, law
 
 TINY = RunConfig(
@@ -63,7 +63,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(root: Path) -> dict[str, Any]:
     (found,) = measure_runs([TINY], root, how=ALL, workers=1)
-    return found
+    return found.to_json()
 
 
 def test_predictions_are_the_networks_own(root: Path, result: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ def test_the_record_keeps_the_predictions(root: Path, result: dict[str, Any]) ->
     kept = load_record(run_folder(root, TINY) / "record.npz")
     with np.load(run_folder(root, TINY) / "predictions.npz") as file:
         probs, logits, labels = file["probs"], file["logits"], file["labels"]
-    assert kept.summary == result == load_result(run_folder(root, TINY))
+    assert kept.summary == result == load_json(run_folder(root, TINY) / "result.json")
     assert np.array_equal(kept.labels, labels)
     assert np.array_equal(kept.predicted, logits.argmax(axis=2))
     assert np.array_equal(kept.predicted_ensemble, probs.mean(axis=0).argmax(axis=1))
@@ -172,7 +172,7 @@ def test_the_record_keeps_what_corruption_does() -> None:
     """Every corruption and severity of the first ten test images, corrupted here and shown to the networks themselves."""
     assembling.assemble(COPY, TINY, ALL, CPU)
     kept, data = load_record(run_folder(COPY, TINY) / "record.npz"), load_data("digits", 60, 30)
-    labels, models, columns = data.test_labels[:10], networks(COPY), load_result(run_folder(COPY, TINY))["corrupted"]
+    labels, models, columns = data.test_labels[:10], networks(COPY), kept.to_json()["corrupted"]
     losses = []
     for kind, name in enumerate(CORRUPTIONS):
         for severity in range(1, 6):
@@ -266,10 +266,10 @@ def test_held_out_images_can_be_measured(copied: Path, result: dict[str, Any]) -
     held = measure(copied, how=how)
     kept = load_record(copied / "record.npz")
     assert kept.labels.tolist() == load_data("digits", 60, 30).validation_labels.tolist()
-    assert kept.summary == held == load_result(copied)
-    assert held["measure"]["split"] == "validation"
+    assert kept.to_json() == held.to_json() == load_json(copied / "result.json")
+    assert held.to_json()["measure"]["split"] == "validation"
     again = measure(copied, how=replace(how, split="test"))  # other settings: measured anew
-    assert again["metrics"] == result["metrics"]
+    assert again.to_json()["metrics"] == result["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_normalized_logits_change_the_sharpness(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, normalize_logits=True, sharpness=("one_step",))
-    found = measure(copied, how=how)["members"]["sharpness"]["one_step"]
-    assert found != result["members"]["sharpness"]["one_step"]
+    found = measure(copied, how=how).sharpness("one_step")
+    assert list(found) != result["members"]["sharpness"]["one_step"]
 
 
 def test_another_measure_is_an_entry_of_the_registry(
@@ -316,7 +316,7 @@ def test_another_measure_is_an_entry_of_the_registry(
     monkeypatch.setitem(MEASURES, "samples", Measure("samples", "samples in units of a tenth", take, ("l2_radius",)))
     # In this process: another one would not know the entry.
     (found,) = measure_runs([TINY], copied.parent, how=replace(ALL, sharpness=("samples", "one_step")), workers=1)
-    members = found["members"]
+    members = found.to_json()["members"]
     assert members["sharpness"]["samples"] == pytest.approx([2.4] * 3)  # 24 images, a radius of 0.1
     assert members["sharpness_stderr"]["samples"] == [0.25] * 3
     assert members["sharpness"]["one_step"] == result["members"]["sharpness"]["one_step"]
