@@ -30,7 +30,7 @@ from .curvature.worst_case import worst_case_sharpness as worst_case_sharpness
 from .predictions.metrics import METRICS as METRICS
 from .predictions.bootstrap import Interval as Interval
 from .predictions.bootstrap import bootstrap as bootstrap
-from .predictions.metrics import by_size as by_size
+from .predictions.sizes import by_size as by_size
 from .predictions.metrics import diversity as diversity
 from .predictions.representation import layer_features as layer_features
 from .predictions.representation import linear_cka as linear_cka
@@ -63,7 +63,7 @@ from .runs.record import RunRecord as RunRecord
 from .runs.record import load_record as load_record
 from .runs.measuring import measure as measure
 from .runs.measuring import measure_runs as measure_runs
-from .runs.ensembles import open_run as open_run
+from .runs.folders import open_run as open_run
 from .runs.plan import plan_runs as plan_runs
 from .runs.config import read_fields as read_fields
 from .runs.ensembles import train_runs as train_runs

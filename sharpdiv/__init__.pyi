@@ -78,7 +78,7 @@ from .empirical.curvature.worst_case import worst_case_sharpness as worst_case_s
 from .empirical.predictions.metrics import METRICS as METRICS
 from .empirical.predictions.bootstrap import Interval as Interval
 from .empirical.predictions.bootstrap import bootstrap as bootstrap
-from .empirical.predictions.metrics import by_size as by_size
+from .empirical.predictions.sizes import by_size as by_size
 from .empirical.predictions.metrics import diversity as diversity
 from .empirical.predictions.representation import layer_features as layer_features
 from .empirical.predictions.representation import linear_cka as linear_cka
@@ -111,7 +111,7 @@ from .empirical.runs.record import RunRecord as RunRecord
 from .empirical.runs.record import load_record as load_record
 from .empirical.runs.measuring import measure as measure
 from .empirical.runs.measuring import measure_runs as measure_runs
-from .empirical.runs.ensembles import open_run as open_run
+from .empirical.runs.folders import open_run as open_run
 from .empirical.runs.plan import plan_runs as plan_runs
 from .empirical.runs.config import read_fields as read_fields
 from .empirical.runs.ensembles import train_runs as train_runs

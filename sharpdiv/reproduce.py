@@ -14,7 +14,7 @@ import torch
 
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
-from sharpdiv.checks.ensembles.questions import CURVE
+from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
 from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
 from sharpdiv.checks.kernels.compare import compare_runs
@@ -24,7 +24,8 @@ from sharpdiv.checks.report import render
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, train_runs
+from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.ensembles.conditions import chosen, rival
 from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Table, decide, estimated, holm, p_text
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
-from sharpdiv.checks.ensembles.questions import LEVELS, Question, chosen, every_metric, rival
+from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric
+from sharpdiv.checks.ensembles.questions import Question
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError

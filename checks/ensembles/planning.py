@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sharpdiv.checks.ensembles.crossed import Decision, Estimate, Primary, Table, decide, estimated
-from sharpdiv.checks.ensembles.questions import QUESTIONS, Question, log_ratio, mean_of
+from sharpdiv.checks.ensembles.quantities import log_ratio, mean_of
+from sharpdiv.checks.ensembles.questions import QUESTIONS, Question
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.runs.record import RunRecord

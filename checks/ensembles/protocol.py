@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from sharpdiv.checks.ensembles.crossed import GROUPS, LEVEL, POWER, decide, estimated
-from sharpdiv.checks.ensembles.questions import MAIN_SHARPNESS, QUESTIONS, SHARPNESS, Question
+from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS, SHARPNESS
+from sharpdiv.checks.ensembles.questions import QUESTIONS, Question
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.empirical.provenance import PROTOCOL as PATH
 from sharpdiv.empirical.provenance import protocol_name as committed

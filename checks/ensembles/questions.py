@@ -1,7 +1,6 @@
 """The primary comparison of every claim about trained ensembles: one statistic, its direction, and the smallest effect of interest.
 
-They are part of the protocol: fixed and committed before the seeds that they are asked of were trained. Every statistic is a
-logarithm of a ratio or a difference of such, so that its smallest effect of interest is a relative one.
+They are part of the protocol: fixed and committed before the seeds that they are asked of were trained.
 """
 
 from collections.abc import Callable
@@ -10,311 +9,28 @@ from typing import Literal
 
 import numpy as np
 
-from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated, holm, interpolated
+from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated
+from sharpdiv.checks.ensembles.quantities import (
+    MAIN_SHARPNESS,
+    SHARPNESS,
+    against_rival,
+    at_equal_loss,
+    calibration,
+    der,
+    gap,
+    improvement_rate,
+    inside_against_across,
+    least_clear,
+    log_ratio,
+    mean_of,
+    robustness,
+    sharpness,
+    steepness,
+    training_loss,
+)
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.empirical.curvature.measures import MEASURES
-from sharpdiv.empirical.errors import NotMeasuredError
 
-__all__ = [
-    "CURVE",
-    "DIVERSITY",
-    "MAIN_SHARPNESS",
-    "QUESTIONS",
-    "SHARPNESS",
-    "Question",
-    "chosen",
-    "every_metric",
-    "gap",
-    "improvement_rate",
-    "log_ratio",
-    "mean_of",
-    "rival",
-    "sharpness",
-    "training_loss",
-]
-
-MAIN_SHARPNESS = "worst_linf"
-"""Measure of sharpness that decides, chosen on the pilot's seeds."""
-
-CURVE = ("sgd", "sam-low", "sam-mid", "sam-high")
-"""Conditions of the trade-off: SGD is rho = 0."""
-_BALANCE = ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high")
-
-SHARPNESS = {
-    name: MEASURES[name].label
-    for name in (
-        "worst_linf",
-        "hessian_trace",
-        "fisher_trace",
-        "worst_l2_adaptive",
-        "worst_l2",
-        "worst_linf_adaptive",
-        "average_l2_adaptive",
-        "average_l2",
-        "one_step",
-        "hessian_top",
-    )
-}
-"""Names of the measures of sharpness."""
-
-Quantity = Callable[[Study, str, str], Table]
-
-
-def mean_of(quantity: str) -> Quantity:
-    """A quantity that ``Study.mean`` has.
-
-    Args:
-        quantity: its name there.
-
-    Returns:
-        The quantity.
-    """
-    return lambda study, name, units: study.mean(name, quantity, units)
-
-
-def _der(study: Study, name: str, units: str) -> Table:
-    return study.mean(name, "disagreement", units) / study.mean(name, "member error", units)
-
-
-def improvement_rate(study: Study, name: str, units: str) -> Table:
-    """Ensemble improvement rate of three members, on the images whose probabilities are kept.
-
-    Args:
-        study: of conditions.
-        name: of one.
-        units: that are left out.
-
-    Returns:
-        The table.
-    """
-    error = study.mean(name, "first member error", units)
-    return (error - study.mean(name, "ensemble error", units)) / error
-
-
-def _cka_distance(study: Study, name: str, units: str) -> Table:
-    """1 - CKA of the last stage's features, a number of each block."""
-    del units
-    return study.block_number(name, lambda record: 1 - record.cka())
-
-
-DIVERSITY: dict[str, Quantity] = {
-    "D, variance of the softmax": mean_of("D"),
-    "disagreement": mean_of("disagreement"),
-    "DER": _der,
-    "EIR": improvement_rate,
-    "KL divergence": mean_of("KL"),
-    "variance of logits": mean_of("logit variance"),
-    "1 - CKA, last stage": _cka_distance,
-}
-"""Metrics of diversity; larger is more diverse."""
-
-
-def sharpness(measure: str) -> Quantity:
-    """A measure of sharpness, mean over members.
-
-    Args:
-        measure: a key of ``SHARPNESS``.
-
-    Returns:
-        The quantity; it raises ``NotMeasuredError`` for a study whose records lack the measure.
-    """
-    return lambda study, name, units: study.number(name, lambda record: record.sharpness(measure), units)
-
-
-def _training_accuracy(study: Study, name: str, units: str) -> Table:
-    return study.number(name, lambda record: record.of_members("train_accuracy"), units)
-
-
-def training_loss(study: Study, name: str, units: str) -> Table:
-    """Cross-entropy on the training images, un-augmented, in evaluation mode, mean over members.
-
-    Args:
-        study: of conditions.
-        name: of one.
-        units: that are left out.
-
-    Returns:
-        The table.
-    """
-    return study.number(name, lambda record: record.of_members("train_loss"), units)
-
-
-LEVELS: dict[str, Quantity] = {
-    "sharpness": sharpness(MAIN_SHARPNESS),
-    "D": mean_of("D"),
-    "DER": _der,
-    "EIR of three": improvement_rate,
-    "member error": mean_of("member error"),
-    "ensemble error": mean_of("block error"),
-    "member error on corrupted images": mean_of("corrupted member error"),
-    "ensemble error on corrupted images": mean_of("corrupted block error"),
-    "NLL of three": mean_of("NLL"),
-    "NLL of three on corrupted images": mean_of("corrupted NLL"),
-    "training loss": training_loss,
-    "training accuracy": _training_accuracy,
-}
-"""Quantities that claims describe in every condition."""
-
-
-def log_ratio(quantity: Quantity, name: str, other: str) -> Callable[[Study], Table]:
-    """Logarithm of the ratio of a quantity in two conditions.
-
-    Args:
-        quantity: that is compared.
-        name: condition above the line.
-        other: condition below it.
-
-    Returns:
-        The statistic.
-    """
-
-    def statistic(study: Study) -> Table:
-        units = study.units(name, other)
-        return np.log(quantity(study, name, units)) - np.log(quantity(study, other, units))
-
-    return statistic
-
-
-def gap(name: str, quantity: Quantity, at: Quantity) -> Callable[[Study], Table]:
-    """Logarithm of a quantity minus that of the curve of SGD and SAM, where another quantity is equal.
-
-    The curve is piecewise linear in both logarithms.
-
-    Args:
-        name: of a condition beside the curve.
-        quantity: that is compared.
-        at: that is equal.
-
-    Returns:
-        The statistic; NaN where the condition is outside the range of the curve.
-    """
-
-    def statistic(study: Study) -> Table:
-        units = study.units(name, *CURVE)
-        places = np.stack([np.log(at(study, each, units)) for each in CURVE])
-        heights = np.stack([np.log(quantity(study, each, units)) for each in CURVE])
-        found = np.log(quantity(study, name, units))
-        return found - interpolated(places, heights, np.log(at(study, name, units)))
-
-    return statistic
-
-
-def _at_equal_loss(study: Study) -> Table:
-    # The slope of log D against log loss is that from SGD with fewer epochs to SGD: interpolation where SAM's loss lies between
-    # theirs, extrapolation just beside them.
-    units = study.units("sgd", "sgd-short", "sam-mid")
-    log_d, loss = (
-        {name: np.log(of(study, name, units)) for name in ("sgd", "sgd-short", "sam-mid")}
-        for of in (mean_of("D"), training_loss)
-    )
-    slope = (log_d["sgd-short"] - log_d["sgd"]) / (loss["sgd-short"] - loss["sgd"])
-    return log_d["sam-mid"] - log_d["sgd"] - slope * (loss["sam-mid"] - loss["sgd"])
-
-
-def chosen(study: Study, names: tuple[str, ...], of: Literal["members", "ensembles"]) -> str:
-    """The condition with the best accuracy on validation images, mean over all blocks; the first of equals.
-
-    Args:
-        study: of conditions.
-        names: to choose from.
-        of: whose accuracy.
-
-    Returns:
-        One of the names.
-
-    Raises:
-        NotMeasuredError: if a record has no validation images.
-    """
-
-    def accuracy(name: str) -> float:
-        blocks = study.conditions[name].blocks
-        found = [record.validation for record in blocks if record.validation is not None]
-        if len(found) < len(blocks):
-            raise NotMeasuredError("there are no validation images to choose rho on")
-        if of == "ensembles":
-            return float(np.mean([each.ensemble for each in found]))
-        return float(np.mean([each.members for each in found]))
-
-    return max(names, key=accuracy)
-
-
-def rival(study: Study) -> str:
-    """What SharpBalance has to beat: the better of SGD and of SAM at its best rho, by validation."""
-    return chosen(study, CURVE, "ensembles")
-
-
-def _best_balance(study: Study) -> str:
-    return chosen(study, _BALANCE, "ensembles")
-
-
-def _against_rival(quantity: str) -> Callable[[Study], Table]:
-    def statistic(study: Study) -> Table:
-        ours, theirs = (study.mean(name, quantity, "blocks") for name in (_best_balance(study), rival(study)))
-        return np.log(ours) - np.log(theirs)
-
-    return statistic
-
-
-def _calibration(*, corrupted: bool) -> Callable[[Study], Table]:
-    """Log ratio of the expected calibration error of the ensembles, SharpBalance to its rival; test points held fixed."""
-
-    def statistic(study: Study) -> Table:
-        ours, theirs = (
-            study.block_number(name, lambda record: record.by_size("ece", corrupted=corrupted)[-1])
-            for name in (_best_balance(study), rival(study))
-        )
-        return np.log(ours) - np.log(theirs)
-
-    return statistic
-
-
-def _robustness(study: Study) -> Table:
-    best = chosen(study, CURVE[1:], "members")
-    return log_ratio(mean_of("corrupted member error"), best, "sgd")(study)
-
-
-def _steepness(prefix: str) -> Callable[[Study], Table]:
-    """Change of log D for a change of log sharpness, SAM against SGD, in other networks minus in the main ones."""
-
-    def slope(study: Study, sgd: str, sam: str) -> Table:
-        of_d = log_ratio(mean_of("D"), sam, sgd)(study)
-        return of_d / log_ratio(sharpness(MAIN_SHARPNESS), sam, sgd)(study)
-
-    return lambda study: slope(study, f"{prefix}-sgd", f"{prefix}-sam") - slope(study, "sgd", "sam-mid")
-
-
-def _inside_against_across(study: Study) -> Table:
-    """D of pairs that exchanged scores against pairs that did not, of one method."""
-    inside, across = (study.mean("sharpbalance-mid", "D", "blocks", across=across) for across in (False, True))
-    return np.log(inside) - np.log(across)
-
-
-def every_metric(study: Study) -> tuple[list[str], list[Primary]]:
-    """Logarithms of the ratios of SAM to SGD, of every metric of diversity and measure of sharpness.
-
-    Args:
-        study: with both.
-
-    Returns:
-        Labels, and a comparison of each.
-    """
-    measured = study.conditions["sgd"].blocks[0].measures
-    quantities = DIVERSITY | {
-        f"sharpness, {SHARPNESS[name]}": sharpness(name) for name in SHARPNESS if name in measured
-    }
-    found = [estimated(log_ratio(quantity, "sam-mid", "sgd")(study)) for quantity in quantities.values()]
-    return list(quantities), [Primary(e.p, 0 if e.obstacle else int(np.sign(e.value)), -1) for e in found]
-
-
-def _least_clear(study: Study) -> Primary:
-    """C3 as one comparison: p is the largest of all metrics, or the least adjusted one of those that rise if there are any."""
-    _, found = every_metric(study)
-    adjusted = holm([each.p for each in found])
-    if not all(np.isfinite(each.p) for each in found):
-        return Primary(float("nan"), 0, -1)
-    if rising := [p for p, each in zip(adjusted, found, strict=True) if each.side > 0]:
-        return Primary(min(rising), 1, -1)
-    return Primary(max(each.p for each in found), -1, -1)
+__all__ = ["QUESTIONS", "Question"]
 
 
 @dataclass(frozen=True)
@@ -362,7 +78,7 @@ class Question:
             What ``decide`` takes.
         """
         if self.statistic is None:
-            return _least_clear(study)
+            return least_clear(study)
         return self.decided_by(estimated(self.statistic(study)))
 
     def decided_by(self, found: Estimate) -> Primary:
@@ -390,7 +106,7 @@ _OTHER_SHARPNESS = (
     ),
     ("the same of shuffled sets", gap("shuffled", mean_of("D"), sharpness(MAIN_SHARPNESS))),
     ("the same of SAM after the exchange only", gap("late-sam", mean_of("D"), sharpness(MAIN_SHARPNESS))),
-    ("the same by DER", gap("sharpbalance-mid", _der, sharpness(MAIN_SHARPNESS))),
+    ("the same by DER", gap("sharpbalance-mid", der, sharpness(MAIN_SHARPNESS))),
     ("the same at equal training loss", gap("sharpbalance-mid", mean_of("D"), training_loss)),
 )
 
@@ -429,7 +145,7 @@ QUESTIONS = (
         "C1: the same by DER",
         "SAM's ensembles have the smaller DER, disagreement over member error.",
         "C1, Fig. 1c and 4",
-        log_ratio(_der, "sam-mid", "sgd"),
+        log_ratio(der, "sam-mid", "sgd"),
         "log of the ratio of DER, SAM to SGD",
         -1,
         0.05,
@@ -461,7 +177,7 @@ QUESTIONS = (
         "C2: flatter members are more robust",
         "At the rho that is best by validation SAM's members have a smaller error on corrupted images than SGD's.",
         "C2, Fig. 4",
-        _robustness,
+        robustness,
         "log of the ratio of members' corrupted error, SAM to SGD",
         -1,
         0.05,
@@ -486,7 +202,7 @@ QUESTIONS = (
         "C4: the trade-off is steeper in narrower networks",
         "Log D changes more for a change of log sharpness in networks of half the width.",
         "C4, Fig. 5",
-        _steepness("narrow"),
+        steepness("narrow"),
         "slope of log D against log sharpness, SAM against SGD: half the width minus the main networks",
         1,
         0.5,
@@ -505,7 +221,7 @@ QUESTIONS = (
         "C4: the trade-off is steeper in sparser networks",
         "Log D changes more for a change of log sharpness in networks with a fifth of the weights.",
         "C4, Fig. 5",
-        _steepness("sparse"),
+        steepness("sparse"),
         "slope of log D against log sharpness, SAM against SGD: sparse minus dense networks",
         1,
         0.5,
@@ -540,7 +256,7 @@ QUESTIONS = (
         "Each at the rho that is best by validation, SharpBalance's ensembles of three have a smaller error than the better of "
         "SAM's and SGD's.",
         f"C6, Fig. 7; {_SGD_START}",
-        _against_rival("block error"),
+        against_rival("block error"),
         "log of the ratio of ensemble errors, SharpBalance to the rival",
         -1,
         0.03,
@@ -556,7 +272,7 @@ QUESTIONS = (
         "Each at the rho that is best by validation on clean images, SharpBalance's ensembles of three have a smaller error on "
         "corrupted images than the better of SAM's and SGD's.",
         f"C6, Fig. 7; {_SGD_START}",
-        _against_rival("corrupted block error"),
+        against_rival("corrupted block error"),
         "log of the ratio of ensemble errors on corrupted images, SharpBalance to the rival",
         -1,
         0.042,
@@ -572,13 +288,13 @@ QUESTIONS = (
         "Each at the rho that is best by validation, SharpBalance's ensembles of three have a smaller negative log-likelihood than "
         "the better of SAM's and SGD's.",
         f"C7, appendix; {_SGD_START}",
-        _against_rival("NLL"),
+        against_rival("NLL"),
         "log of the ratio of NLL, SharpBalance to the rival",
         -1,
         0.03,
         "as for the error in C6",
         shows=("NLL of three",),
-        beside=(("the same by ECE, test points held fixed", _calibration(corrupted=False)),),
+        beside=(("the same by ECE, test points held fixed", calibration(corrupted=False)),),
         by_validation=True,
         about=("C7",),
     ),
@@ -589,13 +305,13 @@ QUESTIONS = (
         "Each at the rho that is best by validation on clean images, SharpBalance's ensembles of three have a smaller negative "
         "log-likelihood on corrupted images than the better of SAM's and SGD's.",
         f"C7, appendix; {_SGD_START}",
-        _against_rival("corrupted NLL"),
+        against_rival("corrupted NLL"),
         "log of the ratio of NLL on corrupted images, SharpBalance to the rival",
         -1,
         0.042,
         "as for the error in C6",
         shows=("NLL of three on corrupted images",),
-        beside=(("the same by ECE, test points held fixed", _calibration(corrupted=True)),),
+        beside=(("the same by ECE, test points held fixed", calibration(corrupted=True)),),
         by_validation=True,
         about=("C7",),
     ),
@@ -605,7 +321,7 @@ QUESTIONS = (
         "The trade-off at equal training loss",
         "SAM's ensembles have a smaller D than SGD's of the same training loss.",
         "C1 without underfitting",
-        _at_equal_loss,
+        at_equal_loss,
         "log of the ratio of D, SAM to the line of log D against log training loss through SGD with fewer epochs and with as many",
         -1,
         0.05,
@@ -632,7 +348,7 @@ QUESTIONS = (
         "Members that exchanged scores are more diverse than others",
         "Pairs of SharpBalance's members within an ensemble have a larger D than pairs across ensembles.",
         f"what the sets are for; {_SGD_START}",
-        _inside_against_across,
+        inside_against_across,
         "log of the ratio of D, pairs that exchanged scores to pairs that did not",
         1,
         0.05,

@@ -29,7 +29,8 @@ from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.lazy.training import freeze_batch_norm
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress, open_run
+from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.folders import open_run
 from sharpdiv.empirical.runs.member import new_member
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.workers import choose_device

@@ -4,7 +4,6 @@ Every metric is a function of means over test points of a few numbers that each 
 collects: ``diversity`` weighs all points alike, a bootstrap replicate by how often it drew them.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,27 +13,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.predictions.checked import checked_members, checked_predictions
+from sharpdiv.empirical.predictions.scores import BINS, CHUNK, nll, scores
 from sharpdiv.registry import Registry
 
 __all__ = [
     "METRICS",
     "Metric",
     "PointStatistics",
-    "by_size",
     "diversity",
-    "float64",
     "logit_variance",
-    "nll",
-    "of_truth",
     "point_statistics",
     "vote",
 ]
 
-_CLIP = 1e-12  # floor of a probability inside a logarithm
-_BINS = 15  # of the calibration error (Guo et al. 2017)
-_SUM_TOLERANCE = 1e-3  # half-precision softmax outputs sum to one within this
-_SUBSETS = 100  # of the members, for each size of ensemble
-_CHUNK = 2**18  # numbers of one intermediate result: 2 MiB, about a processor's second cache
 
 Metrics = dict[str, float | bool | list[float] | None]
 
@@ -75,7 +67,7 @@ def _variance(probs: Tensor, _: Tensor) -> Tensor:
 
 def _kl(probs: Tensor, _: Tensor) -> Tensor:
     """Summed over pairs, entropies and cross entropies regroup into the unbiased covariance of p and log p."""
-    log_probs = probs.clamp_min(_CLIP).log()
+    log_probs = -nll(probs)
     return ((probs - probs.mean(dim=0)) * (log_probs - log_probs.mean(dim=0))).sum(dim=(0, 2)) / (len(probs) - 1)
 
 
@@ -169,7 +161,7 @@ class PointStatistics:
         """
         # Sums of right answers are sums of whole numbers, thus exact, and an error of zero is recognised.
         means = (counts @ self.table / len(self.table)).split(list(self.widths.values()), dim=1)
-        right, gaps = means[0], means[-1].unflatten(1, (-1, _BINS))
+        right, gaps = means[0], means[-1].unflatten(1, (-1, BINS))
         values = {name: mean[:, 0] for name, mean in zip(self.widths, means, strict=True) if mean.shape[1] == 1}
         accuracy = right.mean(dim=1)
         der = values["disagreement"] / _error(accuracy)
@@ -218,8 +210,8 @@ def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
         >>> points.metrics(replicates)["disagreement"].tolist()
         [0.5, 1.0]
     """
-    probs, labels = _checked(probs, labels)
-    chunk = max(1, _CHUNK // (len(probs) * max(probs.shape[2], _BINS)))
+    probs, labels = checked_predictions(probs, labels)
+    chunk = max(1, CHUNK // (len(probs) * max(probs.shape[2], BINS)))
     parts = [_columns(*part) for part in zip(probs.split(chunk, dim=1), labels.split(chunk), strict=True)]
     table = torch.cat([torch.cat(list(part.values()), dim=1) for part in parts])
     return PointStatistics(table, {name: column.shape[1] for name, column in parts[0].items()}, probs.shape[2])
@@ -242,7 +234,7 @@ def _columns(
     if taken := _OURS & set(METRICS):
         raise InputError(f"a metric of METRICS is called {min(taken)}, as another one of ours; give it another name")
     mean_probs = probs.mean(dim=0)
-    each = _scores(torch.cat([probs, mean_probs[None]]), labels)
+    each = scores(torch.cat([probs, mean_probs[None]]), labels)
     predicted = each["predicted"][:-1]
     means = {
         "accuracy_ensemble": each["accuracy"][-1],
@@ -257,62 +249,6 @@ def _columns(
     return {"right": each["accuracy"][:-1].T, **{name: mean[:, None] for name, mean in means.items()}, "gaps": gaps}
 
 
-def _scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tensor, " samples"]) -> dict[str, Tensor]:
-    """Prediction, accuracy, likelihood, Brier score and calibration gap (in its bin) of every predictor on every sample."""
-    confidence, predicted = probs.max(dim=2)
-    truth = of_truth(probs, labels)
-    right = (predicted == labels).double()
-    bins = (confidence * _BINS).ceil().long().clamp(1, _BINS) - 1
-    gaps = torch.zeros(*right.shape, _BINS, dtype=probs.dtype, device=probs.device)
-    return {
-        "predicted": predicted,
-        "accuracy": right,
-        "nll": nll(truth),
-        # sum_c (p_c - y_c)^2, without forming y.
-        "brier": probs.square().sum(dim=2) - 2 * truth + 1,
-        "gaps": gaps.scatter_(2, bins[..., None], (right - confidence)[..., None]),
-    }
-
-
-def of_truth(
-    probs: Float[Tensor, "*axes samples classes"], labels: Int[Tensor, " samples"]
-) -> Float[Tensor, "*axes samples"]:
-    """Probability that each prediction gives to the label.
-
-    Args:
-        probs: probabilities ``(..., samples, classes)``.
-        labels: true classes ``(samples,)``, counted from 0.
-
-    Returns:
-        Probabilities ``(..., samples)``.
-
-    Example:
-        >>> import torch
-        >>> from sharpdiv.empirical.predictions.metrics import of_truth
-        >>> of_truth(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.tensor([0, 1]))
-        tensor([0.9000, 0.6000])
-    """
-    return probs.gather(-1, labels.expand(probs.shape[:-1])[..., None])[..., 0]
-
-
-def nll(truth: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """Negative log-likelihood.
-
-    Args:
-        truth: probabilities of the labels, clipped at 1e-12 from below.
-
-    Returns:
-        Negative log-likelihoods, in nats.
-
-    Example:
-        >>> import torch
-        >>> from sharpdiv.empirical.predictions.metrics import nll
-        >>> nll(torch.tensor([0.5, 0.25])).round(decimals=4)  # log 2 and 2 log 2
-        tensor([0.6931, 1.3863])
-    """
-    return -truth.clamp_min(_CLIP).log()
-
-
 def _competent(right: Float[Tensor, "samples members"]) -> bool:
     """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition); in whole numbers."""
     members = right.shape[1]
@@ -320,68 +256,6 @@ def _competent(right: Float[Tensor, "samples members"]) -> bool:
     half = (members + 1) // 2  # the fewest wrong members that are no minority
     # Both probabilities only change at multiples t = i / members.
     return all(sum(counts[i:half]) >= sum(counts[half : members - i + 1]) for i in range(members // 2 + 1))
-
-
-def by_size(probs: Tensor, labels: Tensor, seed: int = 0) -> dict[str, list[int] | list[float]]:
-    """Accuracy, likelihood, Brier score and calibration error of ensembles of 1, 2, ... of the members.
-
-    Each is the mean over all subsets of the members of that size if there are at most 100 (so for up to 8 members), otherwise over
-    100 subsets drawn independently. The ensemble predicts mean probabilities.
-
-    Args:
-        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
-        labels: true classes ``(samples,)``, counted from 0.
-        seed: seed of the draw of subsets.
-
-    Returns:
-        Lists over sizes: ``size``, ``subsets`` (how many the mean is over), ``accuracy``, ``nll``, ``brier``, ``ece``, with the
-        meaning they have in ``diversity``.
-
-    Raises:
-        InputError: as ``diversity``.
-
-    Example:
-        >>> import torch
-        >>> from sharpdiv import by_size
-        >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
-        >>> curves = by_size(probs, labels=torch.tensor([0, 0]))
-        >>> curves["size"], curves["subsets"], curves["accuracy"]
-        ([1, 2], [2, 1], [0.75, 1.0])
-    """
-    probs, labels = _checked(probs, labels)
-    members = len(probs)
-    generator = torch.Generator().manual_seed(seed)
-    sizes = list(range(1, members + 1))
-    chosen = [_subsets(members, size, generator).to(probs.device) for size in sizes]
-    curves = torch.stack([_mean_scores(probs, labels, subsets) for subsets in chosen], dim=1).tolist()
-    return {
-        "size": sizes,
-        "subsets": [len(subsets) for subsets in chosen],
-        **dict(zip(("accuracy", "nll", "brier", "ece"), curves, strict=True)),
-    }
-
-
-def _subsets(members: int, size: int, generator: torch.Generator) -> Float[Tensor, "subsets members"]:
-    """Weights of the members in the mean of each subset of a size."""
-    if math.comb(members, size) <= _SUBSETS:
-        chosen = torch.tensor(list(itertools.combinations(range(members), size)))
-    else:
-        chosen = torch.rand(_SUBSETS, members, generator=generator).argsort(dim=1)[:, :size]
-    return torch.zeros(len(chosen), members, dtype=torch.float64).scatter_(1, chosen, 1 / size)
-
-
-def _mean_scores(
-    probs: Float[Tensor, "members samples classes"],
-    labels: Int[Tensor, " samples"],
-    subsets: Float[Tensor, "subsets members"],
-) -> Float[Tensor, "4"]:
-    """Accuracy, likelihood, Brier score and calibration error, averaged over subsets."""
-    total = torch.zeros(4, dtype=probs.dtype, device=probs.device)
-    for some in subsets.split(max(1, _CHUNK // (probs.shape[1] * max(probs.shape[2], _BINS)))):
-        scores = _scores(torch.tensordot(some, probs, dims=1), labels)
-        means = [scores[name].mean(dim=1).sum() for name in ("accuracy", "nll", "brier")]
-        total += torch.stack([*means, scores["gaps"].mean(dim=1).abs().sum()])
-    return total / len(subsets)
 
 
 def logit_variance(logits: Tensor) -> float:
@@ -406,7 +280,7 @@ def logit_variance(logits: Tensor) -> float:
         >>> logit_variance(logits)
         4.0
     """
-    logits = _predictions(logits, "logits")
+    logits = checked_members(logits, "logits")
     return float((logits - logits.mean(dim=2, keepdim=True)).var(dim=0, unbiased=True).sum(dim=1).mean())
 
 
@@ -437,55 +311,3 @@ def vote(
 def _votes(predicted: Int[Tensor, "members samples"], classes: int) -> Int[Tensor, "samples classes"]:
     votes = torch.zeros(predicted.shape[1], classes, dtype=torch.int64, device=predicted.device)
     return votes.scatter_add_(1, predicted.T, torch.ones_like(predicted.T))
-
-
-def float64(tensor: Tensor) -> Tensor:
-    """A tensor in double precision, on the CPU where its device has none (MPS).
-
-    Args:
-        tensor: numbers of any type.
-
-    Returns:
-        The same numbers in float64.
-
-    Example:
-        >>> import torch
-        >>> from sharpdiv.empirical.predictions.metrics import float64
-        >>> float64(torch.ones(2))
-        tensor([1., 1.], dtype=torch.float64)
-    """
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
-
-
-def _predictions(values: Tensor, name: str) -> Float[Tensor, "members samples classes"]:
-    """In float64, after checks of what probabilities and logits have in common."""
-    if values.ndim != 3 or values.shape[2] < 2 or not values.shape[1]:
-        raise InputError(f"{name} must have shape (members, samples, classes >= 2), got {tuple(values.shape)}")
-    if values.shape[0] < 2:
-        raise InputError(f"diversity needs at least 2 members, got {values.shape[0]}")
-    if not values.is_floating_point():
-        raise InputError(f"{name} must be floating, got {values.dtype}")
-    values = float64(values)
-    if not torch.isfinite(values).all():
-        raise InputError(f"{name} must be finite, got NaN or infinity")
-    return values
-
-
-def _checked(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    probs = _predictions(probs, "probs")
-    if labels.shape != probs.shape[1:2]:
-        raise InputError(f"labels must have shape ({probs.shape[1]},) to match probs, got {tuple(labels.shape)}")
-    if probs.min() < 0:
-        raise InputError("probs must be non-negative; are these logits? apply a softmax first")
-    worst = float((probs.sum(dim=2) - 1).abs().max())
-    if worst > _SUM_TOLERANCE:
-        raise InputError(f"probs must sum to one over classes, some are off by {worst:.3g}")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise InputError(f"labels must be integers, got {labels.dtype}")
-    labels = labels.to(device=probs.device, dtype=torch.int64)
-    if labels.min() < 0 or labels.max() >= probs.shape[2]:
-        raise InputError(
-            f"labels must lie between 0 and {probs.shape[2] - 1} for {probs.shape[2]} classes, "
-            f"got {int(labels.min())} to {int(labels.max())}"
-        )
-    return probs, labels

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.recording import watched
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.metrics import float64
+from sharpdiv.empirical.predictions.checked import float64
 
 __all__ = ["layer_features", "linear_cka", "member_cka"]
 

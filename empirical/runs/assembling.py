@@ -12,11 +12,13 @@ from torch import Tensor
 from sharpdiv.empirical.data.corruptions import SEVERITIES
 from sharpdiv.empirical.data.splits import TEST_ORDER
 from sharpdiv.empirical.predictions.bootstrap import bootstrap
-from sharpdiv.empirical.predictions.metrics import Metrics, by_size, diversity, logit_variance, nll, of_truth
+from sharpdiv.empirical.predictions.metrics import Metrics, diversity, logit_variance
 from sharpdiv.empirical.predictions.representation import member_cka
+from sharpdiv.empirical.predictions.scores import nll, of_truth
+from sharpdiv.empirical.predictions.sizes import by_size
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, training_record
+from sharpdiv.empirical.runs.folders import run_folder, training_record
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measure_member import OF_MEMBERS, accuracy
 from sharpdiv.empirical.runs.measured_images import corrupted_images, images_of_split, run_data

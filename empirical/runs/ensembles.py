@@ -2,34 +2,32 @@
 
 Every step writes one file and is skipped when that file is there, so whatever was interrupted resumes where it was and
 ends with the same bits: on the CPU a member's training depends on its configuration and seed alone.
-
-    runs/<run id>/config.json                      the configuration
-    runs/<run id>/member-<seed>-epoch<T_d>.safetensors   the state SharpBalance starts from, of the SGD or SAM run that it shares
-    runs/<run id>/sets.safetensors                 SharpBalance only: scores and sharpness-aware sets
-    runs/<run id>/checkpoint-<seed>-<epoch>.safetensors   a member in training: the last two
-    runs/<run id>/member-<seed>.safetensors        the trained member; .json beside it: seconds, device, versions
 """
 
-import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import filelock
 import torch
 from torch import Tensor
 
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.data.splits import ImageData, load_data
-from sharpdiv.empirical.errors import InputError, StoreError
+from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.optim.sharpbalance import sharpness_aware_sets
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.folders import (
+    checkpoint_path,
+    checkpoints,
+    create,
+    first_phase_path,
+    locked,
+    run_folder,
+)
 from sharpdiv.empirical.runs.member import Member, load_member, new_member, save_member, stream, train
 from sharpdiv.empirical.store import load_json, load_tensors, save_json, save_tensors
 from sharpdiv.empirical.workers import Piece, choose_device, work
@@ -37,13 +35,8 @@ from sharpdiv.empirical.workers import Piece, choose_device, work
 __all__ = [
     "CHECKPOINT_SECONDS",
     "Progress",
-    "lacks_first_phase",
     "load_run_data",
-    "open_run",
-    "run_folder",
     "train_runs",
-    "trained_epochs",
-    "training_record",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -51,50 +44,6 @@ Progress = Callable[[str, int, int], None]
 
 CHECKPOINT_SECONDS = 10.0
 """Least time between two checkpoints of a member; epochs shorter than that would be spent on writing."""
-
-
-def run_folder(root: Path, config: RunConfig) -> Path:
-    """Folder of a run; its name ends in the configuration's hash.
-
-    Args:
-        root: folder of all runs.
-        config: configuration of the run.
-
-    Returns:
-        A path that need not exist.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.runs.ensembles import run_folder
-        >>> run_folder(Path("runs"), RunConfig("sgd")).as_posix().rsplit("-", 1)[0]
-        'runs/digits-sgd'
-    """
-    return root / config.run_id
-
-
-def open_run(folder: Path) -> RunConfig:
-    """Configuration of the run in a folder.
-
-    Args:
-        folder: folder of the run.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        StoreError: if ``config.json`` is missing, damaged or another run's.
-
-    Example: see ``train_runs``.
-    """
-    path = folder / "config.json"
-    try:
-        config = RunConfig.from_json(load_json(path))
-    except InputError as error:
-        raise StoreError(f"{path}: {error}") from error
-    if config.run_id != folder.resolve().name:
-        raise StoreError(f"{path} describes {config.run_id}, not the run of its folder {folder.name}")
-    return config
 
 
 def load_run_data(config: RunConfig) -> ImageData:
@@ -171,7 +120,7 @@ def train_runs(
     exchange: list[Piece] = [(0, partial(_exchange, root, c, place)) for c in configs if _treated(c) == Treated.SETS]
     second = [c for c in configs if c in starts or _treated(c) != Treated.ALL]
     rest = [piece for c in second for piece in members(METHODS[c.method].passes, _train_member, [c])]
-    with _locked(_create(root, config) for config in dict.fromkeys([*configs, *starts])):
+    with locked(create(root, config) for config in dict.fromkeys([*configs, *starts])):
         work([first + whole, exchange, rest], place, workers, partial(progress, "training"))
 
 
@@ -184,33 +133,9 @@ def _treated(config: RunConfig) -> Treated:
     return METHODS[config.method].treated
 
 
-def _create(root: Path, config: RunConfig) -> Path:
-    """The run's folder with its configuration, checked if it is there."""
-    folder = run_folder(root, config)
-    if (folder / "config.json").exists():
-        open_run(folder)
-    else:
-        save_json(folder / "config.json", config.to_json())
-    return folder
-
-
-@contextmanager
-def _locked(folders: Iterable[Path]) -> Iterator[None]:
-    """Keep other processes from training the same runs; the system lifts the locks however this process ends."""
-    with ExitStack() as stack:
-        for folder in folders:
-            try:
-                stack.enter_context(filelock.FileLock(folder / ".lock", blocking=False))
-            except filelock.Timeout:
-                raise StoreError(f"{folder} is being trained by another process; wait for it or stop it") from None
-            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
-                leftover.unlink(missing_ok=True)
-        yield
-
-
 def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
     """Train a member of SGD or SAM to the switch epoch and keep its state."""
-    path = _first_phase_path(root, config, seed)
+    path = first_phase_path(root, config, seed)
     if path.exists():
         load_tensors(path)
         return
@@ -264,36 +189,22 @@ def _train_to(
         nonlocal written
         if member.epoch in between and time.perf_counter() - written >= every:
             save_record()
-            save_member(_checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
-            for old in _checkpoints(path.parent, member.seed, between)[2:]:
+            save_member(checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
+            for old in checkpoints(path.parent, member.seed, between)[2:]:
                 old.unlink()
             written = time.perf_counter()
 
     train(member, config, data, between.stop, aware, checkpoint)
     save_record()
     save_member(path, member, config.run_id)  # this file says that the member is done
-    for old in _checkpoints(path.parent, member.seed, between):
+    for old in checkpoints(path.parent, member.seed, between):
         old.unlink()
-
-
-def _checkpoint_path(folder: Path, seed: int, epoch: int) -> Path:
-    return folder / f"checkpoint-{seed}-{epoch}.safetensors"
-
-
-def _checkpoints(folder: Path, seed: int, between: range) -> list[Path]:
-    """Checkpoints of a member, the newest first."""
-    found = {}
-    for path in folder.glob(f"checkpoint-{seed}-*.safetensors"):
-        match = re.fullmatch(rf"checkpoint-{seed}-(\d+)\.safetensors", path.name)
-        if match and int(match[1]) in between:
-            found[int(match[1])] = path
-    return [found[epoch] for epoch in sorted(found, reverse=True)]
 
 
 def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:
     """The newest checkpoint that is whole; damaged ones are named and left out."""
     device = next(fresh.model.parameters()).device
-    for path in _checkpoints(folder, fresh.seed, between):
+    for path in checkpoints(folder, fresh.seed, between):
         try:
             return load_member(path, config, data, fresh.seed, device)
         except StoreError as error:
@@ -301,17 +212,13 @@ def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Me
     return None
 
 
-def _first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:
-    return run_folder(root, config.start) / f"member-{seed}-epoch{config.switch}.safetensors"
-
-
 def _starts_shared(root: Path, config: RunConfig, seed: int) -> bool:
     """Whether a member goes on from a state that is kept; one of SAM only if SharpBalance had it kept."""
-    return _treated(config) != Treated.ALL or _first_phase_path(root, config, seed).exists()
+    return _treated(config) != Treated.ALL or first_phase_path(root, config, seed).exists()
 
 
 def _load_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, data: ImageData) -> Member:
-    path = _first_phase_path(root, config, seed)
+    path = first_phase_path(root, config, seed)
     return load_member(path, config, data, seed, device, run=config.start.run_id)
 
 
@@ -340,78 +247,3 @@ def _load_sets(path: Path, config: RunConfig) -> Tensor:
     if metadata.get("run") != config.run_id or "sets" not in tensors:
         raise StoreError(f"{path} is not of run {config.run_id}; delete it and run again")
     return tensors["sets"]
-
-
-def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
-    """Epochs of a member that need not be trained again.
-
-    Args:
-        root: folder of all runs.
-        config: configuration of the run.
-        seed: seed of the member.
-
-    Returns:
-        0 to ``config.epochs``.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.runs.ensembles import trained_epochs
-        >>> trained_epochs(Path("folder-without-runs"), RunConfig("sgd"), seed=13)
-        0
-    """
-    folder = run_folder(root, config)
-    if (folder / f"member-{seed}.safetensors").exists():
-        return config.epochs
-    shared = config.switch if _first_phase_path(root, config, seed).exists() else 0
-    saved = _checkpoints(folder, seed, range(1, config.epochs))
-    return max(shared, int(saved[0].stem.rsplit("-", 1)[1]) if saved else 0)
-
-
-def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
-    """Device, versions and seconds of a member's training; seconds include a shared first phase.
-
-    Args:
-        root: folder of all runs.
-        config: configuration of the run.
-        seed: seed of the member.
-
-    Returns:
-        JSON values; ``seconds`` is None if part of the training left no record.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.runs.ensembles import training_record
-        >>> training_record(Path("folder-without-runs"), RunConfig("sgd"), seed=13)
-        {'seconds': None}
-    """
-    path = run_folder(root, config) / f"member-{seed}.json"
-    record = load_json(path) if path.exists() else {}
-    parts = [record]
-    if record.pop("from_epoch", 0):
-        path = _first_phase_path(root, config, seed).with_suffix(".json")
-        parts.append(load_json(path) if path.exists() else {})
-    seconds = sum(part["seconds"] for part in parts) if all("seconds" in part for part in parts) else None
-    return {**record, "seconds": seconds}
-
-
-def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:
-    """Whether the state at the switch epoch, which SharpBalance starts from, is not kept.
-
-    Args:
-        root: folder of all runs.
-        config: configuration of the run.
-        seed: seed of the member.
-
-    Returns:
-        True also where the member was trained past it.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.runs.ensembles import lacks_first_phase
-        >>> lacks_first_phase(Path("folder-without-runs"), RunConfig("sharpbalance", rho=0.1), seed=13)
-        True
-    """
-    return not _first_phase_path(root, config, seed).exists()

@@ -12,7 +12,7 @@ from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.models import ResNet, folded
 from sharpdiv.empirical.predictions.representation import layer_features
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder
+from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measured_images import corrupted_images, images_of_split, run_data
 from sharpdiv.empirical.runs.member import load_member

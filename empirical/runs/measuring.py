@@ -14,11 +14,12 @@ from pathlib import Path
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.assembling import assemble
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress, open_run, run_folder
+from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.folders import open_run, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measure_member import measure_member
 from sharpdiv.empirical.runs.record import RunRecord, load_record
-from sharpdiv.empirical.store import digest
+from sharpdiv.empirical.store import digest, load_json
 from sharpdiv.empirical.workers import Piece, choose_device, work
 
 __all__ = ["measure", "measure_runs"]
@@ -63,20 +64,27 @@ def measure_runs(
     return [load_record(run_folder(root, config) / "record.npz") for config in configs]
 
 
-def measure(folder: Path, *, how: MeasureConfig | None = None, device: str = "cpu") -> RunRecord:
+def measure(
+    folder: Path, *, how: MeasureConfig | None = None, device: str = "cpu", workers: int | None = None
+) -> RunRecord:
     """Measure the run in a folder.
 
     Args:
         folder: folder of a trained run.
         how: settings of the measurement.
         device: name of the device: ``cpu``, ``cuda`` or ``mps``.
+        workers: number of processes; default one per CPU core, and 1 on a GPU.
 
     Returns:
         The run's record.
 
+    Raises:
+        StoreError: if the run is not trained, or a stored file is damaged.
+        DivergenceError: if a member's loss is not finite.
+
     Example: see ``train_runs``; here processes are started, so a script needs ``if __name__ == "__main__"``.
     """
-    return measure_runs([open_run(folder)], folder.resolve().parent, how=how, device=device)[0]
+    return measure_runs([open_run(folder)], folder.resolve().parent, how=how, device=device, workers=workers)[0]
 
 
 def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
@@ -84,6 +92,10 @@ def _is_measured(root: Path, config: RunConfig, how: MeasureConfig) -> bool:
     if not all((folder / name).exists() for name in ("result.json", "predictions.npz", "record.npz")):
         return False
     record = load_record(folder / "record.npz")
-    if record.key != digest(config.to_json()):
-        raise StoreError(f"{folder / 'record.npz'} is another run's; delete it and run again")
+    for name, stored in (
+        ("record.npz", record.key),
+        ("result.json", digest(load_json(folder / "result.json").get("config"))),
+    ):
+        if stored != digest(config.to_json()):
+            raise StoreError(f"{folder / name} is another run's; delete it and run again")
     return record.measured_as(how)

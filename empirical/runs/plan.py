@@ -13,7 +13,7 @@ from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import lacks_first_phase, run_folder, trained_epochs
+from sharpdiv.empirical.runs.folders import lacks_first_phase, run_folder, trained_epochs
 from sharpdiv.empirical.runs.member import new_member, train
 from sharpdiv.empirical.workers import choose_device, single_thread
 

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import DIVERSITY
+from sharpdiv.checks.ensembles.quantities import DIVERSITY
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
     BARS,

@@ -5,11 +5,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import CURVE, LEVELS, chosen
+from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE, chosen
+from sharpdiv.checks.ensembles.quantities import LEVELS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
-    BALANCE,
     Quantity,
     accuracy,
     interval,

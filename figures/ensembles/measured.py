@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import GROUPS, Table, estimated, leave_out_means
-from sharpdiv.checks.ensembles.questions import CURVE, MAIN_SHARPNESS, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS, SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
@@ -22,7 +23,6 @@ from sharpdiv.empirical.runs.record import RunRecord
 from sharpdiv.figures.style import COLORS
 
 __all__ = [
-    "BALANCE",
     "BARS",
     "CURVES",
     "MAIN",
@@ -55,9 +55,6 @@ _Found = TypeVar("_Found", bound=Sized)
 
 BARS = "bars: 95% intervals over test images and seeds, or triples of seeds where members exchanged scores"
 """For legends."""
-
-BALANCE = ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high")
-"""SharpBalance at the radii of SAM."""
 
 CURVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "SGD (black) and SAM": (CURVE, {"color": COLORS["sam"], "marker": "o"}),

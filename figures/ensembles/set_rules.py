@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import LEVELS, QUESTIONS
+from sharpdiv.checks.ensembles.quantities import LEVELS
+from sharpdiv.checks.ensembles.questions import QUESTIONS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS

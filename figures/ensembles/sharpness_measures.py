@@ -3,11 +3,11 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import CURVE, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
+from sharpdiv.checks.ensembles.quantities import SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
-    BALANCE,
     legend_below,
     logarithmic,
     plot_points,

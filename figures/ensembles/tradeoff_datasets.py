@@ -4,7 +4,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import CURVE, LEVELS
+from sharpdiv.checks.ensembles.conditions import CURVE
+from sharpdiv.checks.ensembles.quantities import LEVELS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.runs.profiles import LABELS

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.ensembles.questions import DIVERSITY
+from sharpdiv.checks.ensembles.quantities import DIVERSITY
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (

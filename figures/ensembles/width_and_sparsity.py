@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sharpdiv.checks.ensembles.crossed import Table
-from sharpdiv.checks.ensembles.questions import DIVERSITY, LEVELS
+from sharpdiv.checks.ensembles.quantities import DIVERSITY, LEVELS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sharpdiv.checks.ensembles.protocol import committed
-from sharpdiv.checks.ensembles.questions import SHARPNESS
+from sharpdiv.checks.ensembles.quantities import SHARPNESS
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.runs.config import RunConfig
@@ -175,3 +175,8 @@ def _summary(
         "by_size": calibration,
         "corrupted_by_size": calibration,
     }
+
+
+def altered(study: Study, change: Callable[[str, RunRecord], RunRecord]) -> Study:
+    """A study of other records, changed by condition."""
+    return Study({n: Condition(tuple(change(n, record) for record in c.blocks)) for n, c in study.conditions.items()})

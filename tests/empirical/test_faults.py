@@ -17,7 +17,8 @@ from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import create, locked, run_folder
 from sharpdiv.empirical.store import load_json, load_tensors
 from sharpdiv.empirical.workers import start_context
 
@@ -209,7 +210,7 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
 
 
 def hold(root: Path, ready: Any) -> None:
-    with runs._locked([runs._create(root, TINY)]):
+    with locked([create(root, TINY)]):
         ready.set()
         time.sleep(60)
 

@@ -9,12 +9,13 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
+from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import Table, estimated
-from sharpdiv.checks.ensembles.questions import CURVE, DIVERSITY, LEVELS, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.quantities import DIVERSITY, LEVELS, SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.headline_bars import methods
-from sharpdiv.figures.ensembles.measured import BALANCE, METHODS, by_block, interval, studies
+from sharpdiv.figures.ensembles.measured import METHODS, by_block, interval, studies
 from sharpdiv.figures.ensembles.set_rules import COMPARISONS
 from sharpdiv.figures.registry import FIGURES
 from sharpdiv.figures.style import style

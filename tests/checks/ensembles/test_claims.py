@@ -8,9 +8,9 @@ import pytest
 from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles import claims as module
 from sharpdiv.checks.ensembles.claims import cost, decided
+from sharpdiv.checks.ensembles.conditions import CURVE, chosen
 from sharpdiv.checks.ensembles.crossed import Decision, decide, estimated
 from sharpdiv.checks.ensembles.protocol import asked
-from sharpdiv.checks.ensembles.questions import CURVE, chosen
 from sharpdiv.checks.ensembles.verdicts import beside
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence

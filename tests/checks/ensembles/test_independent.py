@@ -298,7 +298,7 @@ def _one_in_ten_larger(f: Callable[..., np.ndarray]) -> Callable[..., np.ndarray
         lambda f: lambda t: _with_variance(f(t), 2.0),
     ),
     Mutation(
-        "chosen otherwise", "sharpdiv.checks.ensembles.questions._best_balance", lambda _: lambda _: "sharpbalance-low"
+        "chosen otherwise", "sharpdiv.checks.ensembles.quantities.best_balance", lambda _: lambda _: "sharpbalance-low"
     ),
     Mutation("images in another order", f"{HERE}._grouped", lambda f: lambda values: f(values[..., ::-1])),
     Mutation(

@@ -23,7 +23,8 @@ from sharpdiv.checks.ensembles.crossed import (
 )
 from sharpdiv.checks.ensembles.planning import Component, pilot_components, power
 from sharpdiv.checks.ensembles.protocol import asked, deviation, obstacle, protocol, protocol_commit, stated
-from sharpdiv.checks.ensembles.questions import QUESTIONS, Question, log_ratio, mean_of
+from sharpdiv.checks.ensembles.quantities import log_ratio, mean_of
+from sharpdiv.checks.ensembles.questions import QUESTIONS, Question
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.empirical.runs.profiles import DESIGNS, PILOT_SEEDS, PROFILES, Design
 from tests.checks.planted import planted_records, planted_study
@@ -84,7 +85,7 @@ CHANGES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "answers",
     ),
     "the first condition for the best": (
-        "sharpdiv.checks.ensembles.questions.chosen",
+        "sharpdiv.checks.ensembles.quantities.chosen",
         lambda _: lambda study, names, of: names[0],
         "answers",
     ),

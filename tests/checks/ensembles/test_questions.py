@@ -10,36 +10,28 @@ from numpy.testing import assert_allclose
 
 from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Estimate, Primary, decide, estimated
 from sharpdiv.checks.ensembles.protocol import made_up_study
-from sharpdiv.checks.ensembles.questions import (
-    CURVE,
+from sharpdiv.checks.ensembles.quantities import (
     DIVERSITY,
     MAIN_SHARPNESS,
-    QUESTIONS,
     SHARPNESS,
-    chosen,
     every_metric,
     gap,
     log_ratio,
     mean_of,
-    rival,
     sharpness,
     training_loss,
 )
-from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.ensembles.questions import QUESTIONS
+from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord
-from tests.checks.planted import planted_study
+from tests.checks.planted import altered, planted_study
 from tests.laws import Mutation, law
 
 HERE = __name__
 BY_ID = {question.id: question for question in QUESTIONS}
 FASHION = DESIGNS["fashion-mnist"].conditions
 BALANCE = ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high")
-
-
-def altered(study: Study, change: Callable[[str, RunRecord], RunRecord]) -> Study:
-    """A study of other records."""
-    return Study({n: Condition(tuple(change(n, record) for record in c.blocks)) for n, c in study.conditions.items()})
 
 
 def with_members(study: Study, field: str, values: Callable[[str, Any], Any]) -> Study:
@@ -66,12 +58,12 @@ def test_of_made_up_records_sam_lowers_sharpness_and_d() -> None:
 @law(
     Mutation(
         "SAM and SGD exchanged",
-        "sharpdiv.checks.ensembles.questions.Study.mean",
+        "sharpdiv.checks.ensembles.quantities.Study.mean",
         lambda f: lambda s, n, *a, **k: f(s, _other(n), *a, **k),
     ),
     Mutation(
         "both sides of a curve exchanged",
-        "sharpdiv.checks.ensembles.questions.interpolated",
+        "sharpdiv.checks.ensembles.quantities.interpolated",
         lambda f: lambda *a: -f(*a),
     ),
     Mutation(
@@ -110,9 +102,9 @@ def test_where_conditions_are_of_one_law_questions_find_something_at_the_level()
 
 
 @law(
-    Mutation("not in logarithms", "sharpdiv.checks.ensembles.questions.np.log", lambda _: lambda x: x),
+    Mutation("not in logarithms", "sharpdiv.checks.ensembles.quantities.np.log", lambda _: lambda x: x),
     Mutation("of the other condition", f"{HERE}.log_ratio", lambda f: lambda q, a, b: f(q, b, a)),
-    Mutation("always seeds", "sharpdiv.checks.ensembles.questions.Study.units", lambda _: lambda *_: "seeds"),
+    Mutation("always seeds", "sharpdiv.checks.ensembles.quantities.Study.units", lambda _: lambda *_: "seeds"),
 )
 def test_a_ratio_is_that_of_the_levels_with_the_coarser_units() -> None:
     study = planted_study(blocks=3)
@@ -157,7 +149,7 @@ def test_a_comparison_takes_side_and_both_p_from_its_estimate() -> None:
 @law(
     Mutation(
         "nearest end held",
-        "sharpdiv.checks.ensembles.questions.interpolated",
+        "sharpdiv.checks.ensembles.quantities.interpolated",
         lambda f: lambda x, y, at: np.nan_to_num(f(x, y, at)),
     ),
 )
@@ -183,9 +175,9 @@ def test_outside_the_curve_there_is_no_value() -> None:
 
 
 @law(
-    Mutation("in plain numbers", "sharpdiv.checks.ensembles.questions.np.log", lambda _: lambda x: x),
+    Mutation("in plain numbers", "sharpdiv.checks.ensembles.quantities.np.log", lambda _: lambda x: x),
     Mutation(
-        "between SGD and the highest rho only", "sharpdiv.checks.ensembles.questions.CURVE", lambda c: (c[0], c[-1])
+        "between SGD and the highest rho only", "sharpdiv.checks.ensembles.quantities.CURVE", lambda c: (c[0], c[-1])
     ),
 )
 def test_the_gap_is_to_a_line_through_logarithms() -> None:
@@ -204,12 +196,12 @@ def test_the_gap_is_to_a_line_through_logarithms() -> None:
 @law(
     Mutation(
         "the shorter SGD's loss upside down",
-        "sharpdiv.checks.ensembles.questions.training_loss",
+        "sharpdiv.checks.ensembles.quantities.training_loss",
         lambda f: lambda s, n, u: f(s, n, u) ** (-1 if n == "sgd-short" else 1),
     ),
     Mutation(
         "at any loss",
-        "sharpdiv.checks.ensembles.questions.training_loss",
+        "sharpdiv.checks.ensembles.quantities.training_loss",
         lambda f: lambda s, n, u: f(s, n, u) ** (n == "sgd-short"),
     ),
 )
@@ -287,15 +279,17 @@ LEAST_CLEAR = [
 
 
 @law(
-    Mutation("unadjusted", "sharpdiv.checks.ensembles.questions.holm", lambda _: list),
-    Mutation("not finite taken for clear", "sharpdiv.checks.ensembles.questions.np.isfinite", lambda _: lambda _: True),
+    Mutation("unadjusted", "sharpdiv.checks.ensembles.quantities.holm", lambda _: list),
+    Mutation(
+        "not finite taken for clear", "sharpdiv.checks.ensembles.quantities.np.isfinite", lambda _: lambda _: True
+    ),
 )
 def test_the_least_clear_metric_decides() -> None:
     study = planted_study(blocks=2)
     for found, (p, side), decision in LEAST_CLEAR:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "sharpdiv.checks.ensembles.questions.every_metric", lambda _, found=found: ([""] * len(found), found)
+                "sharpdiv.checks.ensembles.quantities.every_metric", lambda _, found=found: ([""] * len(found), found)
             )
             primary = BY_ID["c3-{}"].primary(study)
         assert (primary.p, primary.side, primary.direction) == pytest.approx((p, side, -1), nan_ok=True)
@@ -319,101 +313,3 @@ def test_cka_is_of_the_last_stage() -> None:
     found = DIVERSITY["1 - CKA, last stage"](study, "sgd", "seeds")
     distances = [1 - record.summary["cka"]["blocks.1"] for record in study.conditions["sgd"].blocks]
     assert_allclose(found, [[np.mean(distances), *(np.delete(distances, i).mean() for i in range(3))]])
-
-
-# --------------------------------------------------------------------------------------------------- choice by validation
-
-
-def _accurate(study: Study, best: dict[str, float], members: float = 0.0) -> Study:
-    """Other accuracies on validation images: of ensembles, and of members as much more."""
-
-    def change(name: str, record: RunRecord) -> RunRecord:
-        accuracy = best.get(name, 0.5)
-        validation = {"accuracy_ensemble": accuracy, "accuracy_members": [accuracy + members] * 3}
-        return replace(record, summary=record.summary | {"validation": validation})
-
-    return altered(study, change)
-
-
-def _worse_on_tests(study: Study, *names: str) -> Study:
-    """All test images of these conditions are wrong, whatever was validated."""
-
-    def change(name: str, record: RunRecord) -> RunRecord:
-        if name not in names:
-            return record
-        wrong = (record.labels + 1) % 10
-        return replace(record, predicted=np.stack([wrong] * 3), predicted_ensemble=wrong)
-
-    return altered(study, change)
-
-
-def _by_test(study: Study, names: tuple[str, ...], of: str) -> str:
-    return min(names, key=lambda name: study.mean(name, "block error", "blocks")[0, 0])
-
-
-@law(
-    Mutation("chosen on the test images", f"{HERE}.chosen", lambda _: _by_test),
-    Mutation("the last one", f"{HERE}.chosen", lambda _: lambda s, names, of: names[-1]),
-)
-def test_only_validation_chooses() -> None:
-    study = planted_study(blocks=3)
-    for best in (*BALANCE, *CURVE):
-        names = BALANCE if best in BALANCE else CURVE
-        validated = _accurate(study, {best: 0.6})
-        for each in (validated, _worse_on_tests(validated, best)):
-            assert chosen(each, names, "ensembles") == best
-            assert chosen(each, names, "members") == best
-    # The first of equals.
-    assert chosen(_accurate(study, {}), BALANCE, "ensembles") == BALANCE[0]
-
-
-def test_members_and_ensembles_are_chosen_by_their_own_accuracy() -> None:
-    study = _accurate(planted_study(blocks=2), {"sam-low": 0.6})
-
-    def change(name: str, record: RunRecord) -> RunRecord:
-        more = 0.3 if name == "sam-high" else 0.0
-        accuracy = [value + more for value in record.summary["validation"]["accuracy_members"]]
-        return replace(
-            record,
-            summary=record.summary | {"validation": record.summary["validation"] | {"accuracy_members": accuracy}},
-        )
-
-    study = altered(study, change)
-    assert chosen(study, CURVE, "ensembles") == rival(study) == "sam-low"
-    assert chosen(study, CURVE, "members") == "sam-high"
-
-
-@law(
-    Mutation("always SAM", "sharpdiv.checks.ensembles.questions.rival", lambda _: lambda _: "sam-mid"),
-    Mutation(
-        "always the middle rho",
-        "sharpdiv.checks.ensembles.questions._best_balance",
-        lambda _: lambda _: "sharpbalance-mid",
-    ),
-)
-def test_sharpbalance_and_its_rival_are_those_that_validation_chose() -> None:
-    study = planted_study(blocks=3)
-    quantities = {
-        "c6-{}": "block error",
-        "c6-{}-corrupted": "corrupted block error",
-        "c7-{}": "NLL",
-        "c7-{}-corrupted": "corrupted NLL",
-    }
-    for ours, theirs in (("sharpbalance-low", "sgd"), ("sharpbalance-high", "sam-high")):
-        validated = _accurate(study, {ours: 0.6, theirs: 0.6})
-        for name, quantity in quantities.items():
-            statistic = BY_ID[name].statistic
-            assert statistic is not None
-            levels = [study.mean(each, quantity, "blocks") for each in (ours, theirs)]
-            assert_allclose(statistic(validated), np.log(levels[0] / levels[1]), rtol=1e-12)
-
-
-def test_robustness_is_that_of_the_best_of_sam() -> None:
-    """SGD may be better on validation images; it is what SAM is compared with."""
-    study = planted_study(blocks=3)
-    statistic = BY_ID["c2-{}"].statistic
-    assert statistic is not None
-    for best in CURVE[1:]:
-        validated = _accurate(study, {"sgd": 0.9, best: 0.6})
-        levels = [study.mean(each, "corrupted member error", "seeds") for each in (best, "sgd")]
-        assert_allclose(statistic(validated), np.log(levels[0] / levels[1]), rtol=1e-12)

@@ -11,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from sharpdiv.checks.ensembles.crossed import GROUPS, estimated
-from sharpdiv.checks.ensembles.questions import improvement_rate
+from sharpdiv.checks.ensembles.quantities import improvement_rate
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.empirical.predictions.metrics import diversity, logit_variance
 from sharpdiv.empirical.runs.record import RunRecord

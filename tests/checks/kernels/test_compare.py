@@ -13,7 +13,8 @@ from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli import main
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.record import RunRecord, load_record

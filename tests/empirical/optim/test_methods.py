@@ -10,7 +10,8 @@ import torch
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim.methods import METHODS, Method, Treated, method_named, sam_around_sgd
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.plan import plan_runs
 from sharpdiv.empirical.store import load_tensors
 

@@ -6,13 +6,14 @@ import math
 import pytest
 import torch
 
-from sharpdiv.empirical.predictions import metrics
+from sharpdiv.empirical.predictions.metrics import diversity
+from sharpdiv.empirical.predictions.sizes import by_size
 from tests.empirical.predictions.made_up import predictions, shapes
 from tests.laws import Mutation, law
 
 FIRST_MEMBERS = Mutation(
     "only the first members",
-    "sharpdiv.empirical.predictions.metrics._subsets",
+    "sharpdiv.empirical.predictions.sizes._subsets",
     lambda _: lambda members, size, _g: (torch.arange(members) < size).double()[None] / size,
 )
 
@@ -21,7 +22,7 @@ FIRST_MEMBERS = Mutation(
     FIRST_MEMBERS,
     Mutation(
         "sum of probabilities",
-        "sharpdiv.empirical.predictions.metrics._subsets",
+        "sharpdiv.empirical.predictions.sizes._subsets",
         lambda f: lambda m, s, g: f(m, s, g) * s,
     ),
     **shapes,
@@ -32,7 +33,7 @@ def test_curves_over_sizes(seed: int, members: int, samples: int, classes: int) 
     A subset's mean prediction is the mean of those of its subsets with one member less, so convex scores cannot rise.
     """
     probs, labels = predictions(seed, members, samples, classes)
-    curves, values = metrics.by_size(probs, labels), metrics.diversity(probs, labels)
+    curves, values = by_size(probs, labels), diversity(probs, labels)
     assert curves["size"] == list(range(1, members + 1))
     assert curves["subsets"] == [math.comb(members, s) for s in range(1, members + 1)]
     for name in ("accuracy", "nll", "brier", "ece"):
@@ -47,7 +48,7 @@ def test_curves_over_sizes(seed: int, members: int, samples: int, classes: int) 
 def test_curves_worked_by_hand() -> None:
     """One sample, label 0, three members with p(0) = .6, .2, .1: pairs have .4, .35, .15, all of them .3."""
     p = torch.tensor([0.6, 0.2, 0.1], dtype=torch.float64)
-    curves = metrics.by_size(torch.stack([p, 1 - p], dim=1)[:, None], torch.tensor([0]))
+    curves = by_size(torch.stack([p, 1 - p], dim=1)[:, None], torch.tensor([0]))
     assert curves["accuracy"] == pytest.approx([1 / 3, 0, 0])
     nll = [-math.log(0.6 * 0.2 * 0.1) / 3, -math.log(0.4 * 0.35 * 0.15) / 3, -math.log(0.3)]
     assert curves["nll"] == pytest.approx(nll)
@@ -58,19 +59,19 @@ def test_curves_worked_by_hand() -> None:
 @law(
     Mutation(
         "one subset many times",
-        "sharpdiv.empirical.predictions.metrics._subsets",
+        "sharpdiv.empirical.predictions.sizes._subsets",
         lambda f: lambda m, s, g: (drawn := f(m, s, g))[:1].expand_as(drawn),
     ),
     Mutation(
         "members drawn with replacement",
-        "sharpdiv.empirical.predictions.metrics.torch.Tensor.argsort",
+        "sharpdiv.empirical.predictions.sizes.torch.Tensor.argsort",
         lambda _: lambda self, dim: (self * self.shape[dim]).long(),
     ),
 )
 def test_many_members_are_sampled() -> None:
     """Twelve members: 100 subsets of sizes 3 to 9, whose mean Brier scores are known; z = 4 of the spread over all subsets."""
     probs, labels = predictions(3, 12, 30, 4)
-    curves, values = metrics.by_size(probs, labels, seed=1), metrics.diversity(probs, labels)
+    curves, values = by_size(probs, labels, seed=1), diversity(probs, labels)
     assert curves["subsets"] == [12, 66, *[100] * 7, 66, 12, 1]
     truth = torch.nn.functional.one_hot(labels, 4)
     for size in range(3, 10):
@@ -79,4 +80,4 @@ def test_many_members_are_sampled() -> None:
         expected = values["brier_mean"] - (1 - 1 / size) * values["variance"]  # type: ignore[operator]
         assert float(scores.mean()) == pytest.approx(expected, rel=1e-9)
         assert curves["brier"][size - 1] == pytest.approx(expected, abs=4 * float(scores.std()) / 10)
-    assert curves == metrics.by_size(probs, labels, seed=1) != metrics.by_size(probs, labels, seed=2)
+    assert curves == by_size(probs, labels, seed=1) != by_size(probs, labels, seed=2)

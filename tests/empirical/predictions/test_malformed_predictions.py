@@ -166,7 +166,7 @@ DEFECTS: dict[str, Callable[..., dict[str, Any]]] = {
 @law(
     Mutation(
         "values not checked",
-        "sharpdiv.empirical.predictions.metrics._checked",
+        "sharpdiv.empirical.predictions.metrics.checked_predictions",
         lambda _: lambda p, y: (p.double(), y.long().clamp(0, 1)),
     ),
     examples=500,

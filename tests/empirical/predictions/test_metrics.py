@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions import metrics
 from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity
+from sharpdiv.empirical.predictions.sizes import by_size
 from tests.empirical.predictions.made_up import predictions, shapes
 from tests.laws import Mutation, law
 
@@ -122,7 +123,7 @@ def plain_competence(wrong: np.ndarray, members: int) -> bool:
         "sharpdiv.empirical.predictions.metrics.vote",
         lambda _: lambda _p, m: m.argmax(dim=1),
     ),
-    Mutation("14 bins", "sharpdiv.empirical.predictions.metrics._BINS", lambda _: 14),
+    Mutation("14 bins", "sharpdiv.empirical.predictions.scores.torch.Tensor.ceil", lambda f: lambda t: f(t * 14 / 15)),
     Mutation("always competent", "sharpdiv.empirical.predictions.metrics._competent", lambda _: lambda right: True),
     BOUND_FROM_DER,
     **shapes,
@@ -347,7 +348,7 @@ def test_numbers_worked_by_hand() -> None:
 @law(
     Mutation(
         "bins closed on the left",
-        "sharpdiv.empirical.predictions.metrics.torch.Tensor.ceil",
+        "sharpdiv.empirical.predictions.scores.torch.Tensor.ceil",
         lambda _: lambda t: t.floor() + 1,
     )
 )
@@ -388,7 +389,7 @@ LABELS = torch.zeros(3, dtype=torch.int64)
     ],
 )
 def test_bad_predictions_are_refused(probs: torch.Tensor, labels: torch.Tensor, message: str) -> None:
-    for function in (diversity, metrics.by_size):
+    for function in (diversity, by_size):
         with pytest.raises(InputError, match=message):
             function(probs, labels)
 

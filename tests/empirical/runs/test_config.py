@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 FOLDER = Path()
+SMALL = RunConfig("sgd", seeds=(1, 2), epochs=4, switch_epoch=2)
 
 
 @law(
@@ -133,3 +134,41 @@ def test_a_first_phase_belongs_to_sharpbalance() -> None:
     assert RunConfig("sam", 0.1).start == RunConfig("sam", 0.1)
     with pytest.raises(InputError, match="belongs to sharpbalance"):
         RunConfig("sam", 0.1, first_phase="sam")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rho": 0.1},
+        {"method": "sam"},
+        {"rho": -1.0},
+        {"rho": float("nan")},
+        {"seeds": (1,)},
+        {"seeds": (1, 1)},
+        {"switch_epoch": 4},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"batch_size": 1},
+        {"blocks": ()},
+        {"blocks": (1, 0)},
+        {"sparsity": 1.0},
+        {"clip_norm": 0.0},
+        {"m": 4},
+        {"adaptive": True},
+        {"method": "sam", "rho": 0.1, "m": 1},
+        {"validation_samples": -1},
+        {"top_fraction": 1.0},
+        {"width": 0},
+    ],
+)
+def test_bad_configurations_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        replace(SMALL, **wrong)
+
+
+def test_a_configuration_with_unknown_fields_is_refused() -> None:
+    with pytest.raises(InputError, match="configuration"):
+        RunConfig.from_json({**SMALL.to_json(), "colour": 1})
+    with pytest.raises(InputError, match="lacks rho"):
+        RunConfig.from_json({k: v for k, v in SMALL.to_json().items() if k != "rho"})
+    assert all(field.name in SMALL.to_json() for field in fields(SMALL))

@@ -16,7 +16,8 @@ from sharpdiv.empirical.errors import DivergenceError, InputError, StoreError
 from sharpdiv.empirical.runs import config as config_module
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import open_run, run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import open_run, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.record import load_record
@@ -285,44 +286,6 @@ def test_files_of_another_run_are_refused(finished: Path, tmp_path: Path, name: 
         (folder / "member-1.safetensors").unlink()
     with pytest.raises(StoreError, match=f"{name} is"):
         reproduce(root, TINY, other)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"rho": 0.1},
-        {"method": "sam"},
-        {"rho": -1.0},
-        {"rho": float("nan")},
-        {"seeds": (1,)},
-        {"seeds": (1, 1)},
-        {"switch_epoch": 4},
-        {"epochs": 0},
-        {"learning_rate": 0.0},
-        {"batch_size": 1},
-        {"blocks": ()},
-        {"blocks": (1, 0)},
-        {"sparsity": 1.0},
-        {"clip_norm": 0.0},
-        {"m": 4},
-        {"adaptive": True},
-        {"method": "sam", "rho": 0.1, "m": 1},
-        {"validation_samples": -1},
-        {"top_fraction": 1.0},
-        {"width": 0},
-    ],
-)
-def test_bad_configurations_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        replace(TINY, **wrong)
-
-
-def test_a_configuration_with_unknown_fields_is_refused() -> None:
-    with pytest.raises(InputError, match="configuration"):
-        RunConfig.from_json({**TINY.to_json(), "colour": 1})
-    with pytest.raises(InputError, match="lacks rho"):
-        RunConfig.from_json({k: v for k, v in TINY.to_json().items() if k != "rho"})
-    assert all(field.name in TINY.to_json() for field in fields(TINY))
 
 
 def test_devices_that_are_not_there_are_refused(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from sharpdiv.empirical.predictions.metrics import diversity
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs import assembling, measured_images
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measuring import measure, measure_runs
 from sharpdiv.empirical.runs.member import load_member

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs, trained_epochs, training_record
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import run_folder, trained_epochs, training_record
 from sharpdiv.empirical.runs.plan import forward_flops, gpu_hours, plan_runs
 from sharpdiv.empirical.store import load_json
 from tests.laws import Mutation, law

@@ -15,7 +15,8 @@ from sharpdiv.empirical.data.splits import ImageData, TrainingImages, digits
 from sharpdiv.empirical.optim.sam import frozen_running_statistics
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import run_folder, train_runs, trained_epochs, training_record
+from sharpdiv.empirical.runs.ensembles import train_runs
+from sharpdiv.empirical.runs.folders import run_folder, trained_epochs, training_record
 from sharpdiv.empirical.store import load_json, load_tensors
 from tests.laws import Mutation, law
 
