@@ -6,8 +6,9 @@ from functools import cache, partial
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.errors import InputError, StoreError, WorkerError
 from sharpdiv.empirical.workers import processes, shared
+from sharpdiv.theory.errors import DomainError
 
 __all__ = ["check_claims"]
 
@@ -49,7 +50,7 @@ def check_claims(
 
 
 def _here(claims: Sequence[Claim], evidence: Evidence) -> Iterator[Finding]:
-    return (claim.check(evidence) for claim in claims)
+    return (_checked(claim, evidence) for claim in claims)
 
 
 def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int) -> Iterator[Finding]:
@@ -59,7 +60,18 @@ def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int) -> Iterat
 
 
 def _check(name: str) -> Finding:
-    return _known()[name].check(shared())
+    return _checked(_known()[name], shared())
+
+
+def _checked(claim: Claim, evidence: Evidence) -> Finding:
+    """What a check finds; one of somebody else's may raise anything, and is named."""
+    try:
+        return claim.check(evidence)
+    except (InputError, StoreError, DomainError):
+        raise
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        raise WorkerError(f"the check of {claim.id} went wrong ({found}): a mistake in the check") from error
 
 
 @cache

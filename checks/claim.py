@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.errors import InputError
 
-__all__ = ["Claim", "Finding", "Verdict", "number"]
+__all__ = ["Claim", "Finding", "Subject", "Verdict", "number"]
 
 
 class Verdict(StrEnum):
@@ -32,6 +33,14 @@ class Finding:
     remark: str = ""
     """conditions of the verdict, or the reason for none"""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.verdict, Verdict):
+            raise InputError(f"a finding's verdict must be one of Verdict, got {self.verdict!r}")
+
+
+Subject = Literal["paper", "implementation", "networks"]
+"""Whose statement: the paper's, ours about this package, or one about trained networks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
@@ -39,8 +48,8 @@ class Claim:
 
     id: str
     """short name, as ``sharpdiv check --only`` takes it"""
-    subject: Literal["paper", "implementation", "networks"]
-    """whose statement: the paper's, or one about trained networks (its failure is a finding), or ours (its failure is a bug)"""
+    subject: Subject
+    """``paper`` or ``networks``: its failure is a finding; ``implementation``: a bug, and ``sharpdiv check`` exits 1"""
     title: str
     """one line"""
     statement: str
@@ -63,6 +72,14 @@ class Claim:
     """of the trained ensembles it is about, if so"""
     command: str = ""
     """what produces the evidence; the check itself unless given"""
+
+    def __post_init__(self) -> None:
+        if self.subject not in get_args(Subject):
+            raise InputError(
+                f"claim {self.id}: subject must be one of {', '.join(get_args(Subject))}; got {self.subject!r}"
+            )
+        if isinstance(self.about, str):  # type: ignore[unreachable]  # of untyped callers
+            raise InputError(f"claim {self.id}: about must be a tuple of names, got the text {self.about!r}")
 
     @property
     def run_with(self) -> str:

@@ -5,10 +5,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["PLUGINS", "Named", "Registry", "load_plugins"]
+__all__ = ["PLUGINS", "Named", "PluginError", "Registry", "load_plugins"]
 
 PLUGINS = "sharpdiv.plugins"
 """Group of entry points: modules that add to registries when they are imported."""
+
+
+class PluginError(ImportError):
+    """A module that an installed package names as a plugin cannot be used."""
 
 
 class Named(Protocol):
@@ -24,9 +28,19 @@ T = TypeVar("T", bound=Named)
 
 @cache
 def load_plugins() -> None:
-    """Import the modules that installed packages name in the group ``sharpdiv.plugins``, once."""
+    """Import the modules that installed packages name in the group ``sharpdiv.plugins``, once.
+
+    Raises:
+        PluginError: if one of them cannot be imported, or adds what is there already.
+    """
     for entry in sorted(entry_points(group=PLUGINS), key=lambda each: each.name):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+            raise PluginError(
+                f"plugin {entry.name} = {entry.value} cannot be used ({found}); repair or uninstall it"
+            ) from error
 
 
 class Registry(MutableMapping[str, T], Generic[T]):

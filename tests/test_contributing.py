@@ -98,3 +98,16 @@ def test_a_figure(site: Path) -> None:
 def test_without_the_package_nothing_of_it_is_there(tmp_path: Path) -> None:
     assert "stripes" not in sharpdiv(tmp_path, "data", "list")
     assert "sam-flattens" not in sharpdiv(tmp_path, "check", "--list")
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    metadata = tmp_path / "broken-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[sharpdiv.plugins]\nmine = nowhere\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}"}
+    command = [sys.executable, "-m", "sharpdiv", "data", "list"]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    (line,) = found.stderr.splitlines()
+    assert "plugin mine = nowhere cannot be used (ModuleNotFoundError: No module named 'nowhere')" in line

@@ -12,10 +12,8 @@ from sharpdiv.empirical.data.corruption_files import PublishedKind
 from sharpdiv.empirical.data.parsers.contract import Extent, Parser
 from sharpdiv.empirical.store import digest
 
-__all__ = ["BUNDLED", "Dataset", "Published", "RawFile", "RawImages"]
+__all__ = ["Dataset", "Published", "RawFile", "RawImages"]
 
-BUNDLED = "bundled"
-"""What a data set without files has for a checksum."""
 
 _DECODER = 1  # raise it when a parser gives other arrays for the same files
 
@@ -35,7 +33,7 @@ class RawImages:
     classes: int
     """labels are 0 to classes - 1"""
     source_sha256: str
-    """SHA-256 of the raw file; of the JSON object from name to SHA-256 if there are several, ``BUNDLED`` if there is none"""
+    """SHA-256 of the raw file; of the JSON object from name to SHA-256 if there are several, of the arrays if there is none"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from sharpdiv.empirical.data.dataset import BUNDLED
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.errors import InputError
@@ -55,8 +54,8 @@ class ImageData:
     """mean of images in [0, 1], for each channel"""
     std: Float[Tensor, " channels"]
     """standard deviation of images in [0, 1], for each channel"""
-    source: str = BUNDLED
-    """SHA-256 of the files the images came from"""
+    source: str = ""
+    """SHA-256 of what the images came from; empty if unknown"""
 
     def normalize(self, images: Images) -> Float[Tensor, "samples channels height width"]:
         """Scale to [0, 1], subtract the mean and divide by the standard deviation, per channel.

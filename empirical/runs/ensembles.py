@@ -26,6 +26,7 @@ from sharpdiv.empirical.runs.folders import (
     create,
     first_phase_path,
     locked,
+    require_same_data,
     run_folder,
 )
 from sharpdiv.empirical.runs.member import Member, load_member, new_member, save_member, stream, train
@@ -91,7 +92,7 @@ def train_runs(
 
     Raises:
         DivergenceError: if a member diverges.
-        StoreError: if a stored file is damaged, or another process trains one of the runs.
+        StoreError: if a stored file is damaged, a member was trained on other images, or another process trains one of the runs.
 
     Example:
         >>> import tempfile
@@ -121,6 +122,8 @@ def train_runs(
     second = [c for c in configs if c in starts or _treated(c) != Treated.ALL]
     rest = [piece for c in second for piece in members(METHODS[c.method].passes, _train_member, [c])]
     with locked(create(root, config) for config in dict.fromkeys([*configs, *starts])):
+        for config in dict.fromkeys([*configs, *starts]):
+            require_same_data(root, config, load_run_data)
         work([first + whole, exchange, rest], place, workers, partial(progress, "training"))
 
 
@@ -183,7 +186,8 @@ def _train_to(
 
     def save_record() -> None:
         spent = {"seconds": earlier["seconds"] + time.perf_counter() - began, "from_epoch": earlier["from_epoch"]}
-        save_json(record, {**provenance(next(member.model.parameters()).device), **spent})
+        where = provenance(next(member.model.parameters()).device)
+        save_json(record, {**where, "data_sha256": data.source, **spent})
 
     def checkpoint(member: Member) -> None:
         nonlocal written

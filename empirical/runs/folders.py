@@ -8,13 +8,14 @@ runs/<run id>/member-<seed>.safetensors        the trained member; .json beside 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
 
+from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.store import load_json, save_json
@@ -27,6 +28,7 @@ __all__ = [
     "lacks_first_phase",
     "locked",
     "open_run",
+    "require_same_data",
     "run_folder",
     "trained_epochs",
     "training_record",
@@ -257,6 +259,35 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
         parts.append(load_json(path) if path.exists() else {})
     seconds = sum(part["seconds"] for part in parts) if all("seconds" in part for part in parts) else None
     return {**record, "seconds": seconds}
+
+
+def require_same_data(root: Path, config: RunConfig, load: Callable[[RunConfig], ImageData]) -> None:
+    """Refuse members that were trained on other images than the data set of their configuration now has.
+
+    Args:
+        root: folder of all runs.
+        config: configuration of the run.
+        load: function that loads a run's data; called only if a member is there.
+
+    Raises:
+        StoreError: if a member was trained on other images.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import load_run_data
+        >>> from sharpdiv.empirical.runs.folders import require_same_data
+        >>> require_same_data(Path("folder-without-runs"), RunConfig("sgd"), load_run_data)  # nothing was trained
+    """
+    folder = run_folder(root, config)
+    records = [path for seed in config.seeds if (path := folder / f"member-{seed}.json").exists()]
+    for path in records:
+        source = load_json(path).get("data_sha256", "")  # older versions did not keep it
+        if source and source != load(config).source:
+            raise StoreError(
+                f"{path} is of a member that was trained on other images of {config.data}: the data set has changed since; "
+                f"delete {folder} and train again"
+            )
 
 
 def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:

@@ -15,9 +15,10 @@ from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.assembling import assemble
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress
-from sharpdiv.empirical.runs.folders import open_run, run_folder
+from sharpdiv.empirical.runs.folders import open_run, require_same_data, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measure_member import measure_member
+from sharpdiv.empirical.runs.measured_images import run_data
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.store import digest, load_json
 from sharpdiv.empirical.workers import Piece, choose_device, work
@@ -57,6 +58,8 @@ def measure_runs(
     place = choose_device(device)
     configs = list(configs)
     stale = [c for c in configs if not _is_measured(root, c, how)]
+    for config in stale:
+        require_same_data(root, config, run_data)
     pieces: list[Piece] = [(1, partial(measure_member, root, c, seed, place, how)) for c in stale for seed in c.seeds]
     work([pieces], place, workers, partial(progress, "measuring"))
     for config in stale:

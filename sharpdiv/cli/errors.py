@@ -42,8 +42,11 @@ def failure(error: Exception, command: str) -> int | None:
     """
     # Imported when something has failed: the theory's bring NumPy, which --help should not wait for.
     from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
+    from sharpdiv.registry import PluginError
     from sharpdiv.theory.errors import ConvergenceError, DomainError
 
+    if isinstance(error, PluginError):
+        return fail(str(error))
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAIN:
         return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[train]'")
     if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, NotMeasuredError, StoreError)):

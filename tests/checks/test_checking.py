@@ -1,11 +1,15 @@
-"""Claims checked in processes are those checked here, in order."""
+"""Claims checked in processes are those checked here, in order; what a claim must not be is said."""
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from sharpdiv.checks.checking import check_claims
+from sharpdiv.checks.claim import Finding
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.errors import InputError, WorkerError
 
 MANY = [claim for claim in CLAIMS if claim.id.startswith(("alternating-sum", "c1-", "c6-"))]
 
@@ -23,3 +27,23 @@ def test_processes_find_the_same_in_the_same_order() -> None:
 def test_a_number_of_workers_is_positive() -> None:
     with pytest.raises(InputError, match="workers must be at least 1, got 0"):
         check_claims(MANY, Evidence(), workers=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"subject": "theory"}, "subject must be one of paper, implementation, networks; got 'theory'"),
+        ({"about": "C1"}, "about must be a tuple of names, got the text 'C1'"),
+    ],
+)
+def test_a_claim_of_another_kind_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(MANY[0], **wrong)
+
+
+def test_a_check_that_goes_wrong_is_named() -> None:
+    claim = replace(MANY[0], id="mine", check=lambda _: Finding("great"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="verdict must be one of Verdict, got 'great'"):
+        check_claims([claim], Evidence())
+    with pytest.raises(WorkerError, match=r"the check of mine went wrong .ZeroDivisionError: division by zero."):
+        check_claims([replace(claim, check=lambda _: 1 / 0)], Evidence())  # type: ignore[arg-type,return-value]

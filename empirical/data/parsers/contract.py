@@ -60,8 +60,14 @@ def checked(train: Labelled, test: Labelled, extent: Extent, file: str) -> tuple
     """
     for part, (images, labels), samples in (("training", train, extent.train), ("test", test, extent.test)):
         shape = (samples, extent.channels, extent.size, extent.size)
-        expect(images.shape == shape, file, f"{part} images {images.shape}", f"{shape}")
+        expect(images.dtype == np.uint8, file, f"{part} images of {images.dtype}", "uint8, from 0 to 255")
+        expect(
+            images.shape == shape, file, f"{part} images {images.shape}", f"{shape} (samples, channels, height, width)"
+        )
+        expect(labels.dtype == np.int64, file, f"{part} labels of {labels.dtype}", "int64")
         expect(labels.shape == (samples,), file, f"{len(labels)} {part} labels", f"{samples}")
+        if not samples:  # a set without test images of its own
+            continue
         present = np.unique(labels)
         all_classes = f"every class from 0 to {extent.classes - 1}"
         expect(np.array_equal(present, np.arange(extent.classes)), file, f"{part} labels {present}", all_classes)
@@ -85,10 +91,10 @@ def expect(condition: object, file: str, got: str, expected: str) -> None:
         >>> expect(2 > 3, "mine.bin", got="2 bytes", expected="more than 3")
         Traceback (most recent call last):
         ...
-        sharpdiv.empirical.errors.InputError: mine.bin is no such file of a data set: got 2 bytes, expected more than 3
+        sharpdiv.empirical.errors.InputError: mine.bin does not hold what it should: got 2 bytes, expected more than 3
     """
     if not condition:
-        raise InputError(f"{file} is no such file of a data set: got {got}, expected {expected}")
+        raise InputError(f"{file} does not hold what it should: got {got}, expected {expected}")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sharpdiv.empirical.runs.folders import open_run, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.store import load_json, load_tensors
+from sharpdiv.empirical.store import load_json, load_tensors, save_json
 from tests.laws import Mutation, law
 
 CPU = torch.device("cpu")
@@ -29,6 +29,7 @@ PROJECT = Path(__file__).parents[3]
 TINY = RunConfig("sgd", seeds=(1, 2), train_samples=40, width=8, blocks=(1, 1), epochs=4, batch_size=10, switch_epoch=2)
 TINY_BALANCE = replace(TINY, method="sharpbalance", rho=0.1)
 QUICK = MeasureConfig(iterations=2, corrupted_samples=20)
+OTHER = replace(QUICK, iterations=3)
 
 changes: dict[str, tuple[Any, Any]] = {
     "method": ("sam", "sharpbalance"),
@@ -230,6 +231,19 @@ def test_a_damaged_file_is_named_and_nothing_else_lost(finished: Path, tmp_path:
     with pytest.raises(StoreError, match=f"{name} is damaged"):
         reproduce(root, TINY, TINY_BALANCE)
     assert all(p.read_bytes() == content for p, content in others.items())
+
+
+def test_members_of_other_images_are_refused(finished: Path, tmp_path: Path) -> None:
+    """A data set that changed under the same name: neither trained on nor measured."""
+    root = Path(shutil.copytree(finished, tmp_path / "runs"))
+    path = run_folder(root, TINY) / "member-1.json"
+    save_json(path, load_json(path) | {"data_sha256": "another"})
+    for again in (
+        lambda: train_runs([TINY], root, workers=1),
+        lambda: measure_runs([TINY], root, how=OTHER, workers=1),
+    ):
+        with pytest.raises(StoreError, match="trained on other images of digits"):
+            again()
 
 
 def test_a_folder_of_another_run_is_refused(finished: Path, tmp_path: Path) -> None:
