@@ -10,6 +10,7 @@ from sharpdiv.checks.claim import Finding
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError, WorkerError
+from tests.laws import types_unchecked
 
 MANY = [claim for claim in CLAIMS if claim.id.startswith(("alternating-sum", "c1-", "c6-"))]
 
@@ -43,7 +44,7 @@ def test_a_claim_of_another_kind_is_refused(wrong: dict[str, Any], message: str)
 
 def test_a_check_that_goes_wrong_is_named() -> None:
     claim = replace(MANY[0], id="mine", check=lambda _: Finding("great"))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="verdict must be one of Verdict, got 'great'"):
+    with types_unchecked(), pytest.raises(InputError, match="verdict must be one of Verdict, got 'great'"):
         check_claims([claim], Evidence())
     with pytest.raises(WorkerError, match=r"the check of mine went wrong .ZeroDivisionError: division by zero."):
         check_claims([replace(claim, check=lambda _: 1 / 0)], Evidence())  # type: ignore[arg-type,return-value]
