@@ -39,5 +39,6 @@ def sharpness_per_sample(model: nn.Module, inputs: torch.Tensor, targets: torch.
     norms = []
     for x, y in zip(inputs, targets, strict=True):
         loss = nn.functional.cross_entropy(model(x[None]), y[None])
-        norms.append(sum(g.square().sum() for g in torch.autograd.grad(loss, parameters)))
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        norms.append(sum(g.square().sum() for g in gradients if g is not None))
     return torch.stack([torch.as_tensor(n) for n in norms])

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sharpdiv.empirical.curvature.loss_surface import Batch, LossSurface, Norm
+from sharpdiv.empirical.curvature.batches import Batch
+from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm
 
 __all__ = ["steepest", "value_and_gradient"]
 

@@ -1,14 +1,14 @@
 """Average-case sharpness of a trained network: how much random perturbations of its weights raise the loss."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.estimates import Estimate, stratified_mean
-from sharpdiv.empirical.curvature.loss_surface import Batch, Loss, LossSurface, Norm, require_norm
+from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm, require_norm
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["average_case_sharpness"]
@@ -16,7 +16,7 @@ __all__ = ["average_case_sharpness"]
 
 def average_case_sharpness(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Batches,
     radius: float = 0.1,
     adaptive: bool = True,
     norm: Norm = "l2",
@@ -34,7 +34,8 @@ def average_case_sharpness(
 
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
-        batches: fixed (inputs, targets) pairs, un-augmented. Andriushchenko et al. use 8 batches of 128.
+        batches: fixed pairs of inputs and targets, un-augmented, as a list, a ``DataLoader`` or one pair.
+            Andriushchenko et al. use 8 batches of 128.
         radius: scale of the perturbations, positive. Andriushchenko et al. take 0.05 to 0.4 (l2) and 0.1 to 0.8 (linf).
         adaptive: whether each perturbation is scaled by the magnitude of its weight.
         norm: norm of the ball that the distribution belongs to: l2 for normal, linf for uniform numbers.

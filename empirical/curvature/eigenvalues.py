@@ -5,7 +5,6 @@ eigenvalues; each needs a product with the Hessian of all samples, never the Hes
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -13,9 +12,10 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import nn
 
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of
 from sharpdiv.empirical.curvature.hessian_products import hessian_product, shares
-from sharpdiv.empirical.curvature.loss_surface import Batch, Loss, LossSurface, checked
-from sharpdiv.empirical.curvature.recording import evaluation_mode
+from sharpdiv.empirical.curvature.loss_surface import LossSurface
+from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.errors import DivergenceError, InputError
 from sharpdiv.theory.errors import ConvergenceError
 
@@ -26,7 +26,7 @@ _RESTARTS = 100  # of the Lanczos iteration, each with up to max(20, 2 count + 1
 
 def hessian_eigenvalues(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Batches,
     count: int = 1,
     loss: Loss = nn.functional.cross_entropy,
     tolerance: float = 1e-3,
@@ -68,7 +68,7 @@ def hessian_eigenvalues(
     """
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise InputError(f"tolerance must be positive and finite, got {tolerance}")
-    surface, fixed = LossSurface(model, loss), list(checked(batches))
+    surface, fixed = LossSurface(model, loss), list(batches_of(batches))
     size = len(surface.weights)
     if not 1 <= count < size:
         raise InputError(f"count must be at least 1 and below the number of weights, {size}, got {count}")
@@ -76,7 +76,8 @@ def hessian_eigenvalues(
     operator = _operator(surface, fixed)
     start = generator.standard_normal(size).astype(operator.dtype)
     options = {"tol": tolerance, "maxiter": _RESTARTS, "v0": start, "rng": generator}
-    with evaluation_mode(model), torch.enable_grad():
+    with untouched(model), torch.enable_grad():
+        surface.try_on(fixed[0])
         try:
             values = eigsh(operator, count, which="LA", return_eigenvectors=False, **options)
         except ArpackError as error:

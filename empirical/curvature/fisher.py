@@ -3,19 +3,17 @@
 ``F = E[g g']`` for the gradient g of a sample's loss has the trace ``E |g|^2``.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
+from sharpdiv.empirical.curvature.batches import Batches, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate
-from sharpdiv.empirical.curvature.loss_surface import Batch
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 
 __all__ = ["fisher_trace"]
 
 
-def fisher_trace(model: nn.Module, batches: Sequence[Batch]) -> Estimate:
+def fisher_trace(model: nn.Module, batches: Batches) -> Estimate:
     """Trace of the Fisher matrix of the cross-entropy, with the labels of the data.
 
     Args:
@@ -34,5 +32,5 @@ def fisher_trace(model: nn.Module, batches: Sequence[Batch]) -> Estimate:
         >>> fisher_trace(model, [(inputs, labels)]).mean  # of 12.5 and 0.5
         6.5
     """
-    scores = torch.cat([per_sample_sharpness(model, inputs, labels) for inputs, labels in batches]).double()
+    scores = torch.cat([per_sample_sharpness(model, inputs, labels) for inputs, labels in batches_of(batches)]).double()
     return Estimate(float(scores.mean()), float(scores.std() / len(scores) ** 0.5))

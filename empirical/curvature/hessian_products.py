@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sharpdiv.empirical.curvature.loss_surface import Batch, LossSurface
+from sharpdiv.empirical.curvature.batches import Batch, samples_of
+from sharpdiv.empirical.curvature.loss_surface import LossSurface
 
 __all__ = ["hessian_product", "shares"]
 
@@ -39,7 +41,9 @@ def hessian_product(
     """
     # Two backward passes. Forward over reverse, reverse over forward and vmap over vectors need forward derivatives or memory.
     point = surface.weights.clone().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(surface(point, batch), point, create_graph=True)
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+        loss = surface(point, batch)
+    (gradient,) = torch.autograd.grad(loss, point, create_graph=True)
 
     def product(v: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
         if not gradient.requires_grad:  # the loss is linear in the weights
@@ -64,5 +68,5 @@ def shares(batches: list[Batch]) -> Float[np.ndarray, " batches"]:
         >>> shares([(torch.zeros(3, 1), torch.zeros(3)), (torch.zeros(1, 1), torch.zeros(1))])
         array([0.75, 0.25])
     """
-    sizes = np.array([len(inputs) for inputs, _ in batches])
+    sizes = np.array([samples_of(batch) for batch in batches])
     return sizes / sizes.sum()

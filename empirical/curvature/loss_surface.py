@@ -3,26 +3,24 @@
 The model runs with other weights than its own, in evaluation mode, and is never written to.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from sharpdiv.empirical.curvature.recording import evaluation_mode
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of, outputs_of, rows
+from sharpdiv.empirical.curvature.untouched import WeightSlots, untouched
 from sharpdiv.empirical.errors import DivergenceError, InputError
 
-__all__ = ["Batch", "Loss", "LossSurface", "Norm", "NormalizedLogits", "checked", "require_norm"]
+__all__ = ["LossSurface", "Norm", "NormalizedLogits", "require_norm"]
 
-Batch = tuple[Tensor, Tensor]
-"""inputs and targets, first axis samples"""
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""function from outputs and targets to their mean loss"""
 Norm = Literal["l2", "linf"]
 """norm of a ball of perturbations"""
+_PROBED = 3
+"""Samples of the first batch that a network is tried on before it is measured."""
 
 
 class LossSurface:
@@ -50,12 +48,12 @@ class LossSurface:
     """copy of the model's trainable weights, as one flat vector"""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
-        self._model, self._loss = model, loss
-        self._parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        if not self._parameters:
+        self._model, self._loss, self._slots = model, loss, WeightSlots(model)
+        parameters = self._slots.parameters
+        if not parameters:
             raise InputError("the model has no trainable parameters")
-        self._sizes = [p.numel() for p in self._parameters.values()]
-        self.weights = torch.cat([p.flatten() for p in self._parameters.values()])
+        self._sizes = [p.numel() for p in parameters]
+        self.weights = torch.cat([p.detach().flatten() for p in parameters])
 
     def __call__(self, weights: Float[Tensor, " weights"], batch: Batch) -> Float[Tensor, ""]:
         """Loss of a batch at given weights, differentiable in them.
@@ -67,10 +65,18 @@ class LossSurface:
         Returns:
             A scalar.
         """
+        parts = weights.split(self._sizes)
+        with self._slots.holding([part.view_as(p) for part, p in zip(parts, self._slots.parameters, strict=True)]):
+            return self._own(batch)
+
+    def _own(self, batch: Batch) -> Float[Tensor, ""]:
+        """Loss at the weights that the network has now."""
         inputs, targets = batch
-        parts = zip(self._parameters.items(), weights.split(self._sizes), strict=True)
-        moved = {name: part.view_as(p) for (name, p), part in parts}
-        return self._loss(functional_call(self._model, moved, (inputs,)), targets)
+        found = self._loss(outputs_of(self._model, inputs), targets)
+        if not isinstance(found, Tensor) or found.ndim:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(f"the loss must be one number, the mean over samples; got {shape}: use reduction='mean'")
+        return found
 
     def magnitudes(self, adaptive: bool) -> Float[Tensor, "*weights"]:
         """Unit of length of each weight: ``|w|`` if adaptive, otherwise one for all.
@@ -84,12 +90,12 @@ class LossSurface:
         return self.weights.abs() if adaptive else self.weights.new_ones(())
 
     def per_batch(
-        self, batches: Iterable[Batch], measure: Callable[[Batch], Float[Tensor, "*shape"]]
+        self, batches: Batches, measure: Callable[[Batch], Float[Tensor, "*shape"]]
     ) -> Float[np.ndarray, "batches *shape"]:
-        """Measure every batch in evaluation mode; the results leave the device together.
+        """Measure every batch in evaluation mode; the results leave the device together, and the network is as it was.
 
         Args:
-            batches: inputs and targets, read once.
+            batches: inputs and targets in any form that ``batches_of`` takes, read once.
             measure: function from a batch to a tensor, of the same shape for all batches.
 
         Returns:
@@ -97,13 +103,64 @@ class LossSurface:
 
         Raises:
             DivergenceError: if a result is not finite.
+            InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced.
         """
-        with evaluation_mode(self._model), torch.enable_grad():
-            measured = [measure(batch) for batch in checked(batches)]
-        values = np.array(torch.stack(measured).tolist())
+        measured: list[Tensor] = []
+        probe = self.weights.new_zeros(0)
+        with untouched(self._model), torch.enable_grad():
+            for batch in batches_of(batches):
+                if not measured:
+                    probe = self._probe(batch)
+                measured.append(measure(batch))
+        stacked = torch.stack(measured)
+        numbers = torch.cat([probe.to(stacked.dtype), stacked.flatten()]).tolist()
+        _refuse_unfit(numbers[: len(probe)], torch.finfo(self.weights.dtype).eps)
+        values = np.array(numbers[len(probe) :]).reshape(stacked.shape)
         if not np.isfinite(values).all():
             raise DivergenceError("the loss is not finite at the weights or near them; is the model trained?")
         return values
+
+    def try_on(self, batch: Batch) -> None:
+        """Refuse a network that cannot be measured, by its losses and gradients on a few samples.
+
+        Args:
+            batch: inputs and targets.
+
+        Raises:
+            InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced.
+        """
+        _refuse_unfit(self._probe(batch).tolist(), torch.finfo(self.weights.dtype).eps)
+
+    def _probe(self, batch: Batch) -> Float[Tensor, "4"]:
+        """Two losses of some samples at the network's weights, by itself and through the slots, and how their gradients differ."""
+        some = rows(batch[0], slice(_PROBED)), batch[1][:_PROBED]
+        own, point = self._own(some), self.weights.clone().requires_grad_(True)
+        moved = self(point, some)
+        found = torch.autograd.grad(own, self._slots.parameters, allow_unused=True) if own.requires_grad else []
+        flat = [
+            p.new_zeros(p.numel()) if g is None else g.flatten()
+            for g, p in zip(found, self._slots.parameters, strict=False)
+        ]
+        expected = torch.cat(flat) if flat else torch.zeros_like(point)
+        through = torch.autograd.grad(moved, point)[0] if moved.requires_grad else torch.zeros_like(point)
+        return torch.stack([own.detach(), moved.detach(), expected.norm(), (through - expected).norm()])
+
+
+def _refuse_unfit(probe: list[float], eps: float) -> None:
+    """Rounding may differ by some multiple of itself where a device sums in no fixed order; what is random differs by more."""
+    if not probe or not np.isfinite(probe).all():
+        return
+    own, moved, size, difference = probe
+    if abs(own - moved) > 1000 * eps * max(abs(own), abs(moved)):
+        raise InputError(
+            f"the network gives two losses for the same samples in evaluation mode ({own:.4g}, {moved:.4g}): what is random in "
+            "it (dropout that stays on?) must be switched off"
+        )
+    if difference > 1000 * eps * size:
+        raise InputError(
+            "a weight is used from a place where it cannot be replaced (a list of its own, say): look it up as the attribute of "
+            "its module instead"
+        )
 
 
 class NormalizedLogits(nn.Module):
@@ -139,37 +196,6 @@ class NormalizedLogits(nn.Module):
         """
         logits = self.model(x)
         return nn.functional.normalize(logits - logits.mean(dim=1, keepdim=True), dim=1, eps=1e-10)
-
-
-def checked(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Pass on batches that have samples.
-
-    Args:
-        batches: inputs and targets.
-
-    Yields:
-        Every batch.
-
-    Raises:
-        InputError: if there is none or one is empty.
-
-    Example:
-        >>> import torch
-        >>> from sharpdiv.empirical.curvature.loss_surface import checked
-        >>> [len(labels) for _, labels in checked([(torch.zeros(3, 2), torch.zeros(3))])]
-        [3]
-        >>> next(checked([]))
-        Traceback (most recent call last):
-        ...
-        sharpdiv.empirical.errors.InputError: expected at least one batch, got none
-    """
-    count = 0
-    for count, batch in enumerate(batches, start=1):
-        if not len(batch[0]):
-            raise InputError(f"every batch needs samples, number {count} has none")
-        yield batch
-    if not count:
-        raise InputError("expected at least one batch, got none")
 
 
 def require_norm(norm: str) -> None:

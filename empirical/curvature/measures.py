@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from sharpdiv.empirical.curvature.average_case import average_case_sharpness
+from sharpdiv.empirical.curvature.batches import Batch
 from sharpdiv.empirical.curvature.eigenvalues import hessian_eigenvalues
 from sharpdiv.empirical.curvature.fisher import fisher_trace
-from sharpdiv.empirical.curvature.loss_surface import Batch, Norm
+from sharpdiv.empirical.curvature.loss_surface import Norm
 from sharpdiv.empirical.curvature.one_step import one_step_sharpness
 from sharpdiv.empirical.curvature.trace import hessian_trace
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness

@@ -1,14 +1,14 @@
 """One-step sharpness of a trained network: how much the single step that SAM takes raises the loss."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.ascent import steepest, value_and_gradient
-from sharpdiv.empirical.curvature.loss_surface import Batch, Loss, LossSurface
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss
+from sharpdiv.empirical.curvature.loss_surface import LossSurface
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["one_step_sharpness"]
@@ -16,7 +16,7 @@ __all__ = ["one_step_sharpness"]
 
 def one_step_sharpness(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Batches,
     rho: float,
     adaptive: bool = False,
     loss: Loss = nn.functional.cross_entropy,
@@ -28,7 +28,7 @@ def one_step_sharpness(
 
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
-        batches: fixed (inputs, targets) pairs, un-augmented.
+        batches: fixed pairs of inputs and targets, un-augmented, as a list, a ``DataLoader`` or one pair.
         rho: length of the step, positive; SAM's own if the model was trained by it.
         adaptive: whether the step is scaled by the magnitude of each weight.
         loss: mean loss of outputs and targets.

@@ -3,15 +3,14 @@
 For v of independent random signs ``E[v v'] = 1``, so that ``E[v'Hv] = tr(H E[v v']) = tr H``.
 """
 
-from collections.abc import Iterable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate, stratified_mean
 from sharpdiv.empirical.curvature.hessian_products import hessian_product, shares
-from sharpdiv.empirical.curvature.loss_surface import Batch, Loss, LossSurface, checked
+from sharpdiv.empirical.curvature.loss_surface import LossSurface
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["hessian_trace"]
@@ -19,7 +18,7 @@ __all__ = ["hessian_trace"]
 
 def hessian_trace(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Batches,
     draws: int = 20,
     loss: Loss = nn.functional.cross_entropy,
     seed: int = 0,
@@ -57,7 +56,7 @@ def hessian_trace(
     """
     if draws < 2:
         raise InputError(f"draws must be at least 2 to have a standard error, got {draws}")
-    surface, fixed = LossSurface(model, loss), list(checked(batches))
+    surface, fixed = LossSurface(model, loss), list(batches_of(batches))
     generator = torch.Generator(surface.weights.device).manual_seed(seed)
 
     def quadratic_forms(batch: Batch) -> Float[Tensor, " draws"]:

@@ -4,7 +4,7 @@ A lower bound of that maximum, found by projected gradient ascent.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.ascent import steepest, value_and_gradient
-from sharpdiv.empirical.curvature.loss_surface import Batch, Loss, LossSurface, Norm, require_norm
+from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss
+from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm, require_norm
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["worst_case_sharpness"]
@@ -26,7 +27,7 @@ Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def worst_case_sharpness(
     model: nn.Module,
-    batches: Iterable[Batch],
+    batches: Batches,
     radius: float = 0.5,
     adaptive: bool = True,
     norm: Norm = "l2",
@@ -49,7 +50,8 @@ def worst_case_sharpness(
 
     Args:
         model: any module; measured in evaluation mode, which is restored.
-        batches: fixed (inputs, targets) pairs, un-augmented. Andriushchenko et al. (2023) use 8 batches of 128.
+        batches: fixed pairs of inputs and targets, un-augmented, as a list, a ``DataLoader`` or one pair.
+            Andriushchenko et al. (2023) use 8 batches of 128.
         radius: radius of the ball, positive; 0.5 is what the SharpBalance authors use.
         adaptive: whether the ball is scaled by the magnitude of each weight.
         norm: norm of the ball.

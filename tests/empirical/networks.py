@@ -1,11 +1,15 @@
 """Small networks and batches, each from its seed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
+from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.models import ResNet
 
-__all__ = ["Mlp", "batch", "mlp", "resnet", "state"]
+__all__ = ["Mlp", "batch", "left_scaled", "mlp", "resnet", "state"]
 
 
 class Mlp(nn.Module):
@@ -39,3 +43,12 @@ def batch(
 
 def state(model: nn.Module) -> list[torch.Tensor]:
     return [t.clone() for t in model.state_dict().values()]
+
+
+@contextmanager
+def left_scaled(model: nn.Module) -> Iterator[None]:
+    """A measurement that leaves other weights behind."""
+    with untouched(model):
+        yield
+    for p in model.parameters():
+        p.data.mul_(1.001)

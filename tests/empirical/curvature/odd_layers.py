@@ -5,7 +5,18 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["Branches", "Bypass", "MaskedConv2d", "MaskedLinear", "OwnForward", "convolutional", "shared", "twice"]
+__all__ = [
+    "AlwaysDropout",
+    "Branches",
+    "Bypass",
+    "Centred",
+    "MaskedConv2d",
+    "MaskedLinear",
+    "OwnForward",
+    "convolutional",
+    "shared",
+    "twice",
+]
 
 
 def drop_half(layer: nn.Conv2d | nn.Linear) -> None:
@@ -43,6 +54,20 @@ class OwnForward(nn.Linear):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(x, self.weight / self.weight.norm(), self.bias)
+
+
+class AlwaysDropout(nn.Module):
+    """Random in every mode."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(x, 0.5, training=True)
+
+
+class Centred(nn.Module):
+    """Less the batch's mean."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(dim=0)
 
 
 class Bypass(nn.Module):

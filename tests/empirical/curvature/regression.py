@@ -4,8 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.loss_surface import Batch
-
 __all__ = ["logistic_loss", "logistic_regression"]
 
 
@@ -13,7 +11,7 @@ def logistic_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], targets)
 
 
-def logistic_regression(seed: int) -> tuple[nn.Linear, list[Batch], np.ndarray]:
+def logistic_regression(seed: int) -> tuple[nn.Linear, list[tuple[Tensor, Tensor]], np.ndarray]:
     """A model, data in batches of 3, 7 and 10, and the Hessian of the mean loss, ``X' diag(p (1 - p)) X / n``."""
     random = np.random.default_rng(seed)
     X, w = random.standard_normal((20, 6)), random.standard_normal(6)

@@ -150,7 +150,7 @@ def test_the_seed_decides_and_nothing_is_touched() -> None:
         ({"radius": float("inf")}, "radius"),
         ({"draws": 1}, "draws"),
         ({"batches": []}, "at least one batch"),
-        ({"batches": [batch(0, size=0)]}, "number 1 has none"),
+        ({"batches": [batch(0, size=0)]}, "batch 1 has none"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:

@@ -1,5 +1,6 @@
 """Per-sample sharpness against one backward pass for each sample."""
 
+from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 
@@ -12,13 +13,15 @@ from torch.func import functional_call, grad, vmap
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sharpdiv.empirical.curvature import per_sample
+from sharpdiv.empirical.curvature import layer_gradients
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.models import ResNet
 from tests.empirical.curvature.odd_layers import (
+    AlwaysDropout,
     Branches,
     Bypass,
+    Centred,
     MaskedConv2d,
     MaskedLinear,
     OwnForward,
@@ -34,37 +37,40 @@ seeds = st.integers(0, 1000)
 ROUNDING = 1e-9  # float64: sums of at most a few thousand terms, conditioned to better than 1e3
 
 
-def agrees(
-    model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, tolerance: float = ROUNDING
-) -> None:  # through the module, where laws put their mutations
-    scores = per_sample.per_sample_sharpness(model, inputs, targets)
+def fast(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The fast route by itself: what is wrong in it would be noticed, and the slow one taken."""
+    return layer_gradients.fast_norms(model, inputs, lambda z: nn.functional.cross_entropy(z, targets, reduction="sum"))
+
+
+def agrees(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, tolerance: float = ROUNDING) -> None:
+    scores = fast(model, inputs, targets)
     assert scores.dtype == inputs.dtype
     assert scores.numpy() == pytest.approx(sharpness_per_sample(model, inputs, targets).numpy(), rel=tolerance)
 
 
 BIASES_FORGOTTEN = Mutation(
     "biases forgotten",
-    "sharpdiv.empirical.curvature.per_sample._trainable",
+    "sharpdiv.empirical.curvature.layer_gradients._trainable",
     lambda f: lambda layer, name: name != "bias" and f(layer, name),
 )
 POSITIONS_APART = Mutation(
     "sum over positions of squares for the square of the sum",
-    "sharpdiv.empirical.curvature.per_sample._product_norms",
+    "sharpdiv.empirical.curvature.layer_gradients._product_norms",
     lambda _: lambda mask, a, g: (a.square().sum(2) * g.square().sum(2)).sum(1),
 )
 GRAM_WITHOUT_CROSS_TERMS = Mutation(
     "the same in the Gram form",
-    "sharpdiv.empirical.curvature.per_sample._gram_norms",
+    "sharpdiv.empirical.curvature.layer_gradients._gram_norms",
     lambda _: lambda a, g: (a.square().sum(2) * g.square().sum(2)).sum(1),
 )
 MASK_IGNORED = Mutation(
     "removed weights counted",
-    "sharpdiv.empirical.curvature.per_sample._product_norms",
+    "sharpdiv.empirical.curvature.layer_gradients._product_norms",
     lambda f: lambda mask, a, g: f(None, a, g),
 )
 MASK_FOR_CHANNELS_FIRST = Mutation(
     "a mask in another order than the patches",
-    "sharpdiv.empirical.curvature.per_sample.layer_mask",
+    "sharpdiv.empirical.curvature.layer_gradients.layer_mask",
     lambda f: lambda layer: f(layer) if f(layer) is None or f(layer).ndim == 2 else f(layer).flatten(1),
 )
 
@@ -75,7 +81,7 @@ MASK_FOR_CHANNELS_FIRST = Mutation(
     MASK_IGNORED,
     Mutation(
         "batch norm's scale without its running mean",
-        "sharpdiv.empirical.curvature.per_sample._NORMS",
+        "sharpdiv.empirical.curvature.layer_gradients._NORMS",
         lambda norms: (
             norms | dict.fromkeys([nn.BatchNorm1d, nn.BatchNorm2d], lambda n, a, g: norms[type(n)](n, a + 1, g))
         ),
@@ -110,7 +116,7 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
     MASK_FOR_CHANNELS_FIRST,
     Mutation(
         "patches of another position",
-        "sharpdiv.empirical.curvature.per_sample._patches",
+        "sharpdiv.empirical.curvature.layer_gradients._patches",
         lambda f: lambda layer, h, w, a: f(layer, h, w, a.flip(1)),
     ),
     examples=60,
@@ -146,7 +152,7 @@ def test_any_convolution(
     model = nn.Sequential(conv, nn.Tanh(), nn.Flatten(), nn.LazyLinear(3)).double()
     inputs, targets = batch(seed, 3, (channels[0], *size))
     model(inputs.double())
-    with patch.object(per_sample, "_WORKSPACE", workspace):
+    with patch.object(layer_gradients, "_WORKSPACE", workspace):
         agrees(model, inputs.double(), targets)
 
 
@@ -176,7 +182,7 @@ def test_linear_layers_share_weights_over_positions(
     BIASES_FORGOTTEN,
     Mutation(
         "scale without normalizing",
-        "sharpdiv.empirical.curvature.per_sample._NORMS",
+        "sharpdiv.empirical.curvature.layer_gradients._NORMS",
         lambda norms: (
             norms | dict.fromkeys([nn.GroupNorm, nn.LayerNorm], lambda n, a, g: ((a * g).flatten(2).sum(2) ** 2).sum(1))
         ),
@@ -217,7 +223,7 @@ def test_a_linear_softmax_by_hand() -> None:
     POSITIONS_APART,
     Mutation(
         "a tenth too many",
-        "sharpdiv.empirical.curvature.per_sample._product_norms",
+        "sharpdiv.empirical.curvature.layer_gradients._product_norms",
         lambda f: lambda *arguments: 1.1 * f(*arguments),
     ),
     examples=5,
@@ -236,7 +242,7 @@ def test_bfloat16_differs_by_its_rounding(seed: int) -> None:
     inputs, targets = batch(seed, 6, (2, 8, 8), 4)
     model(inputs)
     with torch.autocast("cpu", torch.bfloat16):
-        scores = per_sample.per_sample_sharpness(model, inputs, targets)
+        scores = fast(model, inputs, targets)
         expected = sharpness_per_sample(model, inputs, targets)
     assert scores.dtype == torch.float32
     assert scores.numpy() == pytest.approx(expected.numpy(), rel=4 * 2**-9)
@@ -294,28 +300,61 @@ def test_a_layer_that_does_not_run_adds_nothing() -> None:
     assert torch.equal(per_sample_sharpness(model, inputs.double(), targets), expected)
 
 
+UNKNOWN = [
+    (nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten(), nn.Linear(5, 3)), "layer 1 .Conv1d"),
+    (nn.utils.parametrizations.weight_norm(nn.Linear(5, 3)), "Parametrization"),
+    (OwnForward(5, 3), "its own forward"),
+    (shared(), "shares a parameter"),
+    (twice(), "twice"),
+    (Bypass(), "without its layer"),
+    (convolutional(groups=5), "ungrouped"),
+    (convolutional(padding="same"), "numeric padding"),
+    (convolutional(padding_mode="circular"), "zero padding"),
+]
+
+
+@law(
+    Mutation(
+        "the fast route trusted",
+        "sharpdiv.empirical.curvature.per_sample.slow_norms",
+        lambda _: lambda model, batch, loss: torch.ones(len(batch[1])),
+    ),
+)
+def test_what_hooks_cannot_tell_is_measured_sample_by_sample() -> None:
+    for model, message in UNKNOWN:
+        copy, (inputs, targets) = deepcopy(model).double(), batch(0)
+        with pytest.warns(UserWarning, match=f"sample by sample, which is slow, because .*{message}"):
+            scores = per_sample_sharpness(copy, inputs.double(), targets)
+        assert scores.numpy() == pytest.approx(
+            sharpness_per_sample(copy, inputs.double(), targets).numpy(), rel=ROUNDING
+        )
+        again = per_sample_sharpness(copy, inputs.double(), targets)  # told once
+        assert torch.equal(again, scores)
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten(), nn.Linear(5, 3)), "layer 1 .Conv1d"),
-        (nn.utils.parametrizations.weight_norm(nn.Linear(5, 3)), "Parametrization"),
-        (OwnForward(5, 3), "its own forward"),
-        (shared(), "shares a parameter"),
-        (twice(), "twice"),
         (mlp(0).requires_grad_(False), "no trainable"),
-        (Bypass(), "without its layer"),
-        (Branches(), "in place"),
-        (convolutional(groups=5), "ungrouped"),
-        (convolutional(padding="same"), "numeric padding"),
-        (convolutional(padding_mode="circular"), "zero padding"),
-        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False)), "running statistics"),
+        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False)), "go through the network alone"),
         (nn.Linear(5, 3).half(), "float16"),
+        (nn.Sequential(nn.Linear(5, 3), AlwaysDropout()), "random in evaluation mode"),
+        (nn.Sequential(nn.Linear(5, 3), Centred()), "samples interact"),
+        (nn.Linear(5, 1), "one output has no cross-entropy"),
+        (Branches(), "cannot be differentiated: .* modified by an inplace operation"),
     ],
 )
-def test_what_would_give_a_wrong_number_is_refused(model: nn.Module, message: str) -> None:
+def test_what_has_no_gradient_of_each_sample_is_refused(model: nn.Module, message: str) -> None:
     inputs, targets = batch(0)
     with pytest.raises(InputError, match=message):
         per_sample_sharpness(model, inputs.to(next(model.parameters()).dtype), targets)
+
+
+def test_labels_that_torch_ignores_are_refused() -> None:
+    inputs, targets = batch(0)
+    targets[3] = -100
+    with pytest.raises(InputError, match="counted from 0, got -100"):
+        per_sample_sharpness(mlp(0), inputs, targets)
 
 
 def test_the_batch_has_no_weight_gradients() -> None:
@@ -329,6 +368,7 @@ def test_the_batch_has_no_weight_gradients() -> None:
             return func(*args, **kwargs or {})
 
     model, (inputs, targets) = resnet(0), batch(0, 4, (1, 8, 8), 4)
+    per_sample_sharpness(model, inputs, targets)  # the first time it is tried against autograd
     with Watch():  # type: ignore[no-untyped-call]
         per_sample_sharpness(model, inputs, targets)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
