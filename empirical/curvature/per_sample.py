@@ -20,13 +20,12 @@ from sharpdiv.empirical.curvature.batches import (
     Loss,
     as_batch,
     leaves,
-    outputs_of,
     refilled,
     rows,
     samples_of,
 )
 from sharpdiv.empirical.curvature.layer_gradients import UnderflowError, fast_norms
-from sharpdiv.empirical.curvature.sample_gradients import slow_norms, squared_norm
+from sharpdiv.empirical.curvature.sample_gradients import close, outputs_apart, slow_norms, squared_norm
 from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.errors import InputError
 
@@ -117,7 +116,7 @@ def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
     size = min(_TRIED, samples_of(batch))
     inputs, targets = rows(batch[0], slice(size)), batch[1][:size]
     with untouched(model):
-        outputs = _apart(model, inputs, size)
+        outputs = outputs_apart(model, inputs, size)
         if loss is nn.functional.cross_entropy and outputs.shape[1:2] == (1,):
             raise InputError(
                 "one output has no cross-entropy; pass loss=torch.nn.functional.binary_cross_entropy_with_logits"
@@ -135,7 +134,7 @@ def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
             raise
         except InputError as error:
             return str(error)
-    if not _close(found, alone, outputs.dtype):
+    if not close(found, alone, outputs.dtype):
         return "layers do not see each sample apart (tokens first? a weight that is used elsewhere, too?)"
     return "" if _is_mean(loss, outputs, targets) else "the loss is no plain mean over samples"
 
@@ -151,23 +150,6 @@ def _weighted_sum(weights: Tensor, outputs: Tensor) -> Float[Tensor, ""]:
     return (outputs * weights.to(outputs.dtype)).sum()
 
 
-def _apart(model: nn.Module, inputs: Inputs, size: int) -> Float[Tensor, "samples ..."]:
-    """Outputs of samples one by one, if they are the same together and again."""
-    with torch.no_grad():
-        together, again = outputs_of(model, inputs), outputs_of(model, inputs)
-        if not _close(again, together, together.dtype):
-            raise InputError("the network is random in evaluation mode (dropout that stays on?): switch that off")
-        try:
-            alone = torch.cat([outputs_of(model, rows(inputs, slice(i, i + 1))) for i in range(size)])
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"a sample must be able to go through the network alone: {error}") from error
-    if alone.shape != together.shape or not _close(alone, together, together.dtype):
-        raise InputError(
-            "samples interact in the network (batch norm without running statistics?): none has its own gradient"
-        )
-    return alone
-
-
 def _is_mean(loss: Loss, outputs: Tensor, targets: Tensor) -> bool:
     """Whether a loss is the mean over samples of what it is for each alone, by its gradient in the outputs."""
     point = outputs.detach().requires_grad_(True)
@@ -175,10 +157,4 @@ def _is_mean(loss: Loss, outputs: Tensor, targets: Tensor) -> bool:
         (found,) = torch.autograd.grad(_summed(loss, targets, point), point)
         alone = [loss(point[i : i + 1], targets[i : i + 1]) for i in range(len(point))]
         (expected,) = torch.autograd.grad(torch.stack(alone).sum(), point)
-    return _close(found, expected, outputs.dtype)
-
-
-def _close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
-    """Rounding errors of many products grow like a random walk: half of the digits are safe."""
-    half = torch.finfo(dtype).eps ** 0.5
-    return torch.allclose(found.to(expected.dtype), expected, rtol=half, atol=half * float(expected.abs().max()))
+    return close(found, expected, outputs.dtype)

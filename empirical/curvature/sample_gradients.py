@@ -10,8 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sharpdiv.empirical.curvature.batches import Batch, Inputs, Loss, leaves, outputs_of, refilled, rows, samples_of
 from sharpdiv.empirical.curvature.untouched import WeightSlots
+from sharpdiv.empirical.errors import InputError
 
-__all__ = ["slow_norms", "squared_norm"]
+__all__ = ["close", "jacobian_of_one", "outputs_apart", "slow_norms", "squared_norm"]
 
 _WORKSPACE = 2**28  # bytes of gradients that exist at once
 
@@ -97,3 +98,90 @@ def _at_once(model: nn.Module, batch: Batch, loss: Loss) -> Float[Tensor, " samp
     chunk = max(1, _WORKSPACE // (sum(p.numel() * p.element_size() for p in weights)))
     with sdpa_kernel(SDPBackend.MATH):
         return vmap(norm_of_one, in_dims=(None, 0, 0), chunk_size=chunk)(weights, tensors, targets)
+
+
+def outputs_apart(model: nn.Module, inputs: Inputs, size: int) -> Float[Tensor, "samples ..."]:
+    """Outputs of some samples one by one, if they are the same together and again.
+
+    Args:
+        model: network in evaluation mode.
+        inputs: inputs of the samples.
+        size: number of samples.
+
+    Returns:
+        Outputs, without a graph.
+
+    Raises:
+        InputError: if the network is random, a sample cannot go through it alone, or samples interact.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.sample_gradients import outputs_apart
+        >>> outputs_apart(torch.nn.Flatten(), torch.zeros(2, 3, 1), 2).shape
+        torch.Size([2, 3])
+    """
+    with torch.no_grad():
+        together, again = outputs_of(model, inputs), outputs_of(model, inputs)
+        if not close(again, together, together.dtype):
+            raise InputError("the network is random in evaluation mode (dropout that stays on?): switch that off")
+        try:
+            alone = torch.cat([outputs_of(model, rows(inputs, slice(i, i + 1))) for i in range(size)])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"a sample must be able to go through the network alone: {error}") from error
+    if alone.shape != together.shape or not close(alone, together, together.dtype):
+        raise InputError(
+            "samples interact in the network (batch norm without running statistics?): none has its own gradient"
+        )
+    return alone
+
+
+def jacobian_of_one(model: nn.Module, inputs: Inputs) -> Float[Tensor, "outputs weights"]:
+    """Gradients of every output of one sample in all trainable weights.
+
+    Args:
+        model: network in evaluation mode.
+        inputs: inputs of the sample.
+
+    Returns:
+        A row for each output; 0 for weights that it does not depend on.
+
+    Raises:
+        InputError: if the network cannot be differentiated.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.sample_gradients import jacobian_of_one
+        >>> jacobian_of_one(torch.nn.Linear(2, 2, bias=False), torch.tensor([[3.0, 4.0]]))
+        tensor([[3., 4., 0., 0.],
+                [0., 0., 3., 4.]])
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    try:
+        with torch.enable_grad():
+            outputs = outputs_of(model, inputs).flatten()
+            of_each = [torch.autograd.grad(o, weights, retain_graph=True, allow_unused=True) for o in outputs]
+    except RuntimeError as error:
+        raise InputError(f"the network cannot be differentiated: {error}") from error
+    filled = [[p.new_zeros(p.shape) if g is None else g for g, p in zip(row, weights, strict=True)] for row in of_each]
+    return torch.stack([torch.cat([g.flatten() for g in row]) for row in filled])
+
+
+def close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
+    """Whether two results of one computation differ by rounding only, whose errors grow like a random walk: half of the digits.
+
+    Args:
+        found: one result.
+        expected: another of the same shape.
+        dtype: precision in which both were computed.
+
+    Returns:
+        False if a number differs by more, relative to itself and to the largest.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.sample_gradients import close
+        >>> close(torch.tensor([1.0, 1e-9]), torch.tensor([1.0001, 0.0]), torch.float32)
+        True
+    """
+    half = torch.finfo(dtype).eps ** 0.5
+    return torch.allclose(found.to(expected.dtype), expected, rtol=half, atol=half * float(expected.abs().max()))

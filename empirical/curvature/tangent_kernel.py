@@ -6,6 +6,7 @@ Jacobian, and the kernel is the sum of the layers' products. Per-sample Jacobian
 """
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from sharpdiv.empirical.curvature.layers import layer_mask, normalized_channels, supported_layers
-from sharpdiv.empirical.curvature.recording import LayerInputs, evaluation_mode, watched
+from sharpdiv.empirical.curvature.recording import LayerInputs, watched
+from sharpdiv.empirical.curvature.sample_gradients import close, jacobian_of_one, outputs_apart
+from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["TangentKernel", "tangent_kernel"]
@@ -44,8 +47,9 @@ def tangent_kernel(
     precision of the model.
 
     Args:
-        model: network whose trainable parameters sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d`` or ``GroupNorm`` layers, each
-            used once; measured in evaluation mode, which is restored.
+        model: network; fast if its trainable parameters sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d`` or ``GroupNorm`` layers,
+            each used once, else by a gradient for each output, which a warning tells; measured in evaluation mode, which is
+            restored.
         train: training samples, which are rows and columns of the kernel.
         test: test samples, which are rows only.
 
@@ -53,8 +57,8 @@ def tangent_kernel(
         Both parts, on the device of the samples.
 
     Raises:
-        InputError: if there is no trainable parameter, one is in a layer of another kind, shared or used without its layer, a
-            layer runs twice, its input is changed in place afterwards, or samples interact.
+        InputError: if there is no trainable parameter, outputs are not ``(samples, classes)``, samples interact, or the network is
+            random in evaluation mode.
 
     Example:
         >>> import torch
@@ -64,6 +68,30 @@ def tangent_kernel(
         >>> kernel.train.item(), kernel.test.item()
         (5.0, 11.0)
     """
+    if not any(p.requires_grad for p in model.parameters()):
+        raise InputError("the model has no trainable parameters")
+    some = torch.cat([train[:2], test[:2]])
+    with untouched(model):
+        outputs = outputs_apart(model, some, len(some))
+        if outputs.ndim != 2:
+            raise InputError(f"expected outputs (samples, classes), got shape {tuple(outputs.shape)}")
+        first = jacobian_of_one(model, train[:1])
+        try:
+            kernel = _by_layers(model, train, test)
+            whole = close(kernel.train[0, :, 0], first @ first.T, outputs.dtype)
+            obstacle = "" if whole else "layers do not see each sample apart, or a weight is used elsewhere, too"
+        except InputError as error:
+            obstacle = str(error)
+        if obstacle:
+            warnings.warn(
+                f"the kernel is taken sample by sample, which is slow, because {obstacle}", UserWarning, stacklevel=2
+            )
+            kernel = _by_samples(model, train, test)
+    return kernel
+
+
+def _by_layers(model: nn.Module, train: Tensor, test: Tensor) -> TangentKernel:
+    """Sum of the layers' products."""
     inputs, gradients = _layers(model, torch.cat([train, test]))
     columns = len(train)
     kernel: Tensor | None = None
@@ -75,22 +103,15 @@ def tangent_kernel(
     assert kernel is not None
     classes = kernel.shape[1] // columns
     blocks = kernel.view(-1, classes, columns, classes)
-    _refuse_what_hooks_miss(model, train[:1], blocks[0, :, 0])
     return TangentKernel(blocks[:columns], blocks[columns:])
 
 
-def _refuse_what_hooks_miss(model: nn.Module, image: Tensor, block: Float[Tensor, "classes classes"]) -> None:
-    """A sample's block of the kernel sums up to the squared norm of the gradient of its summed outputs, by autograd."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with evaluation_mode(model), torch.enable_grad():
-        gradients = torch.autograd.grad(model(image).sum(), trainable, allow_unused=True)
-    expected = sum((g.square().sum() for g in gradients if g is not None), start=block.new_zeros(()))
-    # Rounding errors of the many products that both sum up grow like a random walk: half of the digits are safe.
-    if not torch.isclose(block.sum(), expected, rtol=torch.finfo(block.dtype).eps ** 0.5, atol=0):
-        raise InputError(
-            f"the kernel of the first sample sums up to {float(block.sum()):.4g}, its gradient has the squared norm "
-            f"{float(expected):.4g}: a parameter is used without its layer's forward (call the layer instead), or samples interact"
-        )
+def _by_samples(model: nn.Module, train: Tensor, test: Tensor) -> TangentKernel:
+    """Products of whole Jacobians: those of the training samples exist at once, of the others one at a time."""
+    columns = torch.stack([jacobian_of_one(model, image[None]) for image in train])
+    rows = [torch.einsum("cw,jdw->cjd", jacobian_of_one(model, image[None]), columns) for image in test]
+    among = torch.einsum("icw,jdw->icjd", columns, columns)
+    return TangentKernel(among, torch.stack(rows) if rows else among.new_zeros(0, *among.shape[1:]))
 
 
 def _layers(model: nn.Module, images: Tensor) -> tuple[LayerInputs, dict[nn.Module, Tensor]]:
@@ -105,8 +126,8 @@ def _layers(model: nn.Module, images: Tensor) -> tuple[LayerInputs, dict[nn.Modu
 
     with watched(model, supported_layers(model), record), torch.enable_grad():
         logits = model(images)
-    if not edges or logits.ndim != 2:
-        raise InputError(f"expected outputs (samples, classes) of layers with weights, got shape {tuple(logits.shape)}")
+    if not edges:
+        raise InputError("no layer with weights runs")
     inputs.refuse_changed()
     per_class = [
         torch.autograd.grad(logits[:, c].sum(), list(edges.values()), retain_graph=True) for c in range(logits.shape[1])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
-from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
+from sharpdiv.empirical.curvature.tangent_kernel import _by_layers, tangent_kernel
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.lazy.training import freeze_batch_norm
 from sharpdiv.empirical.models import Activation, Normalization, ResNet, SparseConv2d
@@ -44,9 +44,8 @@ def images(seed: int, count: int) -> Tensor:
 
 
 def agrees(model: nn.Module, train: Tensor, test: Tensor) -> None:
-    """Without the kernel's own check, so that what is wrong is seen here."""
-    with patch("sharpdiv.empirical.curvature.tangent_kernel._refuse_what_hooks_miss"):
-        found = tangent_kernel(model, train, test)
+    """The fast route by itself: what is wrong in it would be noticed, and the slow one taken."""
+    found = _by_layers(model, train, test)
     jacobian = dense(model, torch.cat([train, test]))
     expected = torch.einsum("icp,jep->icje", jacobian, jacobian[: len(train)])
     # Rounding in float64 of sums of at most a few thousand terms, relative to the largest entry.
@@ -271,21 +270,49 @@ def biased_layer_norm() -> nn.Module:
     [
         (twice(), "runs twice"),
         (shared(), "shares a parameter"),
-        (Bypass(), "without its layer"),
-        (Tied(), "without its layer"),
-        (Scaled(), "samples interact"),
-        (Branches(), "in place"),
+        (Bypass(), "used elsewhere"),
+        (Tied(), "used elsewhere"),
         (nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3)), "LayerNorm"),
         (biased_layer_norm(), "LayerNorm"),
         (nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten()), "layer 1 .Conv1d"),
         (convolutional(groups=5), "one group"),
         (convolutional(padding="same"), "zero padding in numbers"),
         (convolutional(padding_mode="circular"), "zero padding"),
-        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False)), "running statistics"),
+    ],
+)
+def test_what_hooks_cannot_tell_is_taken_sample_by_sample(model: nn.Module, message: str) -> None:
+    """Against the Jacobian by forward differences of the outputs in each weight."""
+    model = model.double().eval()
+    images = torch.randn(5, 5, dtype=torch.float64)
+    with pytest.warns(UserWarning, match=f"sample by sample, which is slow, because .*{message}"):
+        kernel = tangent_kernel(model, images[:3], images[3:])
+    weights, step, columns = [p for p in model.parameters() if p.requires_grad], 1e-6, []
+    with torch.no_grad():
+        for p in weights:
+            for i in range(p.numel()):
+                sides = []
+                for sign in (1, -1):
+                    p.view(-1)[i] += sign * step
+                    sides.append(model(images))
+                    p.view(-1)[i] -= sign * step
+                columns.append((sides[0] - sides[1]) / (2 * step))
+    jacobian = torch.stack(columns, dim=-1)
+    expected = torch.einsum("icw,jdw->icjd", jacobian, jacobian[:3])
+    # Central differences: the step's square, and rounding by the step; weights come back to the last bits.
+    assert kernel.train.numpy() == pytest.approx(expected[:3].numpy(), abs=1e-7)
+    assert kernel.test.numpy() == pytest.approx(expected[3:].numpy(), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Scaled(), "samples interact"),
+        (Branches(), "inplace operation"),
+        (nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3, track_running_stats=False)), "go through the network alone"),
         (nn.Linear(5, 2).requires_grad_(requires_grad=False), "no trainable parameters"),
         (nn.Sequential(nn.Linear(5, 4), nn.Unflatten(1, (2, 2))), r"\(samples, classes\)"),
     ],
 )
-def test_what_would_give_a_wrong_number_is_refused(model: nn.Module, message: str) -> None:
+def test_what_has_no_kernel_is_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tangent_kernel(model, torch.randn(3, 5), torch.randn(2, 5))
