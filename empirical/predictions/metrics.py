@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.checked import checked_members, checked_predictions
+from sharpdiv.empirical.predictions.checked import Array, as_tensor, checked_members, checked_predictions
 from sharpdiv.empirical.predictions.scores import BINS, CHUNK, nll, scores
 from sharpdiv.registry import Registry
 
@@ -82,7 +82,7 @@ METRICS = Registry(
 """Metrics of diversity; what is added here is in all that ``diversity`` gives, with bootstrap intervals."""
 
 
-def diversity(probs: Tensor, labels: Tensor) -> Metrics:
+def diversity(probs: Array, labels: Array) -> Metrics:
     """Accuracy, diversity, calibration and likelihood of an ensemble.
 
     Keys: ``accuracy_members`` (list), ``accuracy_mean``, ``accuracy_ensemble`` (mean probabilities), ``accuracy_vote``
@@ -91,8 +91,9 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     / mean member error`` from mean probabilities and ``eir_vote`` from the vote (all three None at zero error);
     ``variance``, unbiased over members, summed over classes, averaged over samples; ``kl``, mean over ordered pairs of
     members, in nats; ``nll_mean``, ``nll_ensemble``, in nats, ``ece_mean``, ``ece_ensemble``: 15 equal-width
-    right-closed bins of the top probability; ``brier_mean``, ``brier_ensemble``: squared error summed over classes.
-    Probabilities are clipped at 1e-12 in logarithms. Metrics that were added to ``METRICS`` are there, too.
+    right-closed bins of the top probability, whose edges rounding to float32 does not cross; ``brier_mean``,
+    ``brier_ensemble``: squared error summed over classes. Probabilities are clipped at 1e-12 in logarithms. Metrics that were
+    added to ``METRICS`` are there, too.
 
     ``competent`` and ``competence_bound`` are those of Theisen et al. (2023). With W the fraction of the members that are wrong
     on a sample, an ensemble is competent if ``P(t <= W < 1/2) >= P(1/2 <= W <= 1 - t)`` for all t in [0, 1/2]; an even number
@@ -102,8 +103,10 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     is false for der itself.
 
     Args:
-        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
-        labels: true classes ``(samples,)``, counted from 0.
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one: a tensor, an array of NumPy's, or lists (of
+            tensors, too). Sums of half-precision numbers may be off by as much as rounding explains (bfloat16: .008) and are
+            divided out, those of others by .001.
+        labels: true classes ``(samples,)``, counted from 0, likewise; integers of any width.
 
     Returns:
         The metrics, as Python numbers.
@@ -130,7 +133,7 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     values = points.metrics(torch.ones_like(points.table[:, 0])[None])
     # One transfer from the device, not one for each metric.
     numbers = torch.cat([right.mean(dim=0), *values.values()]).tolist()
-    members, scalars = numbers[: len(probs)], numbers[len(probs) :]
+    members, scalars = numbers[: right.shape[1]], numbers[right.shape[1] :]
     named = {name: None if math.isnan(number) else number for name, number in zip(values, scalars, strict=True)}
     return {"accuracy_members": members, **named, "competent": _competent(right)}
 
@@ -191,7 +194,7 @@ def _improvement_rate(
     return (ensemble - members) / _error(members)
 
 
-def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
+def point_statistics(probs: Array, labels: Array) -> PointStatistics:
     """Statistics of every test point, from which all scalar metrics are computed; errors are those of ``diversity``.
 
     Args:
@@ -258,7 +261,7 @@ def _competent(right: Float[Tensor, "samples members"]) -> bool:
     return all(sum(counts[i:half]) >= sum(counts[half : members - i + 1]) for i in range(members // 2 + 1))
 
 
-def logit_variance(logits: Tensor) -> float:
+def logit_variance(logits: Array) -> float:
     """Variance of the logits over members: the paper's diversity, taken on a network's outputs.
 
     Each sample's mean logit is removed first, as the softmax ignores it. Unbiased over members, summed over classes, averaged over
@@ -284,14 +287,12 @@ def logit_variance(logits: Tensor) -> float:
     return float((logits - logits.mean(dim=2, keepdim=True)).var(dim=0, unbiased=True).sum(dim=1).mean())
 
 
-def vote(
-    predicted: Int[Tensor, "members samples"], mean_probs: Float[Tensor, "samples classes"]
-) -> Int[Tensor, " samples"]:
+def vote(predicted: Array, mean_probs: Array) -> Int[Tensor, " samples"]:
     """Majority vote of the members, ties to the class of the higher mean probability.
 
     Args:
-        predicted: class that each member predicts for each sample.
-        mean_probs: mean probabilities, which decide between classes with equally many votes.
+        predicted: class that each member predicts for each sample, ``(members, samples)``.
+        mean_probs: mean probabilities ``(samples, classes)``, which decide between classes with equally many votes.
 
     Returns:
         The winning class of each sample.
@@ -303,6 +304,7 @@ def vote(
         >>> vote(predicted, mean_probs=torch.tensor([[0.6, 0.4], [0.7, 0.3]]))
         tensor([0, 1])
     """
+    predicted, mean_probs = as_tensor(predicted, "predicted").long(), as_tensor(mean_probs, "mean_probs")
     votes = _votes(predicted, mean_probs.shape[1])
     winners = votes == votes.max(dim=1, keepdim=True).values
     return torch.where(winners, mean_probs, -torch.ones_like(mean_probs)).argmax(dim=1)
