@@ -21,6 +21,8 @@ __all__ = [
     "METRICS",
     "Metric",
     "PointStatistics",
+    "as_numbers",
+    "competent",
     "diversity",
     "logit_variance",
     "point_statistics",
@@ -131,11 +133,33 @@ def diversity(probs: Array, labels: Array) -> Metrics:
     points = point_statistics(probs, labels)
     right = points.table[:, : points.widths["right"]]
     values = points.metrics(torch.ones_like(points.table[:, 0])[None])
+    return as_numbers(right.mean(dim=0), values, _competent(right))
+
+
+def as_numbers(
+    accuracy_members: Float[Tensor, " members"], values: dict[str, Float[Tensor, " 1"]], competent: bool
+) -> Metrics:
+    """What ``diversity`` returns, from what it is computed as.
+
+    Args:
+        accuracy_members: accuracy of each member.
+        values: every scalar metric, NaN for one without value.
+        competent: whether the ensemble is.
+
+    Returns:
+        The metrics, as Python numbers.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import as_numbers
+        >>> as_numbers(torch.tensor([1.0, 1.0]), {"der": torch.tensor([torch.nan])}, competent=True)
+        {'accuracy_members': [1.0, 1.0], 'der': None, 'competent': True}
+    """
     # One transfer from the device, not one for each metric.
-    numbers = torch.cat([right.mean(dim=0), *values.values()]).tolist()
-    members, scalars = numbers[: right.shape[1]], numbers[right.shape[1] :]
+    numbers = torch.cat([accuracy_members, *values.values()]).tolist()
+    members, scalars = numbers[: len(accuracy_members)], numbers[len(accuracy_members) :]
     named = {name: None if math.isnan(number) else number for name, number in zip(values, scalars, strict=True)}
-    return {"accuracy_members": members, **named, "competent": _competent(right)}
+    return {"accuracy_members": members, **named, "competent": competent}
 
 
 @dataclass(frozen=True)
@@ -253,12 +277,29 @@ def _columns(
 
 
 def _competent(right: Float[Tensor, "samples members"]) -> bool:
-    """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition); in whole numbers."""
+    """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition)."""
     members = right.shape[1]
-    counts = torch.bincount(members - right.sum(dim=1).long(), minlength=members + 1).tolist()
+    return competent(torch.bincount(members - right.sum(dim=1).long(), minlength=members + 1).tolist())
+
+
+def competent(wrong: list[int]) -> bool:
+    """Whether an ensemble is competent in the sense of Theisen et al. (``diversity`` has the definition); in whole numbers.
+
+    Args:
+        wrong: numbers of samples on which 0, 1, ... and all members are wrong.
+
+    Returns:
+        The truth value.
+
+    Example:
+        >>> from sharpdiv.empirical.predictions.metrics import competent
+        >>> competent([0, 2, 1, 0]), competent([0, 1, 2, 0])  # of three members one is wrong more often than two, and less
+        (True, False)
+    """
+    members = len(wrong) - 1
     half = (members + 1) // 2  # the fewest wrong members that are no minority
     # Both probabilities only change at multiples t = i / members.
-    return all(sum(counts[i:half]) >= sum(counts[half : members - i + 1]) for i in range(members // 2 + 1))
+    return all(sum(wrong[i:half]) >= sum(wrong[half : members - i + 1]) for i in range(members // 2 + 1))
 
 
 def logit_variance(logits: Array) -> float:
