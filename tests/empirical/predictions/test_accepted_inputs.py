@@ -64,7 +64,7 @@ GOOD = np.full((2, 3, 4), 0.25)
         (GOOD, [0.0, 1.0, 2.0], "labels must be integers, got torch.float64"),
         (GOOD, [True, False, True], "labels must be integers, got torch.bool"),
         (GOOD, ["a", "b", "c"], "labels must be real numbers, got <U1"),
-        (GOOD, np.ma.masked_array([0, 1, 2], [0, 1, 0]), "masked"),
+        (GOOD, np.ma.masked_equal([0, 1, 2], 1), "masked"),
         (GOOD, np.array([0, 1, 2**64 - 8], dtype=np.uint64), "between 0 and 3"),
         ([*GOOD.tolist()[:1], [[0.5, 0.5]]], [0, 1, 2], "probs must be an array of numbers, its rows of one length"),
         ([torch.ones(3, 4), torch.ones(3, 5)], [0, 1, 2], "its rows of one length"),

@@ -1,5 +1,6 @@
 """Files of predictions in every format: the same predictions come back, and what is wrong is one line that names the file."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,8 @@ def test_half_precision_in_files_is_half_precision(tmp_path: Path) -> None:
         assert diversity(*load_predictions(tmp_path / name)) == diversity(given, LABELS)
 
 
-def table(text: str) -> Callable[[Path], None]:
-    return lambda path: path.with_suffix(".csv").write_text(text) and None  # type: ignore[func-returns-value]
+def table(text: str) -> Callable[[Path], object]:
+    return lambda path: path.with_suffix(".csv").write_text(text)
 
 
 def array(name: str, **arrays: Any) -> Callable[[Path], None]:
@@ -137,7 +138,7 @@ def array(name: str, **arrays: Any) -> Callable[[Path], None]:
     return write
 
 
-BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty text": (table(""), "bad.csv holds no rows"),
     "only a header": (table("a,b,label\n"), "bad.csv holds no rows"),
     "a word": (table("0.5,0.5\n0.5,half\n"), "bad.csv must hold numbers and nothing else.*'half'"),
@@ -153,7 +154,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "labels that are not there": (table("a,b,label\n.5,.5,nan\n"), "'label' must hold whole numbers"),
     "labels alone": (table("label\n1\n"), "bad.csv has no array 'probs'"),
     "one class": (table("a,label\n1,0\n"), "must have shape"),
-    "no text": (lambda p: p.with_suffix(".csv").write_bytes(b"\xff\xfe\x00"), "bad.csv"),  # type: ignore[dict-item]
+    "no text": (lambda p: p.with_suffix(".csv").write_bytes(b"\xff\xfe\x00"), "bad.csv"),
     "nan": (table("nan,1\n1,0\n"), "bad.csv: probs must be finite"),
     "logits": (table("-1,2\n1,0\n"), "bad.csv: probs must be non-negative; if these are logits, say --logits"),
     "sums": (table("1,1\n1,0\n"), "bad.csv: probs must sum to one"),
@@ -166,13 +167,13 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "pickled array": (array(".npy", a=np.array([None])), "bad.npy is not a readable .npy"),
     "whole numbers": (array(".npy", a=np.ones((6, 4), int)), "bad.npy: probs must be floating, got torch.int64"),
     "words": (array(".npy", a=np.array([["a"]])), "bad.npy: the array must be real numbers, got <U1"),
-    "cut off": (lambda p: p.with_suffix(".npy").write_bytes(b"\x93NUMPY"), "not a readable .npy"),  # type: ignore[dict-item]
+    "cut off": (lambda p: p.with_suffix(".npy").write_bytes(b"\x93NUMPY"), "not a readable .npy"),
     "object": (array(".pt", a={"probs": Path("x")}), "bad.pt is not a readable .pt file of nothing but tensors"),
     "other names": (array(".pt", weights=PROBS), "its dict has weights"),
     "empty dict": (array(".pt", a={}), "its dict has nothing"),
     "sparse": (array(".pt", a=PROBS[0].to_sparse()), "must be dense"),
     "not a tensor": (array(".pt", a="probs"), "bad.pt: the array must be real numbers, got <U5"),
-    "garbage": (lambda p: p.with_suffix(".pt").write_bytes(b"garbage"), "not a readable .pt"),  # type: ignore[dict-item]
+    "garbage": (lambda p: p.with_suffix(".pt").write_bytes(b"garbage"), "not a readable .pt"),
     "folder": (lambda p: p.with_suffix(".npz").mkdir(), "bad.npz cannot be read"),
     "one-hot labels": (
         array(".npz", probs=PROBS[0], labels=np.eye(4, dtype=int)[LABELS]),
@@ -184,7 +185,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("write", "message"), BAD.values(), ids=BAD)
-def test_a_bad_file_beside_a_good_one_is_named(write: Callable[[Path], None], message: str, tmp_path: Path) -> None:
+def test_a_bad_file_beside_a_good_one_is_named(write: Callable[[Path], object], message: str, tmp_path: Path) -> None:
     csv(header=True)(tmp_path / "good", PROBS[0].numpy(), LABELS.numpy())
     write(tmp_path / "bad")
     (bad,) = tmp_path.glob("bad.*")
@@ -224,7 +225,7 @@ def test_a_single_member_and_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_parquet_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     with pytest.raises(InputError, match=r"a.parquet: Parquet files need pyarrow, .*: pip install pyarrow"):
         load_predictions(tmp_path / "a.parquet")
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed
 from hypothesis import strategies as st
+from torch.multiprocessing.spawn import spawn
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity
@@ -91,7 +92,7 @@ def share(rank: int, store: str, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo's file store")
 def test_processes_add_up(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(share, args=(str(tmp_path / "store"), 3), nprocs=2)
+    spawn(share, args=(str(tmp_path / "store"), 3), nprocs=2)
 
 
 def test_what_does_not_fit_is_refused() -> None:
