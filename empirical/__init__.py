@@ -8,7 +8,8 @@ The rooms in the order of an experiment:
 * ``models`` and ``optim``: networks, SAM, SharpBalance;
 * ``runs``: ``config``, ``profiles``, ``member`` (one network), ``ensembles``, ``plan``; ``measuring`` takes all measures of a run;
 * ``curvature``: measures of sharpness of one network, an estimator in each file, and their registry ``measures``;
-* ``predictions``: ``metrics`` of an ensemble, ``bootstrap``, ``representation``;
+* ``predictions``: ``metrics`` of an ensemble, ``bootstrap``, ``decompositions`` of its loss, ``uncertainty``, ``pairs`` of members,
+  ``representation``, ``streaming`` (in batches), ``files``;
 * ``lazy``: training with scaled outputs, and ``random_features``, the referee of that theory;
 * ``store`` (files), ``workers`` (processes), ``provenance``.
 """

@@ -38,6 +38,17 @@ from .predictions.files import load_predictions as load_predictions
 from .predictions.metrics import logit_variance as logit_variance
 from .predictions.representation import member_cka as member_cka
 from .predictions.metrics import vote as vote
+from .predictions.decompositions import AmbiguityDecomposition as AmbiguityDecomposition
+from .predictions.decompositions import BiasVarianceDiversity as BiasVarianceDiversity
+from .predictions.decompositions import ambiguity_decomposition as ambiguity_decomposition
+from .predictions.decompositions import bias_variance_diversity as bias_variance_diversity
+from .predictions.decompositions import jensen_gap as jensen_gap
+from .predictions.uncertainty import entropy_of_mean as entropy_of_mean
+from .predictions.uncertainty import mean_entropy as mean_entropy
+from .predictions.uncertainty import mutual_information as mutual_information
+from .predictions.pairs import PairMatrices as PairMatrices
+from .predictions.pairs import pair_matrices as pair_matrices
+from .predictions.streaming import EnsembleDiversity as EnsembleDiversity
 
 # Data
 from .data.corruptions import CORRUPTIONS as CORRUPTIONS

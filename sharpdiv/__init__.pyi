@@ -86,6 +86,17 @@ from .empirical.predictions.files import load_predictions as load_predictions
 from .empirical.predictions.metrics import logit_variance as logit_variance
 from .empirical.predictions.representation import member_cka as member_cka
 from .empirical.predictions.metrics import vote as vote
+from .empirical.predictions.decompositions import AmbiguityDecomposition as AmbiguityDecomposition
+from .empirical.predictions.decompositions import BiasVarianceDiversity as BiasVarianceDiversity
+from .empirical.predictions.decompositions import ambiguity_decomposition as ambiguity_decomposition
+from .empirical.predictions.decompositions import bias_variance_diversity as bias_variance_diversity
+from .empirical.predictions.decompositions import jensen_gap as jensen_gap
+from .empirical.predictions.uncertainty import entropy_of_mean as entropy_of_mean
+from .empirical.predictions.uncertainty import mean_entropy as mean_entropy
+from .empirical.predictions.uncertainty import mutual_information as mutual_information
+from .empirical.predictions.pairs import PairMatrices as PairMatrices
+from .empirical.predictions.pairs import pair_matrices as pair_matrices
+from .empirical.predictions.streaming import EnsembleDiversity as EnsembleDiversity
 
 # Data
 from .empirical.data.corruptions import CORRUPTIONS as CORRUPTIONS

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.predictions.checked import Array
 from sharpdiv.empirical.predictions.metrics import point_statistics
 
 __all__ = ["Interval", "bootstrap"]
@@ -35,7 +36,7 @@ class Interval:
 
 
 def bootstrap(
-    probs: Tensor, labels: Tensor, replicates: int = 2000, seed: int = 0, level: float = 0.95
+    probs: Array, labels: Array, replicates: int = 2000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]:
     """Percentile intervals over test points for every scalar metric of ``diversity``.
 

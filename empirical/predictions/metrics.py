@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.checked import checked_members, checked_predictions
+from sharpdiv.empirical.predictions.checked import Array, as_tensor, checked_members, checked_predictions
 from sharpdiv.empirical.predictions.scores import BINS, CHUNK, nll, scores
 from sharpdiv.registry import Registry
 
@@ -21,6 +21,8 @@ __all__ = [
     "METRICS",
     "Metric",
     "PointStatistics",
+    "as_numbers",
+    "competent",
     "diversity",
     "logit_variance",
     "point_statistics",
@@ -82,7 +84,7 @@ METRICS = Registry(
 """Metrics of diversity; what is added here is in all that ``diversity`` gives, with bootstrap intervals."""
 
 
-def diversity(probs: Tensor, labels: Tensor) -> Metrics:
+def diversity(probs: Array, labels: Array) -> Metrics:
     """Accuracy, diversity, calibration and likelihood of an ensemble.
 
     Keys: ``accuracy_members`` (list), ``accuracy_mean``, ``accuracy_ensemble`` (mean probabilities), ``accuracy_vote``
@@ -91,8 +93,9 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     / mean member error`` from mean probabilities and ``eir_vote`` from the vote (all three None at zero error);
     ``variance``, unbiased over members, summed over classes, averaged over samples; ``kl``, mean over ordered pairs of
     members, in nats; ``nll_mean``, ``nll_ensemble``, in nats, ``ece_mean``, ``ece_ensemble``: 15 equal-width
-    right-closed bins of the top probability; ``brier_mean``, ``brier_ensemble``: squared error summed over classes.
-    Probabilities are clipped at 1e-12 in logarithms. Metrics that were added to ``METRICS`` are there, too.
+    right-closed bins of the top probability, whose edges rounding to float32 does not cross; ``brier_mean``,
+    ``brier_ensemble``: squared error summed over classes. Probabilities are clipped at 1e-12 in logarithms. Metrics that were
+    added to ``METRICS`` are there, too.
 
     ``competent`` and ``competence_bound`` are those of Theisen et al. (2023). With W the fraction of the members that are wrong
     on a sample, an ensemble is competent if ``P(t <= W < 1/2) >= P(1/2 <= W <= 1 - t)`` for all t in [0, 1/2]; an even number
@@ -102,8 +105,10 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     is false for der itself.
 
     Args:
-        probs: probabilities ``(members, samples, classes)``, whose rows sum to one.
-        labels: true classes ``(samples,)``, counted from 0.
+        probs: probabilities ``(members, samples, classes)``, whose rows sum to one: a tensor, an array of NumPy's, or lists (of
+            tensors, too). Sums of half-precision numbers may be off by as much as rounding explains (bfloat16: .008) and are
+            divided out, those of others by .001.
+        labels: true classes ``(samples,)``, counted from 0, likewise; integers of any width.
 
     Returns:
         The metrics, as Python numbers.
@@ -128,11 +133,33 @@ def diversity(probs: Tensor, labels: Tensor) -> Metrics:
     points = point_statistics(probs, labels)
     right = points.table[:, : points.widths["right"]]
     values = points.metrics(torch.ones_like(points.table[:, 0])[None])
+    return as_numbers(right.mean(dim=0), values, _competent(right))
+
+
+def as_numbers(
+    accuracy_members: Float[Tensor, " members"], values: dict[str, Float[Tensor, " 1"]], competent: bool
+) -> Metrics:
+    """What ``diversity`` returns, from what it is computed as.
+
+    Args:
+        accuracy_members: accuracy of each member.
+        values: every scalar metric, NaN for one without value.
+        competent: whether the ensemble is.
+
+    Returns:
+        The metrics, as Python numbers.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.predictions.metrics import as_numbers
+        >>> as_numbers(torch.tensor([1.0, 1.0]), {"der": torch.tensor([torch.nan])}, competent=True)
+        {'accuracy_members': [1.0, 1.0], 'der': None, 'competent': True}
+    """
     # One transfer from the device, not one for each metric.
-    numbers = torch.cat([right.mean(dim=0), *values.values()]).tolist()
-    members, scalars = numbers[: len(probs)], numbers[len(probs) :]
+    numbers = torch.cat([accuracy_members, *values.values()]).tolist()
+    members, scalars = numbers[: len(accuracy_members)], numbers[len(accuracy_members) :]
     named = {name: None if math.isnan(number) else number for name, number in zip(values, scalars, strict=True)}
-    return {"accuracy_members": members, **named, "competent": _competent(right)}
+    return {"accuracy_members": members, **named, "competent": competent}
 
 
 @dataclass(frozen=True)
@@ -191,7 +218,7 @@ def _improvement_rate(
     return (ensemble - members) / _error(members)
 
 
-def point_statistics(probs: Tensor, labels: Tensor) -> PointStatistics:
+def point_statistics(probs: Array, labels: Array) -> PointStatistics:
     """Statistics of every test point, from which all scalar metrics are computed; errors are those of ``diversity``.
 
     Args:
@@ -250,15 +277,32 @@ def _columns(
 
 
 def _competent(right: Float[Tensor, "samples members"]) -> bool:
-    """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition); in whole numbers."""
+    """Whether wrong minorities outweigh wrong majorities (``diversity`` has the definition)."""
     members = right.shape[1]
-    counts = torch.bincount(members - right.sum(dim=1).long(), minlength=members + 1).tolist()
+    return competent(torch.bincount(members - right.sum(dim=1).long(), minlength=members + 1).tolist())
+
+
+def competent(wrong: list[int]) -> bool:
+    """Whether an ensemble is competent in the sense of Theisen et al. (``diversity`` has the definition); in whole numbers.
+
+    Args:
+        wrong: numbers of samples on which 0, 1, ... and all members are wrong.
+
+    Returns:
+        The truth value.
+
+    Example:
+        >>> from sharpdiv.empirical.predictions.metrics import competent
+        >>> competent([0, 2, 1, 0]), competent([0, 1, 2, 0])  # of three members one is wrong more often than two, and less
+        (True, False)
+    """
+    members = len(wrong) - 1
     half = (members + 1) // 2  # the fewest wrong members that are no minority
     # Both probabilities only change at multiples t = i / members.
-    return all(sum(counts[i:half]) >= sum(counts[half : members - i + 1]) for i in range(members // 2 + 1))
+    return all(sum(wrong[i:half]) >= sum(wrong[half : members - i + 1]) for i in range(members // 2 + 1))
 
 
-def logit_variance(logits: Tensor) -> float:
+def logit_variance(logits: Array) -> float:
     """Variance of the logits over members: the paper's diversity, taken on a network's outputs.
 
     Each sample's mean logit is removed first, as the softmax ignores it. Unbiased over members, summed over classes, averaged over
@@ -284,14 +328,12 @@ def logit_variance(logits: Tensor) -> float:
     return float((logits - logits.mean(dim=2, keepdim=True)).var(dim=0, unbiased=True).sum(dim=1).mean())
 
 
-def vote(
-    predicted: Int[Tensor, "members samples"], mean_probs: Float[Tensor, "samples classes"]
-) -> Int[Tensor, " samples"]:
+def vote(predicted: Array, mean_probs: Array) -> Int[Tensor, " samples"]:
     """Majority vote of the members, ties to the class of the higher mean probability.
 
     Args:
-        predicted: class that each member predicts for each sample.
-        mean_probs: mean probabilities, which decide between classes with equally many votes.
+        predicted: class that each member predicts for each sample, ``(members, samples)``.
+        mean_probs: mean probabilities ``(samples, classes)``, which decide between classes with equally many votes.
 
     Returns:
         The winning class of each sample.
@@ -303,6 +345,7 @@ def vote(
         >>> vote(predicted, mean_probs=torch.tensor([[0.6, 0.4], [0.7, 0.3]]))
         tensor([0, 1])
     """
+    predicted, mean_probs = as_tensor(predicted, "predicted").long(), as_tensor(mean_probs, "mean_probs")
     votes = _votes(predicted, mean_probs.shape[1])
     winners = votes == votes.max(dim=1, keepdim=True).values
     return torch.where(winners, mean_probs, -torch.ones_like(mean_probs)).argmax(dim=1)

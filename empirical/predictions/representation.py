@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.recording import watched
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.checked import float64
+from sharpdiv.empirical.predictions.checked import Array, as_tensor, float64
 
 __all__ = ["layer_features", "linear_cka", "member_cka"]
 
 
-def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "samples_y features_y"]) -> float:
+def linear_cka(x: Array, y: Array) -> float:
     """Linear CKA, ``|X'Y|^2 / (|X'X| |Y'Y|)`` with X, Y centred over samples and Frobenius norms.
 
     1 for equal features, unchanged by rotations and by a factor of either side. Not by every invertible map: directions count by
@@ -22,7 +22,7 @@ def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
     samples than features, and compare only values of the same shape.
 
     Args:
-        x: features of the samples in one layer.
+        x: features of the samples in one layer, ``(samples, features)``.
         y: features of the same samples, in the same order, in another layer; their number may differ.
 
     Returns:
@@ -47,11 +47,12 @@ def linear_cka(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
     return float(_alignment(_normalized(x), _normalized(y)))
 
 
-def member_cka(features: Sequence[Float[Tensor, "_ _"]]) -> float:
+def member_cka(features: Array) -> float:
     """Mean linear CKA over pairs of an ensemble's members: 1 less this is their diversity inside.
 
     Args:
-        features: features of each member, ``(samples, features)``, of the same samples in the same order.
+        features: features of each member, ``(samples, features)``, of the same samples in the same order; members in a list may
+            differ in their number.
 
     Returns:
         The mean alignment, from 0 to 1.
@@ -72,9 +73,9 @@ def member_cka(features: Sequence[Float[Tensor, "_ _"]]) -> float:
     return float(torch.stack([_alignment(x, y) for x, y in pairs]).mean())
 
 
-def _normalized(x: Float[Tensor, "samples features"]) -> Float[Tensor, "samples features"]:
+def _normalized(features: Array) -> Float[Tensor, "samples features"]:
     """Centred over samples and scaled to ``|X'X| = 1``, in float64."""
-    x = float64(x)
+    x = float64(as_tensor(features, "features"))
     if x.ndim != 2 or not x.numel() or not torch.isfinite(x).all():
         raise InputError(f"features must be finite, of shape (samples, features >= 1), got shape {tuple(x.shape)}")
     centred = x - x.mean(dim=0)

@@ -11,6 +11,9 @@ BINS = 15
 CHUNK = 2**18
 """Numbers of one intermediate result: 2 MiB, about a processor's second cache."""
 _CLIP = 1e-12  # floor of a probability inside a logarithm
+_ON_EDGE = (
+    2.0**-21
+)  # 4 units in the last place of float32: a share of votes, a mean of such shares, a softmax of logarithms
 
 
 def scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tensor, " samples"]) -> dict[str, Tensor]:
@@ -23,7 +26,8 @@ def scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tenso
     Returns:
         ``predicted`` (class), ``accuracy`` (1 or 0), ``nll`` (nats), ``brier`` (summed over classes), all
         ``(predictors, samples)``, and ``gaps`` ``(predictors, samples, bins)``: right minus confidence, in the bin of the
-        confidence.
+        confidence. Bins are closed on the right; a confidence above an edge by less than 5e-7 of itself lies on it, as shares of
+        votes do after rounding to float32.
 
     Example:
         >>> import torch
@@ -35,7 +39,7 @@ def scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tenso
     confidence, predicted = probs.max(dim=2)
     truth = of_truth(probs, labels)
     right = (predicted == labels).double()
-    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+    bins = (confidence * (1 - _ON_EDGE) * BINS).ceil().long().clamp(1, BINS) - 1
     gaps = torch.zeros(*right.shape, BINS, dtype=probs.dtype, device=probs.device)
     return {
         "predicted": predicted,

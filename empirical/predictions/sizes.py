@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sharpdiv.empirical.predictions.checked import checked_predictions
+from sharpdiv.empirical.predictions.checked import Array, checked_predictions
 from sharpdiv.empirical.predictions.scores import BINS, CHUNK, scores
 
 __all__ = ["by_size"]
@@ -15,7 +15,7 @@ __all__ = ["by_size"]
 _SUBSETS = 100  # of the members, for each size of ensemble
 
 
-def by_size(probs: Tensor, labels: Tensor, seed: int = 0) -> dict[str, list[int] | list[float]]:
+def by_size(probs: Array, labels: Array, seed: int = 0) -> dict[str, list[int] | list[float]]:
     """Accuracy, likelihood, Brier score and calibration error of ensembles of 1, 2, ... of the members.
 
     Each is the mean over all subsets of the members of that size if there are at most 100 (so for up to 8 members), otherwise over

@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
     "measure": Command(
         "Measure trained runs: sharpness, diversity, accuracy, calibration, corruptions.", "measure:measure"
     ),
-    "metrics": Command("Diversity, accuracy and calibration of predictions of any framework.", "measure:metrics"),
+    "metrics": Command("Diversity, accuracy and calibration of predictions of any framework.", "metrics:metrics"),
     "compare": Command(
         "Put measured runs beside what the tangent kernels of their own networks predict.", "compare:compare"
     ),

@@ -70,7 +70,7 @@ EDITS: dict[str, Callable[[bytes, int, int, bytes], bytes]] = {
 @pytest.mark.slow
 @law(
     Mutation("checksums not compared", "zipfile.ZipExtFile._update_crc", lambda _: lambda self, data: None),
-    Mutation("damage not caught", "sharpdiv.empirical.predictions.files.InputError", lambda _: RuntimeError),
+    Mutation("damage not caught", "sharpdiv.empirical.predictions.readers.InputError", lambda _: RuntimeError),
     examples=1200,
     file=st.sampled_from(sorted(FILES)),
     edits=st.lists(
@@ -221,8 +221,8 @@ def zipped(probs: bytes, labels: bytes) -> bytes:
 @law(
     Mutation(
         "what is behind the end is ignored",
-        "sharpdiv.empirical.predictions.files._array",
-        lambda _: lambda archive, name: np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy"))),
+        "sharpdiv.empirical.predictions.readers._array",
+        lambda _: lambda stored: np.lib.format.read_array(io.BytesIO(stored)),
     ),
     examples=300,
     files=st.one_of(

@@ -349,7 +349,7 @@ def test_numbers_worked_by_hand() -> None:
     Mutation(
         "bins closed on the left",
         "sharpdiv.empirical.predictions.scores.torch.Tensor.ceil",
-        lambda _: lambda t: t.floor() + 1,
+        lambda _: lambda t: (t * (1 + 2**-20)).floor() + 1,
     )
 )
 def test_a_confidence_on_an_edge_belongs_to_the_lower_bin() -> None:
