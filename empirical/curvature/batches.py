@@ -32,7 +32,7 @@ Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
 """argument of a network, its positional arguments, or its keyword arguments"""
 Batch = tuple[Inputs, Tensor]
 """inputs and targets, first axis samples"""
-Batches = Iterable[Batch] | Batch | Mapping[str, Any]
+Batches = Iterable[Any] | Mapping[str, Any]
 """batches in any form that ``batches_of`` takes: a list, a ``DataLoader``, or one batch"""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """function from outputs and targets to their mean loss over samples"""

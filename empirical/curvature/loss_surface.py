@@ -104,6 +104,7 @@ class LossSurface:
         Raises:
             DivergenceError: if a result is not finite.
             InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced.
+            RuntimeError: what else the network or the loss raises.
         """
         measured: list[Tensor] = []
         probe = self.weights.new_zeros(0)
@@ -111,7 +112,11 @@ class LossSurface:
             for batch in batches_of(batches):
                 if not measured:
                     probe = self._probe(batch)
-                measured.append(measure(batch))
+                try:
+                    measured.append(measure(batch))
+                except RuntimeError:
+                    _refuse_unfit(probe.tolist(), torch.finfo(self.weights.dtype).eps)  # the reason, if that is it
+                    raise
         stacked = torch.stack(measured)
         numbers = torch.cat([probe.to(stacked.dtype), stacked.flatten()]).tolist()
         _refuse_unfit(numbers[: len(probe)], torch.finfo(self.weights.dtype).eps)
@@ -142,7 +147,8 @@ class LossSurface:
             for g, p in zip(found, self._slots.parameters, strict=False)
         ]
         expected = torch.cat(flat) if flat else torch.zeros_like(point)
-        through = torch.autograd.grad(moved, point)[0] if moved.requires_grad else torch.zeros_like(point)
+        (through,) = torch.autograd.grad(moved, point, allow_unused=True) if moved.requires_grad else (None,)
+        through = torch.zeros_like(point) if through is None else through
         return torch.stack([own.detach(), moved.detach(), expected.norm(), (through - expected).norm()])
 
 

@@ -90,10 +90,10 @@ def per_sample_sharpness(
             )
     if loss is nn.functional.cross_entropy and not batch[1].is_floating_point() and int(batch[1].min()) < 0:
         raise InputError(f"labels must be classes counted from 0, got {int(batch[1].min())}: leave such samples out")
-    if known[kind]:
-        with untouched(model):
+    with untouched(model):
+        if known[kind]:
             return slow_norms(model, batch, loss)
-    return fast_norms(model, batch[0], partial(_summed, loss, batch[1]))
+        return fast_norms(model, batch[0], partial(_summed, loss, batch[1]))
 
 
 def _kind(model: nn.Module, batch: Batch, loss: Loss) -> Hashable:

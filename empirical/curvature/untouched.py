@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.recording import evaluation_mode
@@ -105,10 +106,11 @@ def untouched(model: nn.Module) -> Iterator[None]:
     derived = [(m, n, v) for m in model.modules() for n, v in vars(m).items() if isinstance(v, Tensor)]
 
     def restore() -> None:
-        for (module, name, buffer), value in zip(buffers, values, strict=True):
+        for module, name, buffer in buffers:
             module._buffers[name] = buffer
-            if not buffer.is_inference():
-                buffer.detach().copy_(value)
+        with torch.no_grad():
+            if buffers:
+                torch._foreach_copy_([buffer for _, _, buffer in buffers], values)
         for module, name, tensor in derived:
             vars(module)[name] = tensor
 
