@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim import sam
-from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics
+from sharpdiv.empirical.optim.running import frozen_running_statistics
+from sharpdiv.empirical.optim.sam import SAM
 from tests.empirical.networks import batch, mlp, state
 from tests.laws import Mutation, law
 

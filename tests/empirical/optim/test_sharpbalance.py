@@ -167,10 +167,10 @@ def test_the_combined_gradient_is_weighted_by_size(seed: int, rho: float, size: 
 
 @law(
     Mutation(
-        "statistics of the last part", "sharpdiv.empirical.optim.sharpbalance._mix", lambda _: lambda a, b, share: b
+        "statistics of the last part", "sharpdiv.empirical.optim.running._mix", lambda _: lambda a, b, share: b
     ),
     Mutation(
-        "parts weighted alike", "sharpdiv.empirical.optim.sharpbalance._mix", lambda f: lambda a, b, share: f(a, b, 0.5)
+        "parts weighted alike", "sharpdiv.empirical.optim.running._mix", lambda f: lambda a, b, share: f(a, b, 0.5)
     ),
     examples=15,
     seed=seeds,
