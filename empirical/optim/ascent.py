@@ -86,7 +86,7 @@ def ascent(groups: Sequence[Group], normalize: bool) -> tuple[list[Tensor], list
 
 
 def _signed_rho(group: Group) -> float:
-    return -group["rho"] if group.get("maximize") else group["rho"]
+    return float(-group["rho"] if group.get("maximize") else group["rho"])
 
 
 def _dense(gradient: Tensor) -> Tensor:
