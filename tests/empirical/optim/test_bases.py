@@ -101,7 +101,8 @@ def test_sam_around_every_optimizer(name: str) -> None:
 )
 def test_switches_of_the_step_leave_the_ascent(name: str, switch: str) -> None:
     """``capturable`` is for accelerators."""
-    agrees(name, **{switch: True}, **({"momentum": 0.9} if switch == "nesterov" and name == "SGD" else {}))
+    given: dict[str, Any] = {"momentum": 0.9} if switch == "nesterov" and name == "SGD" else {}
+    agrees(name, **{switch: True}, **given)
 
 
 @pytest.mark.parametrize("name", [n for n in USABLE if "maximize" in options(n)])

@@ -58,7 +58,7 @@ def test_tuples_lists_and_dicts_of_inputs() -> None:
     found = [stepped(inputs) for inputs in ((features, token), [features, token], named, UserDict(named))]
     model = Pair()
     alone = nn.Module()
-    alone.forward = lambda both: model(both[:, :5], both[:, 5].long())  # type: ignore[method-assign]
+    alone.forward = lambda both: model(both[:, :5], both[:, 5].long())
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.5, lr=0.1)
     sharpbalance_step(alone, optimizer, torch.cat([features, token[:, None]], dim=1), batch(0)[1], AWARE)
     for other in (*found[1:], state(model)):

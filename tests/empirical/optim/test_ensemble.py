@@ -115,6 +115,7 @@ def test_members_may_see_samples_in_any_order() -> None:
         members.scoring = DataLoader(members.data, batch_size=12)
         ensemble = members.ensemble()
         train(ensemble, members.data, 2, batch_size=12, shuffle=shuffle)
+        assert ensemble.sets is not None
         found.append([ensemble.sets, *members.models[0].parameters()])
     assert torch.equal(found[0][0], found[1][0])
     for one, other in zip(found[0][1:], found[1][1:], strict=True):
@@ -147,7 +148,7 @@ def test_resumed_training_ends_with_the_bits_of_one_that_went_on(done: int) -> N
     file.seek(0)
     after = Members(rule="random", generator=torch.Generator().manual_seed(99))
     for model in after.models:
-        nn.init.zeros_(model.first.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(next(model.parameters()))
     second = after.ensemble()
     second.load_state_dict(torch.load(file, weights_only=True))
     train(second, after.data, 4 - done)
@@ -198,7 +199,7 @@ def test_sets_that_cannot_be_formed_are_said_at_once() -> None:
 
 def test_members_that_are_not_apart_are_refused() -> None:
     members = Members()
-    members.models[1].last = members.models[0].last  # type: ignore[union-attr]
+    members.models[1].last = members.models[0].last
     with pytest.raises(InputError, match=r"members 0 and 1 share the parameter last.weight"):
         members.ensemble()
     members = Members()

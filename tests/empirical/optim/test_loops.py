@@ -62,8 +62,8 @@ def same(model: nn.Module, values: list[Tensor]) -> bool:
     examples=5,
     seed=st.integers(0, 100),
 )
-def test_two_steps_are_one_step_to_the_bit(seed: int) -> None:
-    """Beside a step written out by deep copies and plain tensors."""
+def test_two_steps_are_sam_written_out(seed: int) -> None:
+    """By deep copies and plain tensors."""
     model, optimizer = pair(seed)
     reference = copy.deepcopy(model)
     loss_of(model, seed).backward()
@@ -76,7 +76,7 @@ def test_two_steps_are_one_step_to_the_bit(seed: int) -> None:
     norm = torch.cat([g.flatten() for g in gradients]).norm()
     with torch.no_grad():
         for p, g in zip(ahead.parameters(), gradients, strict=True):
-            p += 0.5 * g / norm
+            p.add_(0.5 * g / norm)
     descent = torch.autograd.grad(loss_of(ahead, seed), list(ahead.parameters()))
     for ours, before, g in zip(model.parameters(), reference.parameters(), descent, strict=True):
         # float32 sums of order 1, and the norm by another order of sums
@@ -85,12 +85,13 @@ def test_two_steps_are_one_step_to_the_bit(seed: int) -> None:
 
 
 @pytest.mark.parametrize("habit", ["by the steps", "by the optimizer", "by the model", "in place"])
-def test_every_way_to_zero_between_two_steps(habit: str) -> None:
+def test_two_steps_are_one_step_to_the_bit(habit: str) -> None:
+    """By every way to zero the gradients in between."""
     model, optimizer = pair()
     for seed in range(2):
         loss_of(model, seed).backward()
         optimizer.first_step(zero_grad=habit == "by the steps")
-        between = {
+        between: dict[str, Callable[[], None]] = {
             "by the steps": lambda: None,
             "by the optimizer": optimizer.zero_grad,
             "by the model": model.zero_grad,

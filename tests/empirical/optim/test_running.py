@@ -19,6 +19,11 @@ from tests.laws import Mutation, law
 class OwnStatistics(nn.Module):
     """A layer with running buffers of its own: one changed in place, one replaced, a counter, and a constant."""
 
+    largest: Tensor
+    norm: Tensor
+    calls: Tensor
+    mask: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("largest", torch.zeros(5))
@@ -37,6 +42,9 @@ class OwnStatistics(nn.Module):
 
 class Raw(nn.Module):
     """Statistics under names of its own, written by PyTorch's kernel, which does not count that."""
+
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self) -> None:
         super().__init__()

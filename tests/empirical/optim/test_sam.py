@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim import running, sam
+from sharpdiv.empirical.optim import running
+from sharpdiv.empirical.optim.ascent import ascent
 from sharpdiv.empirical.optim.running import frozen_running_statistics
 from sharpdiv.empirical.optim.sam import SAM
 from tests.empirical.networks import batch, mlp, state
@@ -42,7 +43,7 @@ def no_freezing(_: nn.Module) -> Iterator[None]:
 def add_and_subtract(self: SAM) -> Iterator[None]:
     weights = [p for p in self.param_groups[0]["params"] if p.grad is not None]
     with torch.no_grad():
-        steps = sam.ascent(self.param_groups, self.normalize)[1]
+        steps = ascent(self.param_groups, self.normalize)[1]
         torch._foreach_add_(weights, steps)
     yield
     with torch.no_grad():

@@ -52,14 +52,14 @@ def test_every_form_of_scaler_step_is_refused(form: str, stale: bool, unscaled: 
     scaler.scale(torch.ones(()))
     if unscaled:
         scaler.unscale_(optimizer)
-    step = {
+    steps: dict[str, Callable[[], object]] = {
         "alone": lambda: scaler.step(optimizer),
         "positional": lambda: scaler.step(optimizer, closure),
         "by keyword": lambda: scaler.step(optimizer, closure=closure),  # PyTorch's own refusal
-    }[form]
+    }
     error = (RuntimeError, "not currently supported") if form == "by keyword" else (InputError, "scaler=scaler")
     with pytest.raises(error[0], match=error[1]):
-        step()
+        steps[form]()
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     optimizer.step(
         closure_of(model, optimizer, Scaler("cpu", enabled=False), 0)
@@ -72,11 +72,12 @@ def test_a_disabled_scaler_is_no_scaler() -> None:
         model, optimizer = setting()
         scaler = Scaler("cpu", enabled=False)
         closure = closure_of(model, optimizer, scaler, 0)
-        {
-            "scaler.step": lambda o=optimizer, s=scaler, c=closure: s.step(o, c),
-            "scaler=": lambda o=optimizer, s=scaler, c=closure: o.step(c, scaler=s),
-            "none": lambda o=optimizer, c=closure: o.step(c),
-        }[form]()
+        if form == "scaler.step":
+            scaler.step(optimizer, closure)
+        elif form == "scaler=":
+            optimizer.step(closure, scaler=scaler)
+        else:
+            optimizer.step(closure)
         found.append(state(model))
     assert all(torch.equal(a, b) and torch.equal(b, c) for a, b, c in zip(*found, strict=True))
 
