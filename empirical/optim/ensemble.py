@@ -53,7 +53,8 @@ class BalancedMember:
             The batch's mean loss at the unperturbed weights, detached.
 
         Raises:
-            InputError: if there is no epoch going on, or an index is none of the data set's.
+            InputError: if there is no epoch going on, an index is none of the data set's, or the labels of an epoch's first
+                batch are not those that the samples of these indices were scored with.
         """
         ensemble = self._ensemble
         if not ensemble.running:
@@ -61,6 +62,8 @@ class BalancedMember:
                 "step outside of an epoch: train inside `with ensemble.training_epoch():`, which counts it"
             )
         places = _checked(indices, ensemble.samples)
+        if not self._seen.any():
+            ensemble.require_scored(targets, places)
         aware = torch.zeros(len(places), dtype=torch.bool)
         if ensemble.sets is not None:
             aware = ensemble.sets[self.number, places]
@@ -87,8 +90,8 @@ class SharpBalance:
 
     Members train by their base optimizers for ``switch_epoch`` epochs. Then every member scores every sample with
     ``per_sample_sharpness``, ``sharpness_aware_sets`` forms the sets, and steps are ``sharpbalance_step``: what ``sharpdiv train
-    --method sharpbalance`` does, to the bit. Members may see the samples in any order, by loaders of their own: indices
-    tell which is which.
+    --method sharpbalance`` does, to the bit for the same batches in the same memory format. Members may see the samples in
+    any order, by loaders of their own: indices tell which is which.
 
     Args:
         models: networks of the members, without common parameters.
@@ -168,6 +171,7 @@ class SharpBalance:
         """samples that each member treats with SAM, once scores are exchanged"""
         pairs = zip(models, optimizers, strict=True)
         self.members = [BalancedMember(number, *pair, self) for number, pair in enumerate(pairs)]
+        self._labels: Tensor | None = None
         self._told: set[int] = set()
 
     @contextmanager
@@ -185,7 +189,9 @@ class SharpBalance:
             raise InputError(
                 f"epoch {self.epoch} of {self.epochs} is {'going on' if self.running else 'beyond the last'}"
             )
-        if self.epoch == self.switch_epoch:
+        if (
+            self.epoch == self.switch_epoch and self.sets is None
+        ):  # an epoch that failed is begun again by the same sets
             self._exchange()
         for member in self.members:
             member.begin()
@@ -197,6 +203,23 @@ class SharpBalance:
         for member in self.members:
             self._look_back(member)
         self.epoch += 1
+
+    def require_scored(self, targets: Tensor, places: Tensor) -> None:
+        """Compare labels with those that were scored, where they are labels; indices of another data set are found out.
+
+        Args:
+            targets: targets of a batch.
+            places: indices of its samples, on the CPU.
+
+        Raises:
+            InputError: if they differ.
+        """
+        if self._labels is None or targets.shape != places.shape or targets.is_floating_point():
+            return
+        if not torch.equal(targets.cpu().long(), self._labels[places]):
+            raise InputError(
+                "labels are not those that samples of these indices were scored with; index and score one data set"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """All that training goes on from: networks, optimizers, epochs, scores and sets; order of samples and schedulers are yours.
@@ -211,8 +234,8 @@ class SharpBalance:
             raise InputError("save between epochs, after the `with` block")
         members = [{"model": m.model.state_dict(), "optimizer": m.optimizer.state_dict()} for m in self.members]
         source = None if self._generator is None else self._generator.get_state()
-        state = {"epoch": self.epoch, "scores": self.scores, "sets": self.sets, "members": members, "generator": source}
-        return {"settings": self._settings, **state}
+        exchanged = {"scores": self.scores, "sets": self.sets, "labels": self._labels}
+        return {"settings": self._settings, "epoch": self.epoch, **exchanged, "members": members, "generator": source}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state.
@@ -228,7 +251,7 @@ class SharpBalance:
         for member, saved in zip(self.members, state["members"], strict=True):
             member.model.load_state_dict(saved["model"])
             member.optimizer.load_state_dict(saved["optimizer"])
-        self.epoch, self.scores, self.sets = state["epoch"], state["scores"], state["sets"]
+        self.epoch, self.scores, self.sets, self._labels = (state[n] for n in ("epoch", "scores", "sets", "labels"))
         if self._generator is not None and state["generator"] is not None:
             self._generator.set_state(state["generator"])
 
@@ -242,10 +265,11 @@ class SharpBalance:
         """Score every sample by every member and form the sets."""
         _require_fixed(self._scoring.dataset)
         scores = [torch.zeros(self.samples) for _ in self.members]
-        times = torch.zeros(self.samples, dtype=torch.int64)
+        times, labels = torch.zeros(2, self.samples, dtype=torch.int64)
         for inputs, targets, indices in self._scoring:
             places = _checked(indices, self.samples)
             times += torch.bincount(places, minlength=self.samples)
+            labels[places] = targets.cpu().long()
             for score, member in zip(scores, self.members, strict=True):
                 device = next(member.model.parameters()).device
                 found = per_sample_sharpness(member.model, _moved(inputs, device), targets.to(device))
@@ -255,7 +279,7 @@ class SharpBalance:
                 f"the scoring loader must give each of {self.samples} samples once, {int((times == 0).sum())} were left out "
                 f"and {int((times > 1).sum())} came again; use drop_last=False and no sampler"
             )
-        self.scores = torch.stack(scores)
+        self.scores, self._labels = torch.stack(scores), labels
         self.sets = sharpness_aware_sets(self.scores, self.top_fraction, self.rule, self._generator)
 
     def _look_back(self, member: BalancedMember) -> None:

@@ -61,7 +61,7 @@ class Buffers:
         named = [(m, name, b) for m in model.modules() for name, b in m.named_buffers(recurse=False)]
         self._slots = [_Slot(m, name, b, b.detach().clone(), b._version) for m, name, b in named]
         self._means = [slot for slot in self._slots if slot.name in _BY_SHARE and slot.value.is_floating_point()]
-        self._mixed = [torch.zeros_like(slot.value) for slot in self._means]
+        self._mixed: list[Tensor] = []
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -76,7 +76,8 @@ class Buffers:
         Args:
             share: share of the part in the batch's samples.
         """
-        self._mixed = [_mix(mean, slot.now, share) for mean, slot in zip(self._mixed, self._means, strict=True)]
+        mixed = self._mixed or [torch.zeros_like(slot.value) for slot in self._means]
+        self._mixed = [_mix(mean, slot.now, share) for mean, slot in zip(mixed, self._means, strict=True)]
 
     @torch.no_grad()
     def mix(self) -> None:

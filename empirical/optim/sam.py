@@ -129,8 +129,8 @@ class SAM(torch.optim.Optimizer):
         Args:
             param_group: parameters and their options.
         """
+        check_group(self.defaults | param_group, self.normalize)
         super().add_param_group(param_group)
-        check_group(self.param_groups[-1], self.normalize)
 
     def __getstate__(self) -> dict[str, Any]:
         self._require_rest("copying the optimizer")
@@ -139,7 +139,7 @@ class SAM(torch.optim.Optimizer):
         return {**super().__getstate__(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the base optimizer's state, which is all the state there is.
+        """Restore the base optimizer's state, which is all the state there is; a saved rho replaces the constructor's, like ``lr``.
 
         Args:
             state_dict: what ``state_dict`` gave, of SAM or of the base optimizer alone: where it has no rho, groups keep theirs.
@@ -205,6 +205,8 @@ class SAM(torch.optim.Optimizer):
     @torch.no_grad()
     def first_step(self, zero_grad: bool = False) -> None:
         """Move to ``w + e`` by the gradients now stored, for code that runs both passes itself.
+
+        They are taken as they are: with a gradient scaler use ``step``, which unscales those of both passes.
 
         Args:
             zero_grad: whether the gradients are zeroed; otherwise do so before the second pass, which would be refused.

@@ -103,8 +103,10 @@ def train(ensemble: SharpBalance, data: Any, epochs: int, **options: Any) -> Non
 @law(
     Mutation(
         "sets in the order of the batch",
-        "sharpdiv.empirical.optim.ensemble._checked",
-        lambda f: lambda indices, samples: torch.arange(len(indices)),
+        "sharpdiv.empirical.optim.ensemble.sharpbalance_step",
+        lambda f: (
+            lambda model, o, x, y, aware, *rest, **k: f(model, o, x, y, torch.arange(12) < aware.sum(), *rest, **k)
+        ),
     ),
 )
 def test_members_may_see_samples_in_any_order() -> None:
@@ -226,6 +228,18 @@ def test_indices_that_are_none(indices: Tensor) -> None:
     ensemble.running = True
     with pytest.raises(InputError, match="indices must"):
         ensemble.members[0].step(inputs, targets, indices)
+
+
+def test_indices_of_another_data_set() -> None:
+    """Places in the batch, or in a subset, in place of places in what was scored."""
+    members = Members(switch_epoch=0)
+    ensemble = members.ensemble()
+    inputs, targets = batch(0)
+    with ensemble.training_epoch():
+        with pytest.raises(InputError, match="index and score one data set"):
+            ensemble.members[0].step(inputs.flip(0), targets.flip(0), torch.arange(12))
+        for member in ensemble.members:
+            member.step(inputs.flip(0), targets.flip(0), torch.arange(12).flip(0))
 
 
 def test_loaders_that_drop_samples() -> None:

@@ -194,6 +194,12 @@ def test_options_without_a_meaning_are_refused(options: dict[str, Any], message:
         pass
 
 
+def test_a_copy_freezes_its_own_model() -> None:
+    model = mlp(0)
+    twin, optimizer = copy.deepcopy((model, SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.1, model=model)))
+    assert optimizer.model is twin
+
+
 def test_adaptive_groups_need_the_norm() -> None:
     with pytest.raises(InputError, match="normalize=True"):
         grouped(mlp(0), {"adaptive": True}, normalize=False)

@@ -19,7 +19,7 @@ Scaler = torch.amp.GradScaler
 
 def setting(base: Any = torch.optim.SGD, **options: Any) -> tuple[Mlp, SAM]:
     model = mlp(0)
-    return model, SAM(model.parameters(), base, 0.5, model=model, **{"lr": 0.1, **options})
+    return model, SAM(model.parameters(), base, model=model, **{"rho": 0.5, "lr": 0.1, **options})
 
 
 def closure_of(
@@ -100,6 +100,7 @@ def test_a_scaled_step_is_the_plain_one() -> None:
         (torch.optim.SGD, {"momentum": 0.9}),
         (torch.optim.SGD, {"clip_norm": 0.1}),
         (torch.optim.SGD, {"normalize": False}),
+        (torch.optim.SGD, {"rho": 0.0, "clip_norm": 0.1}),
         (torch.optim.Adam, {"fused": True}),
     ):
         found = []
