@@ -2,7 +2,9 @@
 from .optim.methods import METHODS as METHODS
 from .models import ResNet as ResNet
 from .optim.sam import SAM as SAM
-from .optim.sam import frozen_running_statistics as frozen_running_statistics
+from .optim.ensemble import SharpBalance as SharpBalance
+from .optim.indexed import IndexedDataset as IndexedDataset
+from .optim.running import frozen_running_statistics as frozen_running_statistics
 from .optim.sharpbalance import sharpbalance_step as sharpbalance_step
 from .optim.sharpbalance import sharpness_aware_sets as sharpness_aware_sets
 

@@ -50,7 +50,9 @@ from .theory.kernels import two_point_measure as two_point_measure
 from .empirical.optim.methods import METHODS as METHODS
 from .empirical.models import ResNet as ResNet
 from .empirical.optim.sam import SAM as SAM
-from .empirical.optim.sam import frozen_running_statistics as frozen_running_statistics
+from .empirical.optim.ensemble import SharpBalance as SharpBalance
+from .empirical.optim.indexed import IndexedDataset as IndexedDataset
+from .empirical.optim.running import frozen_running_statistics as frozen_running_statistics
 from .empirical.optim.sharpbalance import sharpbalance_step as sharpbalance_step
 from .empirical.optim.sharpbalance import sharpness_aware_sets as sharpness_aware_sets
 

@@ -1,8 +1,8 @@
 """SharpBalance (Lu et al. 2024): members apply SAM where the *other* members are sharp, plain descent elsewhere."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -10,12 +10,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics, norm_buffers
+from sharpdiv.empirical.optim.batches import Batch, Inputs, Loss, mask_of
+from sharpdiv.empirical.optim.running import Buffers, frozen_running_statistics
+from sharpdiv.empirical.optim.sam import SAM
 
 __all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
 
 Rule = Literal["paper", "code", "code-boost", "random", "same", "shuffled", "all"]
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def sharpness_aware_sets(
@@ -26,13 +27,14 @@ def sharpness_aware_sets(
 ) -> Bool[Tensor, "members samples"]:
     """Which samples each member trains with SAM, from every member's per-sample sharpness.
 
-    With N samples, M members and ``count = int(N * top_fraction)``: ``paper`` gives member i the union of the other
-    members' ``count`` sharpest samples. The authors' code takes the *least* sharp: with U the samples, in index order,
-    in nobody's bottom ``count``, ``code`` gives the union of the others' bottom sets and every M-th of U from its i-th
-    on, ``code-boost`` the union and all of U but those. The authors' ablations ``random`` (own draw per member) and ``same``
-    (one draw for all) leave out ``int(N * (1 - top_fraction))`` samples. Two controls are ours: ``shuffled`` takes the sets of
-    ``paper`` after one random permutation of the samples, so that they keep their sizes and overlaps but know nothing of
-    sharpness; ``all`` is every sample for every member, which makes SharpBalance SAM applied late. Ties go to the smaller index.
+    With N samples, M members and ``count`` the product of N and ``top_fraction``, rounded down (.29 of 100 is 29): ``paper``
+    gives member i the union of the other members' ``count`` sharpest samples. The authors' code takes the *least* sharp: with
+    U the samples, in index order, in nobody's bottom ``count``, ``code`` gives the union of the others' bottom sets and every
+    M-th of U from its i-th on, ``code-boost`` the union and all of U but those. The authors' ablations ``random`` (own draw per
+    member) and ``same`` (one draw for all) leave out N times ``1 - top_fraction`` samples, rounded down. Two controls are ours:
+    ``shuffled`` takes the sets of ``paper`` after one random permutation of the samples, so that they keep their sizes and
+    overlaps but know nothing of sharpness; ``all`` is every sample for every member, which makes SharpBalance SAM applied late.
+    Ties go to the smaller index.
 
     Args:
         scores: per-sample sharpness of each member.
@@ -57,11 +59,11 @@ def sharpness_aware_sets(
     """
     _check(scores, top_fraction, rule)
     members, samples = scores.shape
-    count = int(samples * top_fraction)
+    count = _rounded(samples * top_fraction, math.floor)
     if rule == "all":
         return torch.ones_like(scores, dtype=torch.bool)
     if rule in {"random", "same"}:
-        return _random_sets(scores, samples - int(samples * (1 - top_fraction)), rule, generator)
+        return _random_sets(scores, _rounded(samples * top_fraction, math.ceil), rule, generator)
     if rule == "shuffled":
         order = torch.randperm(samples, generator=_given(generator, rule)).to(scores.device)
         return sharpness_aware_sets(scores, top_fraction)[:, order]
@@ -78,6 +80,12 @@ def sharpness_aware_sets(
     return sets
 
 
+def _rounded(product: float, otherwise: Callable[[float], int]) -> int:
+    """A product that is whole but for the rounding of its two steps, or rounded down or up: in floats .29 * 100 is below 29."""
+    nearest = round(product)
+    return nearest if abs(product - nearest) <= 2 * math.ulp(product) else otherwise(product)
+
+
 def _check(scores: Tensor, top_fraction: float, rule: Rule) -> None:
     members, samples = scores.shape
     if members < 2:
@@ -86,7 +94,7 @@ def _check(scores: Tensor, top_fraction: float, rule: Rule) -> None:
         raise InputError(f"top fraction must lie strictly between 0 and 1, got {top_fraction}")
     if not torch.isfinite(scores).all():
         raise InputError("per-sample sharpness must be finite; a member has diverged")
-    if not int(samples * top_fraction):
+    if not _rounded(samples * top_fraction, math.floor):
         raise InputError(f"top fraction {top_fraction} of {samples} samples selects none")
     if rule not in get_args(Rule):
         raise InputError(f"rule must be one of {', '.join(get_args(Rule))}; got {rule!r}")
@@ -110,9 +118,9 @@ def _random_sets(scores: Tensor, count: int, rule: Rule, generator: torch.Genera
 def sharpbalance_step(
     model: nn.Module,
     optimizer: SAM,
-    inputs: Float[Tensor, "samples ..."],
+    inputs: Inputs,
     targets: Tensor,
-    aware: Bool[Tensor, " samples"],
+    aware: Tensor,
     loss: Loss = nn.functional.cross_entropy,
     m: int | None = None,
     autocast: torch.dtype | None = None,
@@ -120,18 +128,19 @@ def sharpbalance_step(
     """One combined step: SAM's gradient on the sharpness-aware part of a batch, the plain gradient on the rest.
 
     Each part is normalized (batch norm) by itself, the ascent follows the aware part's mean loss, the two gradients are
-    weighted by the parts' sizes, and running statistics advance once, by the size-weighted mean of the parts' plain
-    passes. With ``m`` the aware part is cut into parts of m samples, each with its own ascent. A part smaller than 2 samples
-    joins another; a batch without aware samples is a step of the base optimizer, one with nothing else (and no ``m``) a
-    step of SAM, both to the bit.
+    weighted by the parts' sizes, and running statistics advance once: means and variances by the size-weighted mean of the
+    parts' plain passes, other buffers as in the last part's. With ``m`` the aware part is cut into parts of m samples, each with
+    its own ascent. A part smaller than 2 samples joins another; a batch without aware samples is a step of the base optimizer,
+    one with nothing else (and no ``m``) a step of SAM, both to the bit.
 
     Args:
         model: network in training mode.
         optimizer: SAM over the model's parameters.
-        inputs: inputs of a batch.
+        inputs: inputs of a batch, samples first: a tensor, a tuple of positional or a dict of keyword arguments.
         targets: targets of the batch.
-        aware: mask of the batch, True where a sample belongs to the member's sharpness-aware set; best kept on the CPU.
-        loss: mean loss of outputs and targets.
+        aware: Boolean mask of the batch, True where a sample belongs to the member's sharpness-aware set; best kept on the
+            CPU.
+        loss: mean loss of outputs and targets, a scalar.
         m: number of samples that share one ascent (m-sharpness); all aware ones of the batch unless given.
         autocast: lower precision of the passes, ``torch.bfloat16``; weights and gradients keep theirs.
 
@@ -139,7 +148,8 @@ def sharpbalance_step(
         The batch's mean loss at the unperturbed weights, detached.
 
     Raises:
-        InputError: if m is below 2.
+        InputError: if m is below 2, the mask is not Boolean or of another length than the batch, inputs are no tensors of
+            the batch's length, the loss is not a scalar, or ``autocast`` is float16, whose gradients underflow here.
 
     Example:
         >>> import torch
@@ -155,39 +165,21 @@ def sharpbalance_step(
     if m is not None and m < 2:
         raise InputError(f"m must be at least 2 (batch norm cannot use a single sample), got {m}")
 
-    def evaluate(index: Tensor | None) -> Tensor:
-        x, y = (inputs, targets) if index is None else (inputs[index], targets[index])
-        with torch.autocast(inputs.device.type, autocast) if autocast else nullcontext():
-            return loss(model(x), y)
+    if autocast == torch.float16:
+        raise InputError(
+            "autocast to float16 needs a gradient scaler, which this step does not take; use torch.bfloat16"
+        )
+    batch = Batch.of(inputs, targets)
+    mask = mask_of(aware, len(batch))
 
-    parts = _parts(aware, m)
+    def evaluate(part: Batch) -> Tensor:
+        with torch.autocast(batch.device.type, autocast) if autocast else nullcontext():
+            return part.loss(model, loss)
+
+    parts = _parts(mask, m)
     if len(parts) == 1:
-        return _whole_batch(model, optimizer, parts[0][1], partial(evaluate, None))
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    before = [buffer.clone() for buffer in norm_buffers(model)]
-    mixed = [torch.zeros_like(buffer) for buffer in before]
-    gradient: list[Tensor | None] = [None] * len(parameters)
-    total = torch.zeros((), device=inputs.device)
-    for samples, is_aware in parts:
-        share = len(samples) / len(aware)
-        # From a mask on the CPU these indices cost no synchronisation with the device.
-        index = samples.to(inputs.device, non_blocking=True)
-        optimizer.zero_grad()
-        _set(model, before)
-        value = evaluate(index)
-        ((1 if is_aware else share) * value).backward()
-        mixed = [_mix(a, b, share) for a, b in zip(mixed, norm_buffers(model), strict=True)]
-        if is_aware:
-            with optimizer.perturbed(), frozen_running_statistics(model):
-                optimizer.zero_grad()
-                (share * evaluate(index)).backward()
-        total = total + share * value.detach()
-        gradient = [_sum(g, p.grad) for g, p in zip(gradient, parameters, strict=True)]
-    _set(model, mixed)
-    for parameter, g in zip(parameters, gradient, strict=True):
-        parameter.grad = g
-    optimizer.descend()
-    return total
+        return _whole_batch(model, optimizer, parts[0][1], lambda: evaluate(batch))
+    return _in_parts(model, optimizer, batch, parts, evaluate)
 
 
 def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
@@ -230,11 +222,11 @@ def _parts(aware: Bool[Tensor, " samples"], m: int | None) -> list[tuple[Tensor,
 
 def _whole_batch(model: nn.Module, optimizer: SAM, aware: bool, evaluate: Callable[[], Tensor]) -> Tensor:
     def closure() -> Tensor:
-        optimizer.zero_grad()
         value = evaluate()
         value.backward()
         return value
 
+    optimizer.zero_grad()
     if aware:
         return optimizer.step(closure, second_pass=frozen_running_statistics(model)).detach()
     value = closure()
@@ -242,14 +234,37 @@ def _whole_batch(model: nn.Module, optimizer: SAM, aware: bool, evaluate: Callab
     return value.detach()
 
 
-def _set(model: nn.Module, values: list[Tensor]) -> None:
-    for buffer, value in zip(norm_buffers(model), values, strict=True):
-        buffer.copy_(value)
-
-
-def _mix(mean: Tensor, buffer: Tensor, share: float) -> Tensor:
-    """Add a part's share to a weighted mean of buffers; counters advance alike in all parts and stay integers."""
-    return mean + share * buffer if buffer.is_floating_point() else buffer.clone()
+def _in_parts(
+    model: nn.Module,
+    optimizer: SAM,
+    batch: Batch,
+    parts: list[tuple[Tensor, bool]],
+    evaluate: Callable[[Batch], Tensor],
+) -> Tensor:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    buffers = Buffers(model)
+    gradient: list[Tensor | None] = [None] * len(parameters)
+    total = torch.zeros((), device=batch.device)
+    for samples, is_aware in parts:
+        share = len(samples) / len(batch)
+        # From a mask on the CPU these indices cost no synchronisation with the device.
+        part = batch.at(samples.to(batch.device, non_blocking=True))
+        optimizer.zero_grad()
+        buffers.restore()
+        value = evaluate(part)
+        ((1 if is_aware else share) * value).backward()
+        buffers.add(share)
+        if is_aware:
+            with optimizer.perturbed(), frozen_running_statistics(model):
+                optimizer.zero_grad()
+                (share * evaluate(part)).backward()
+        total = total + share * value.detach()
+        gradient = [_sum(g, p.grad) for g, p in zip(gradient, parameters, strict=True)]
+    buffers.mix()
+    for parameter, g in zip(parameters, gradient, strict=True):
+        parameter.grad = g
+    optimizer.descend()
+    return total
 
 
 def _sum(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:

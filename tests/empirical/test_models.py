@@ -12,7 +12,8 @@ from torch import nn
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.models import Normalization, ResNet, SparseConv2d, folded
-from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics
+from sharpdiv.empirical.optim.running import frozen_running_statistics
+from sharpdiv.empirical.optim.sam import SAM
 from tests.laws import Mutation, law
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim import sam
-from sharpdiv.empirical.optim.sam import SAM, frozen_running_statistics
+from sharpdiv.empirical.optim import running
+from sharpdiv.empirical.optim.ascent import ascent
+from sharpdiv.empirical.optim.running import frozen_running_statistics
+from sharpdiv.empirical.optim.sam import SAM
 from tests.empirical.networks import batch, mlp, state
 from tests.laws import Mutation, law
 
@@ -41,11 +43,11 @@ def no_freezing(_: nn.Module) -> Iterator[None]:
 def add_and_subtract(self: SAM) -> Iterator[None]:
     weights = [p for p in self.param_groups[0]["params"] if p.grad is not None]
     with torch.no_grad():
-        ascent = self._perturbation(weights)
-        torch._foreach_add_(weights, ascent)
+        steps = ascent(self.param_groups, self.normalize)[1]
+        torch._foreach_add_(weights, steps)
     yield
     with torch.no_grad():
-        torch._foreach_sub_(weights, ascent)
+        torch._foreach_sub_(weights, steps)
 
 
 @law(
@@ -74,12 +76,14 @@ def test_rho_zero_is_the_base_optimizer_to_the_bit(seed: int, momentum: float) -
 
 @law(
     Mutation(
-        "norm of the first layer", "sharpdiv.empirical.optim.sam.nn.utils.get_total_norm", lambda f: lambda g: f(g[:1])
+        "norm of the first layer",
+        "sharpdiv.empirical.optim.ascent.nn.utils.get_total_norm",
+        lambda f: lambda g: f(g[:1]),
     ),
     Mutation(
         "rho squared",
-        "sharpdiv.empirical.optim.sam.SAM._perturbation",
-        lambda f: lambda s, w: [s.rho * e for e in f(s, w)],
+        "sharpdiv.empirical.optim.sam.ascent",
+        lambda f: lambda groups, n: (f(groups, n)[0], [groups[0]["rho"] * e for e in f(groups, n)[1]]),
     ),
     examples=20,
     seed=seeds,
@@ -116,7 +120,7 @@ def test_weights_are_restored_to_the_bit(seed: int, rho: float) -> None:
 
 
 @law(
-    Mutation("no freezing", "sharpdiv.empirical.optim.sam.frozen_running_statistics", lambda _: no_freezing),
+    Mutation("no freezing", "sharpdiv.empirical.optim.running.frozen_running_statistics", lambda _: no_freezing),
     examples=10,
     seed=seeds,
 )
@@ -124,7 +128,7 @@ def test_running_statistics_advance_once_per_step(seed: int) -> None:
     model, reference = mlp(seed), mlp(seed)
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.5, lr=0.1)
     inputs, targets = batch(seed)
-    optimizer.step(closure_of(model, optimizer, inputs, targets), sam.frozen_running_statistics(model))
+    optimizer.step(closure_of(model, optimizer, inputs, targets), running.frozen_running_statistics(model))
     reference(inputs)
     assert all(torch.equal(a, b) for a, b in zip(model.buffers(), reference.buffers(), strict=True))
     assert model.norm.momentum == 0.1
@@ -178,8 +182,8 @@ def quadratic(weight: Tensor, optimizer: SAM) -> Callable[[], Tensor]:
 @law(
     Mutation(
         "descends at w",
-        "sharpdiv.empirical.optim.sam.SAM._perturbation",
-        lambda f: lambda s, w: [0 * e for e in f(s, w)],
+        "sharpdiv.empirical.optim.sam.ascent",
+        lambda f: lambda groups, n: (f(groups, n)[0], [0 * e for e in f(groups, n)[1]]),
     )
 )
 def test_two_steps_worked_by_hand() -> None:

@@ -138,7 +138,7 @@ def test_methods_differ_only_in_the_samples_they_mark() -> None:
     training.train(member, config, data, 1, torch.ones(40, dtype=torch.bool))
     images = data.normalize(data.train_images)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(training.stream(1, 1, 0)))
-    from sharpdiv.empirical.optim.sam import frozen_running_statistics
+    from sharpdiv.empirical.optim.running import frozen_running_statistics
 
     for index in order.split(10):
 

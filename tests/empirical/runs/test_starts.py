@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages, digits
-from sharpdiv.empirical.optim.sam import frozen_running_statistics
+from sharpdiv.empirical.optim.running import frozen_running_statistics
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import train_runs
