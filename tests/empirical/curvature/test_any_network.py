@@ -20,7 +20,7 @@ from sharpdiv.empirical.curvature.trace import hessian_trace
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
 from sharpdiv.empirical.errors import InputError
 from tests.empirical.curvature.whole_networks import LAYERS, NETWORKS
-from tests.laws import Mutation, law
+from tests.laws import Mutation, law, types_unchecked
 
 SAMPLES = 4
 
@@ -80,7 +80,7 @@ def test_whole_networks_are_measured_in_every_way(name: str) -> None:
     model = model.double()
     (scores, slow), data = quietly(lambda: per_sample_sharpness(model, inputs, targets)), [(inputs, targets)]
     assert scores.tolist() == pytest.approx(one_by_one(model, inputs, targets), rel=1e-8)
-    assert slow is (name not in {"resnet", "vit of linear layers"})
+    assert slow is (name not in {"resnet", "vit of linear layers", "mixer"})
     assert fisher_trace(model, data).mean == pytest.approx(float(scores.mean()), rel=1e-8)
     assert worst_case_sharpness(model, data, iterations=2) > 0
     average = average_case_sharpness(model, data, draws=2, generator=torch.Generator().manual_seed(0))
@@ -169,12 +169,12 @@ def test_batches_of_dictionaries_weigh_by_their_samples() -> None:
     ],
 )
 def test_what_is_no_batch_is_refused(data: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with types_unchecked(), pytest.raises(InputError, match=message):
         one_step_sharpness(nn.Linear(5, 3), data, 0.1)
 
 
 def test_an_unreduced_loss_is_refused() -> None:
-    with pytest.raises(InputError, match=r"the mean over samples; got \(4,\): use reduction='mean'"):
+    with pytest.raises(InputError, match=r"the mean over samples; got .*: use reduction='mean'"):
         one_step_sharpness(
             nn.Linear(5, 3),
             (torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64)),
