@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sharpdiv.empirical.curvature.batches import Batch
+from sharpdiv.empirical.batches import Batch
 from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm
 
 __all__ = ["steepest", "value_and_gradient"]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss
+from sharpdiv.empirical.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.estimates import Estimate, stratified_mean
 from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm, require_norm
 from sharpdiv.empirical.errors import InputError

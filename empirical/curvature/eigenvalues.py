@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import nn
 
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of
+from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of
 from sharpdiv.empirical.curvature.hessian_products import hessian_product, shares
 from sharpdiv.empirical.curvature.loss_surface import LossSurface
 from sharpdiv.empirical.curvature.untouched import untouched

@@ -6,7 +6,7 @@
 import torch
 from torch import nn
 
-from sharpdiv.empirical.curvature.batches import Batches, batches_of
+from sharpdiv.empirical.batches import Batches, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 

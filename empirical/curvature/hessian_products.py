@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sharpdiv.empirical.curvature.batches import Batch, samples_of
+from sharpdiv.empirical.batches import Batch, samples_of
 from sharpdiv.empirical.curvature.loss_surface import LossSurface
 
 __all__ = ["hessian_product", "shares"]

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from sharpdiv.empirical.curvature.batches import Inputs, leaves, outputs_of
+from sharpdiv.empirical.batches import Inputs, leaves, outputs_of
 from sharpdiv.empirical.curvature.layers import layer_mask, normalized_channels, supported_layers
 from sharpdiv.empirical.curvature.recording import LayerInputs, watched
 from sharpdiv.empirical.errors import InputError

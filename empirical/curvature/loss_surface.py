@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of, outputs_of, rows
+from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of, mean_loss, rows
 from sharpdiv.empirical.curvature.untouched import WeightSlots, untouched
 from sharpdiv.empirical.errors import DivergenceError, InputError
 
@@ -71,12 +71,7 @@ class LossSurface:
 
     def _own(self, batch: Batch) -> Float[Tensor, ""]:
         """Loss at the weights that the network has now."""
-        inputs, targets = batch
-        found = self._loss(outputs_of(self._model, inputs), targets)
-        if not isinstance(found, Tensor) or found.ndim:
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-            raise InputError(f"the loss must be one number, the mean over samples; got {shape}: use reduction='mean'")
-        return found
+        return mean_loss(self._model, batch, self._loss)
 
     def magnitudes(self, adaptive: bool) -> Float[Tensor, "*weights"]:
         """Unit of length of each weight: ``|w|`` if adaptive, otherwise one for all.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from sharpdiv.empirical.batches import Batch
 from sharpdiv.empirical.curvature.average_case import average_case_sharpness
-from sharpdiv.empirical.curvature.batches import Batch
 from sharpdiv.empirical.curvature.eigenvalues import hessian_eigenvalues
 from sharpdiv.empirical.curvature.fisher import fisher_trace
 from sharpdiv.empirical.curvature.loss_surface import Norm

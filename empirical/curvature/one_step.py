@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpdiv.empirical.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.ascent import steepest, value_and_gradient
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.loss_surface import LossSurface
 from sharpdiv.empirical.errors import InputError
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import (
+from sharpdiv.empirical.batches import (
     Batch,
     Inputs,
     Loss,

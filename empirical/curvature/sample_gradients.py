@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sharpdiv.empirical.curvature.batches import Batch, Inputs, Loss, leaves, outputs_of, refilled, rows, samples_of
+from sharpdiv.empirical.batches import Batch, Inputs, Loss, leaves, outputs_of, refilled, rows, samples_of
 from sharpdiv.empirical.curvature.untouched import WeightSlots
 from sharpdiv.empirical.errors import InputError
 

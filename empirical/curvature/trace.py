@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Loss, batches_of
+from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate, stratified_mean
 from sharpdiv.empirical.curvature.hessian_products import hessian_product, shares
 from sharpdiv.empirical.curvature.loss_surface import LossSurface

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sharpdiv.empirical.batches import Inputs, Loss, leaves, refilled
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim.batches import Inputs, Loss
 from sharpdiv.empirical.optim.sam import SAM
 from sharpdiv.empirical.optim.sharpbalance import Rule, sam_samples, sharpbalance_step, sharpness_aware_sets
 
@@ -272,7 +272,7 @@ class SharpBalance:
             labels[places] = targets.cpu().long()
             for score, member in zip(scores, self.members, strict=True):
                 device = next(member.model.parameters()).device
-                found = per_sample_sharpness(member.model, _moved(inputs, device), targets.to(device))
+                found = per_sample_sharpness(member.model, _moved(inputs, device), targets.to(device), self.loss)
                 score[places] = found.to("cpu", torch.float32)
         if not (times == 1).all():
             raise InputError(
@@ -332,9 +332,7 @@ def _checked(indices: Tensor, samples: int) -> Tensor:
 
 def _moved(inputs: Any, device: torch.device) -> Any:
     """Inputs of a batch on a device."""
-    if isinstance(inputs, Mapping):
-        return {name: value.to(device) for name, value in inputs.items()}
-    return tuple(value.to(device) for value in inputs) if isinstance(inputs, tuple | list) else inputs.to(device)
+    return refilled(inputs, [leaf.to(device) for leaf in leaves(inputs) if isinstance(leaf, Tensor)])
 
 
 def _require_fixed(dataset: Any) -> None:

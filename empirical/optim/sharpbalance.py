@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sharpdiv.empirical.batches import Batch, Inputs, Loss, as_batch, leaves, mean_loss, rows, samples_of
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim.batches import Batch, Inputs, Loss, mask_of
+from sharpdiv.empirical.optim.masks import mask_of
 from sharpdiv.empirical.optim.running import Buffers, frozen_running_statistics
 from sharpdiv.empirical.optim.sam import SAM
 
@@ -169,17 +170,21 @@ def sharpbalance_step(
         raise InputError(
             "autocast to float16 needs a gradient scaler, which this step does not take; use torch.bfloat16"
         )
-    batch = Batch.of(inputs, targets)
-    mask = mask_of(aware, len(batch))
+    batch = as_batch((inputs, targets))
+    mask = mask_of(aware, samples_of(batch))
 
     def evaluate(part: Batch) -> Tensor:
-        with torch.autocast(batch.device.type, autocast) if autocast else nullcontext():
-            return part.loss(model, loss)
+        with torch.autocast(_device(batch).type, autocast) if autocast else nullcontext():
+            return mean_loss(model, part, loss)
 
     parts = _parts(mask, m)
     if len(parts) == 1:
         return _whole_batch(model, optimizer, parts[0][1], lambda: evaluate(batch))
     return _in_parts(model, optimizer, batch, parts, evaluate)
+
+
+def _device(batch: Batch) -> torch.device:
+    return next(leaf.device for leaf in leaves(batch[0]) if isinstance(leaf, Tensor) and leaf.ndim)
 
 
 def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
@@ -244,11 +249,13 @@ def _in_parts(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     buffers = Buffers(model)
     gradient: list[Tensor | None] = [None] * len(parameters)
-    total = torch.zeros((), device=batch.device)
+    device = _device(batch)
+    total = torch.zeros((), device=device)
     for samples, is_aware in parts:
-        share = len(samples) / len(batch)
+        share = len(samples) / samples_of(batch)
         # From a mask on the CPU these indices cost no synchronisation with the device.
-        part = batch.at(samples.to(batch.device, non_blocking=True))
+        index = samples.to(device, non_blocking=True)
+        part = rows(batch[0], index), batch[1][index]
         optimizer.zero_grad()
         buffers.restore()
         value = evaluate(part)

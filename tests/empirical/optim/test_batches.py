@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sharpdiv.empirical.batches import as_batch
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.optim.batches import Batch, mask_of
+from sharpdiv.empirical.optim.masks import mask_of
 from sharpdiv.empirical.optim.sam import SAM
 from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from tests.empirical.networks import batch, mlp, state
@@ -41,15 +42,13 @@ def stepped(inputs: Any) -> list[Tensor]:
 @law(
     Mutation(
         "arguments in another order",
-        "sharpdiv.empirical.optim.batches.Batch.loss",
-        lambda f: (
-            lambda b, m, loss: f(Batch(b.positional, b.named, b.targets.flip(0)), m, loss) if b.named else f(b, m, loss)
-        ),
+        "sharpdiv.empirical.optim.sharpbalance.mean_loss",
+        lambda f: lambda m, b, loss: f(m, (b[0], b[1].flip(0)), loss) if isinstance(b[0], dict) else f(m, b, loss),
     ),
     Mutation(
         "named inputs not cut",
-        "sharpdiv.empirical.optim.batches.Batch.at",
-        lambda f: lambda b, i: Batch(f(b, i).positional, {n: v[: len(i)] for n, v in b.named.items()}, f(b, i).targets),
+        "sharpdiv.empirical.optim.sharpbalance.rows",
+        lambda f: lambda x, i: {n: v[: len(i)] for n, v in x.items()} if isinstance(x, dict) else f(x, i),
     ),
 )
 def test_tuples_lists_and_dicts_of_inputs() -> None:
@@ -96,25 +95,23 @@ def test_masks_that_are_no_tensors(aware: Any) -> None:
 @pytest.mark.parametrize(
     ("inputs", "targets", "message"),
     [
-        (np.zeros((2, 3)), torch.zeros(2), "got ndarray"),
-        ((torch.zeros(2), None), torch.zeros(2), "got NoneType"),
-        ({"x": "text"}, torch.zeros(2), "got str"),
-        (torch.zeros(2, 3), [0, 1], "got list"),
-        (torch.zeros(2, 3), torch.tensor(1), "without axes"),
-        (torch.zeros(2, 3), torch.zeros(3), r"as many samples, one or more; got \[2, 3\]"),
-        ((torch.zeros(2, 3), torch.zeros(1)), torch.zeros(2), r"got \[2, 1, 2\]"),
-        (torch.zeros(0, 3), torch.zeros(0), "one or more"),
-        ({}, torch.zeros(2), "as many samples"),
+        ({"x": "text"}, torch.zeros(2), "no inputs and 2 targets"),
+        (torch.zeros(2, 3), [0, 1], "targets with samples on the first axis, got list"),
+        (torch.zeros(2, 3), torch.tensor(1), "targets with samples on the first axis"),
+        (torch.zeros(2, 3), torch.zeros(3), "2 inputs and 3 targets"),
+        ((torch.zeros(2, 3), torch.zeros(1)), torch.zeros(2), "1 and 2 inputs and 2 targets"),
+        (torch.zeros(0, 3), torch.zeros(0), "needs samples"),
+        ({}, torch.zeros(2), "no inputs"),
     ],
 )
 def test_inputs_that_cannot_be_cut(inputs: Any, targets: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Batch.of(inputs, targets)
+        as_batch((inputs, targets))
 
 
 @pytest.mark.parametrize("aware", [AWARE, AWARE | True, AWARE & False])
 def test_losses_of_every_sample_are_refused(aware: Tensor) -> None:
     model = mlp(0)
     optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.1)
-    with pytest.raises(InputError, match=r"mean over the batch, got shape \[\d+\]; reduce it"):
+    with pytest.raises(InputError, match=r"mean over samples; got shape \(\d+,\): use reduction"):
         sharpbalance_step(model, optimizer, *batch(0), aware, nn.CrossEntropyLoss(reduction="none"))

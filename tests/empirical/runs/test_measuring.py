@@ -204,6 +204,7 @@ def test_a_result_says_what_it_was_made_of(root: Path, result: dict[str, Any]) -
     assert len(found["trained"]) == 3
     for trained in found["trained"]:
         assert trained.pop("seconds") > 0
+        assert trained.pop("data_sha256") == found["data_sha256"]
         assert trained == here
 
 

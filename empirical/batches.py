@@ -22,13 +22,14 @@ __all__ = [
     "as_batch",
     "batches_of",
     "leaves",
+    "mean_loss",
     "outputs_of",
     "refilled",
     "rows",
     "samples_of",
 ]
 
-Inputs = Tensor | tuple[Any, ...] | Mapping[str, Any]
+Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 """argument of a network, its positional arguments, or its keyword arguments"""
 Batch = tuple[Inputs, Tensor]
 """inputs and targets, first axis samples"""
@@ -53,7 +54,7 @@ def batches_of(data: Batches) -> Iterator[Batch]:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import batches_of
+        >>> from sharpdiv.empirical.batches import batches_of
         >>> x, y = torch.zeros(3, 2), torch.zeros(3)
         >>> [len(targets) for _, targets in batches_of([(x, y), {"inputs": x, "labels": y}])]
         [3, 3]
@@ -92,7 +93,7 @@ def as_batch(batch: Any, name: str = "the batch") -> Batch:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import as_batch
+        >>> from sharpdiv.empirical.batches import as_batch
         >>> inputs, targets = as_batch({"ids": torch.ones(2, 5), "mask": torch.ones(2, 5), "labels": torch.zeros(2)})
         >>> sorted(inputs), tuple(targets.shape)
         (['ids', 'mask'], (2,))
@@ -119,6 +120,33 @@ def as_batch(batch: Any, name: str = "the batch") -> Batch:
     return inputs, targets
 
 
+def mean_loss(model: nn.Module, batch: Batch, loss: Loss) -> Tensor:
+    """Mean loss of a network on a batch.
+
+    Args:
+        model: network.
+        batch: inputs and targets.
+        loss: mean loss of outputs and targets.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        InputError: if the loss gives a number for each sample.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.batches import mean_loss
+        >>> mean_loss(torch.nn.Identity(), (torch.ones(4, 1), torch.zeros(4, 1)), torch.nn.functional.mse_loss).item()
+        1.0
+    """
+    found = loss(outputs_of(model, batch[0]), batch[1])
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(f"the loss must be one number, the mean over samples; got {got}: use reduction='mean'")
+    return found.reshape(())
+
+
 def samples_of(batch: Batch) -> int:
     """Number of samples in a batch.
 
@@ -130,26 +158,26 @@ def samples_of(batch: Batch) -> int:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import samples_of
+        >>> from sharpdiv.empirical.batches import samples_of
         >>> samples_of((torch.zeros(3, 2), torch.zeros(3)))
         3
     """
     return len(batch[1])
 
 
-def rows(inputs: Inputs, which: slice) -> Any:
+def rows(inputs: Inputs, which: slice | Tensor) -> Any:
     """Some samples of the inputs.
 
     Args:
         inputs: inputs of a network.
-        which: samples that are taken.
+        which: samples that are taken, as a slice or by their places on the inputs' device.
 
     Returns:
         Inputs of the same structure.
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import rows
+        >>> from sharpdiv.empirical.batches import rows
         >>> {name: tuple(x.shape) for name, x in rows({"ids": torch.zeros(4, 7)}, slice(0, 1)).items()}
         {'ids': (1, 7)}
     """
@@ -168,7 +196,7 @@ def refilled(inputs: Inputs, tensors: Iterable[Tensor]) -> Any:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import refilled
+        >>> from sharpdiv.empirical.batches import refilled
         >>> refilled({"ids": torch.zeros(1), "scale": 2.0}, [torch.ones(1)])
         {'ids': tensor([1.]), 'scale': 2.0}
     """
@@ -191,7 +219,7 @@ def outputs_of(model: nn.Module, inputs: Inputs) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import outputs_of
+        >>> from sharpdiv.empirical.batches import outputs_of
         >>> outputs_of(torch.nn.Bilinear(1, 1, 3), (torch.ones(2, 1), torch.ones(2, 1))).shape
         torch.Size([2, 3])
     """
@@ -229,13 +257,13 @@ def leaves(inputs: Any) -> Iterator[Any]:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import leaves
+        >>> from sharpdiv.empirical.batches import leaves
         >>> [len(leaf) for leaf in leaves({"ids": torch.zeros(4, 7), "pair": (torch.zeros(4), torch.zeros(4))})]
         [4, 4, 4]
     """
     if isinstance(inputs, Mapping):
         inputs = tuple(inputs.values())
-    if isinstance(inputs, tuple):
+    if isinstance(inputs, tuple | list):
         for value in inputs:
             yield from leaves(value)
     else:
