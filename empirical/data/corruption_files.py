@@ -101,9 +101,9 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from sharpdiv import load_published
-        >>> with tempfile.TemporaryDirectory() as folder:  # files as those of CIFAR-10-C, but empty
-        ...     for name, shape in (("fog", (50_000, 32, 32, 3)), ("labels", (50_000,))):
-        ...         _ = np.lib.format.open_memmap(f"{folder}/{name}.npy", "w+", np.uint8, shape)
+        >>> with tempfile.TemporaryDirectory() as folder:  # files as those of CIFAR-10-C, but black
+        ...     _ = np.lib.format.open_memmap(f"{folder}/fog.npy", "w+", np.uint8, (50_000, 32, 32, 3))
+        ...     np.save(f"{folder}/labels.npy", np.arange(50_000) % 10)
         ...     images, labels = load_published(Path(folder), "fog", severity=3, kind="cifar10-c")
         >>> tuple(images.shape), tuple(labels.shape)
         ((10000, 3, 32, 32), (10000,))
@@ -114,7 +114,8 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
         raise InputError(f"corruption must be one of {', '.join(PUBLISHED_CORRUPTIONS)}; got {name!r}")
     if severity not in SEVERITIES:
         raise InputError(f"severity must be 1 to 5, got {severity}")
-    if not Path(folder).is_dir():
+    folder = Path(folder)
+    if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the one that {kind} was unpacked to")
     if kind == "tiny-imagenet-c":
         return _load_folders(folder / name / str(severity))
@@ -163,9 +164,15 @@ def _load_arrays(folder: Path, name: str, severity: int, classes: int) -> Labell
     images = _open_array(folder / f"{name}.npy", (rows, 32, 32, 3))
     labels_path = folder / "labels.npy"
     labels = _open_array(labels_path, (rows,))[block].astype(np.int64)
-    if labels.min() < 0 or labels.max() >= classes:
+    present = np.unique(labels)
+    if (len(present), present[0], present[-1]) != (
+        classes,
+        0,
+        classes - 1,
+    ):  # labels of a set with fewer classes would fit the range
         raise InputError(
-            f"{labels_path} has labels {labels.min()} to {labels.max()}, expected 0 to {classes - 1}; is it of another data set?"
+            f"{labels_path} has {len(present)} classes, {present[0]} to {present[-1]}, expected all from 0 to {classes - 1}; "
+            "is it of another data set?"
         )
     pixels = np.ascontiguousarray(images[block].transpose(0, 3, 1, 2))
     return torch.from_numpy(pixels), torch.from_numpy(labels)

@@ -5,7 +5,7 @@ import math
 import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sharpdiv.empirical.data.datasets import dataset_named
 from sharpdiv.empirical.data.splits import Augmentation
@@ -159,6 +159,8 @@ class RunConfig:
         for name in ("rho", "sparsity", "learning_rate", "momentum", "weight_decay", "clip_norm", "top_fraction"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, float(value))
+        # A file of options says what was given: half of other epochs is another number.
+        object.__setattr__(self, "_derived", frozenset({"switch_epoch"} if self.switch_epoch is None else ()))
         if self.switch_epoch is None:
             object.__setattr__(self, "switch_epoch", self.epochs // 2)
 
@@ -289,7 +291,36 @@ def read_fields(path: Path) -> dict[str, Any]:
     fields.pop("sha256", None)  # of a run's own file
     if unknown := set(fields) - set(RunConfig.__dataclass_fields__):
         raise InputError(f"{path} has unknown fields {', '.join(sorted(unknown))}")
-    return {name: _from_file(name, value) for name, value in _renamed(fields).items()}
+    found = {name: _from_file(name, value) for name, value in _renamed(fields).items()}
+    for name, hint in get_type_hints(RunConfig).items():
+        if name in found and not _fits(found[name], hint):
+            raise InputError(f"{path}: {name} must be {_words(hint)}, got {found[name]!r}")
+    return found
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a file is of a field's type; a list is a tuple, a whole number a number."""
+    options = get_args(hint)
+    if get_origin(hint) is Literal:
+        return value in options
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(_fits(each, options[0]) for each in value)
+    if options:
+        return any(_fits(value, option) for option in options)
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _words(hint: Any) -> str:
+    """A field's type for people."""
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): '"none"'}
+    options = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, options))}"
+    if get_origin(hint) is tuple:
+        return f"a list, each {_words(options[0])}"
+    return " or ".join(_words(option) for option in options) if options else names[hint]
 
 
 def _from_file(name: str, value: Any) -> Any:
@@ -298,7 +329,7 @@ def _from_file(name: str, value: Any) -> Any:
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write every field of a configuration as a ``.toml`` or ``.json`` file.
+    """Write every field of a configuration as a ``.toml`` or ``.json`` file, ``"none"`` for what follows from others.
 
     Args:
         path: path of the file.
@@ -319,7 +350,8 @@ def write_config(path: Path, config: RunConfig) -> None:
     """
     if path.suffix not in {".toml", ".json"}:
         raise InputError(f"a configuration is a .toml or .json file, got {path}")
-    fields = {name: _NONE if value is None else value for name, value in config.to_json().items()}
+    derived: frozenset[str] = vars(config)["_derived"]
+    fields = {n: _NONE if value is None or n in derived else value for n, value in config.to_json().items()}
     # Strings, numbers, booleans and lists of numbers are written alike in both languages.
     lines = (f"{name} = {json.dumps(value)}" for name, value in fields.items())
     text = json.dumps(fields, indent=2) if path.suffix == ".json" else "\n".join(lines)

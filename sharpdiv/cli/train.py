@@ -51,6 +51,7 @@ def train(
 
 def from_file(arguments: list[str]) -> list[str]:
     """Arguments with ``--config FILE`` replaced by the options in the file; those given beside it come after, and win."""
+    arguments = [word for argument in arguments for word in _apart(argument)]
     if "--config" not in arguments:
         return arguments
     at = arguments.index("--config")
@@ -64,6 +65,11 @@ def from_file(arguments: list[str]) -> list[str]:
         else:
             options += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
     return [*options, *arguments[:at], *arguments[at + 2 :]]
+
+
+def _apart(argument: str) -> list[str]:
+    """``--config=FILE`` as two words."""
+    return argument.split("=", 1) if argument.startswith("--config=") else [argument]
 
 
 def print_plan(plans: Sequence[PlannedRun], device: str, workers: int | None) -> None:

@@ -51,7 +51,7 @@ def test_every_field_comes_back_from_a_file(fields: dict[str, Any], kind: str) -
     path, config = FOLDER / f"run.{kind}", RunConfig(**fields)
     write_config(path, config)
     assert '"None"' not in path.read_text()
-    assert RunConfig.from_json(read_fields(path)) == config
+    assert RunConfig.from_json(read_fields(path)) == config  # half of the epochs again, where that was not given
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,28 @@ def test_every_field_comes_back_from_a_file(fields: dict[str, Any], kind: str) -
         ("run.json", "{", "is not JSON"),
         ("run.json", "[1]", "must hold an object"),
         ("run.toml", "colour = 1", "unknown fields colour"),
+        ("run.toml", 'epochs = "many"', r"run\.toml: epochs must be a whole number, got 'many'"),
+        ("run.toml", "epochs = true", r"run\.toml: epochs must be a whole number, got True"),
+        ("run.json", '{"rho": "0.1"}', r"run\.json: rho must be a number, got '0.1'"),
+        ("run.json", '{"seeds": [1, 2.5]}', "seeds must be a list, each a whole number"),
+        ("run.json", '{"seeds": 3}', "seeds must be a list, each a whole number, got 3"),
+        ("run.toml", 'm = "all"', 'm must be a whole number or "none", got'),
+        ("run.toml", "compile = 1", "compile must be true or false, got 1"),
+        ("run.toml", 'rule = "own"', "rule must be one of paper, code, .*; got|rule must be one of paper"),
     ],
 )
 def test_what_is_no_configuration_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_fields(tmp_path / name)
+
+
+def test_what_follows_from_other_options_is_not_fixed(tmp_path: Path) -> None:
+    """Half of the epochs stays half of them; what was given stays as it was given."""
+    for switch, expected in ((None, 100), (30, 30)):
+        write_config(tmp_path / "run.toml", RunConfig("sgd", epochs=60, switch_epoch=switch))
+        fields = read_fields(tmp_path / "run.toml") | {"epochs": 200}
+        assert RunConfig(**fields | {n: tuple(fields[n]) for n in ("seeds", "blocks")}).switch == expected
 
 
 def test_a_file_of_another_kind_is_not_written(tmp_path: Path) -> None:
