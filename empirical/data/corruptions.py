@@ -14,6 +14,7 @@ water, mud) count with their luma.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -45,7 +46,7 @@ _TINY_SIDE = 64  # from here on the constants of Tiny-ImageNet-C
 
 
 def corrupt(
-    images: Tensor,
+    images: Tensor | np.ndarray,
     name: str,
     severity: int,
     seed: int = 0,
@@ -73,7 +74,8 @@ def corrupt(
             images are missing, too small or not as described.
 
     Example:
-        >>> import torch
+        >>> import numpy as np
+    import torch
         >>> from sharpdiv import corrupt
         >>> images = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
         >>> corrupt(images, "brightness", severity=5).unique()  # 128 + 0.3 * 255, truncated
@@ -88,6 +90,7 @@ def corrupt(
         raise InputError(f"severity must be 1 to 5, got {severity}")
     if seed < 0:
         raise InputError(f"seed must not be negative, got {seed}")
+    images = torch.as_tensor(images)
     _check_images(images)
     entry = _TABLE[name]
     table = entry.tiny if min(images.shape[2:]) >= _TINY_SIDE else entry.cifar

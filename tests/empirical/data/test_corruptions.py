@@ -150,3 +150,8 @@ GOOD = noise_images(0)
 def test_what_cannot_be_corrupted_is_refused(images: Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         corrupt(images, **{"name": "contrast", "severity": 1, **options})
+
+
+def test_arrays_are_taken_for_images() -> None:
+    images = torch.arange(2 * 3 * 64, dtype=torch.uint8).reshape(2, 3, 8, 8)
+    assert torch.equal(corrupt(images.numpy(), "fog", 2, seed=1), corrupt(images, "fog", 2, seed=1))

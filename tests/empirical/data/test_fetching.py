@@ -131,8 +131,11 @@ def test_a_local_source_is_verified_and_copied(tmp_path: Path) -> None:
     put(tmp_path / "source")
     fetch("small", tmp_path / "source" / "small", folder)
     source.write_bytes(RAW[::-1])
+    pickled = tmp_path / "small-python.tar.gz"
+    pickled.write_bytes(b"abc")
     for wrong, message in (
         (source, f"elsewhere.bin is not the published file: it has md5:.*, expected md5:{MD5}"),
+        (pickled, f"it has 3 bytes, expected {len(RAW)}; the edition for Python is not read, .*: get {FILE}"),
         (tmp_path / "nowhere", "nowhere is missing"),
         (tmp_path, f"{FILE} is missing"),
     ):
