@@ -95,11 +95,8 @@ def check_size(file: RawFile, size: int, where: object) -> None:
     """
     if size not in file.editions.values():
         expected = " or ".join(str(size) for size in file.editions.values())
-        pickled = (
-            f"; the edition for Python is not read, as unpickling runs code: get {file.name}"
-            if "-python" in str(where)
-            else ""
-        )
+        advice = f"; the edition for Python is not read, as unpickling runs code: get {file.name}"
+        pickled = advice if "-python" in str(where) else ""
         raise StoreError(f"{where} is not the published file: it has {size} bytes, expected {expected}{pickled}")
 
 
