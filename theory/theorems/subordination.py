@@ -129,7 +129,7 @@ class BlockSharpness:
 
     @property
     def _block(self) -> MarchenkoPastur:
-        return MarchenkoPastur(self.moments.ratio, 2 * self.training.degree + 255)
+        return MarchenkoPastur(self.moments.ratio, 4 * self.training.degree + 255)
 
     @cached_property
     def _resolvent(self) -> Resolvent:
