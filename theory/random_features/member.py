@@ -8,7 +8,7 @@ from jaxtyping import Float
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.filters import Training
 from sharpdiv.theory.random_features.activations import Activation, activation
-from sharpdiv.theory.random_features.degrees import filter_degree, law_degree
+from sharpdiv.theory.random_features.degrees import law_degree
 from sharpdiv.theory.random_features.regression import Regression
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
 from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
@@ -80,7 +80,7 @@ def fit(setting: RandomFeatureSetting, rho: Float[np.ndarray, " rho"], regressio
     # Where mu* = 0, a direction that the features do not see has Phi = 0; its predictor and its features are 0.
     linear = np.divide(act.mu1**2, phi, out=np.zeros_like(phi), where=phi > 0)
     sandwich = linear**2 * x / regression.d
-    two_point, full = law(filter_degree(k)), law(law_degree(k))
+    two_point, full = law(training.resolved_degree), law(law_degree(k))
     gain = linear * two_point.equivalent(explained)
     fluctuation = two_point.fluctuation(explained, regression.energy, sandwich)
     unseen = _unseen_variance(act, float(regression.counts @ (sandwich * phi)))

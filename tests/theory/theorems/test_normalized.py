@@ -22,12 +22,12 @@ SETTING = Setting(n=900, d=300, steps=4, learning_rate=0.04, radius=0.2, teacher
 NO_NOISE = Mutation(
     "label noise left out of the gradient",
     "sharpdiv.theory.theorems.normalized._squared_gradient",
-    lambda f: lambda before, start, noise, x: f(before, start, 0.0, x),
+    lambda f: lambda steps, start, noise, spectrum: f(steps, start, 0.0, spectrum),
 )
 NO_TRAINING = Mutation(
     "gradient of the initialization at every step",
     "sharpdiv.theory.theorems.normalized._squared_gradient",
-    lambda f: lambda before, start, noise, x: f(replace(before, radii=before.radii[:0]), start, noise, x),
+    lambda f: lambda steps, start, noise, spectrum: f(type(steps)(0.0, steps.radii), start, noise, spectrum),
 )
 
 
@@ -36,7 +36,7 @@ NO_TRAINING = Mutation(
     Mutation(
         "omega^2 alone",
         "sharpdiv.theory.theorems.normalized._squared_gradient",
-        lambda f: lambda b, s, n, x: f(b, SETTING.omega**2, n, x),
+        lambda f: lambda steps, start, noise, spectrum: f(steps, SETTING.omega**2, noise, spectrum),
     ),
     examples=20,
     share=st.floats(0.1, 0.9),
