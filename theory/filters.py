@@ -87,6 +87,19 @@ class Filter(ABC):
             One row for each rho; NaN where there is no formula.
         """
 
+    def learnt(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``1 - a``, the share of the teacher that is learnt.
+
+        Args:
+            x: eigenvalues.
+
+        Returns:
+            One row for each rho.
+        """
+        return 1 - self.residual(x)
+
     def noise(
         self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
     ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
@@ -98,7 +111,7 @@ class Filter(ABC):
         Returns:
             One row for each rho.
         """
-        learnt = 1 - self.residual(x)
+        learnt = self.learnt(x)
         return np.divide(learnt**2, x, out=np.zeros_like(learnt), where=x != 0)
 
 
@@ -149,6 +162,33 @@ class Training(Filter):
         for row in self.radii:  # one after the other: all steps at all nodes would fill the memory
             left = left * sam_filter(x, self.learning_rate, row)
         return _power(left, self.repeats)
+
+    def learnt(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``1 - a``, which keeps its digits where little is learnt.
+
+        Args:
+            x: eigenvalues.
+
+        Returns:
+            One row for each rho.
+        """
+        once = np.zeros((self.radii.shape[1], x.size), dtype=x.dtype)
+        for row in self.radii:
+            once = _learnt_after(once, self.learning_rate * x * (1 + row[:, None] * x))
+        total, exponent = np.zeros_like(once), self.repeats
+        while exponent:
+            if exponent % 2:
+                total = _learnt_after(total, once)
+            exponent //= 2
+            once = _learnt_after(once, once) if exponent else once
+        return np.asarray(total)
+
+
+def _learnt_after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """What is learnt by some steps and some more: the second learn a share of what the first left."""
+    return first + (1 - first) * second
 
 
 def _power(base: np.ndarray, exponent: int) -> np.ndarray:
