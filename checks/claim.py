@@ -39,8 +39,9 @@ class Claim:
 
     id: str
     """short name, as ``sharpdiv check --only`` takes it"""
-    subject: Literal["paper", "implementation", "networks"]
-    """whose statement: the paper's, or one about trained networks (its failure is a finding), or ours (its failure is a bug)"""
+    subject: Literal["paper", "transfer", "implementation", "networks"]
+    """whose statement: the paper's, its claim as we carried it over to another model, or one about trained networks (its failure is a
+    finding), or ours (its failure is a bug)"""
     title: str
     """one line"""
     statement: str

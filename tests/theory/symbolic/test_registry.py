@@ -7,12 +7,11 @@ import pytest
 
 from sharpdiv.theory import symbolic
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.theorems.blocks import q_exact, q_paper
 from tests.theory.symbolic.wrong import gram
 
 
 def test_every_proof_holds_and_can_be_printed() -> None:
-    found = symbolic.proofs(q_paper, q_exact)
+    found = symbolic.proofs()
     assert [proof.id for proof in found if not proof.holds] == []
     assert len({proof.id for proof in found}) == len(found) == 10
     for proof in found:
