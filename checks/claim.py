@@ -40,8 +40,8 @@ class Claim:
     id: str
     """short name, as ``sharpdiv check --only`` takes it"""
     subject: Literal["paper", "transfer", "implementation", "networks"]
-    """whose statement: the paper's, its claim as we carried it over to another model, or one about trained networks (its failure is a
-    finding), or ours (its failure is a bug)"""
+    """whose statement: the paper's, its claim as we carried it over to another model, or one about trained networks (its failure is
+    a finding), or ours (its failure is a bug)"""
     title: str
     """one line"""
     statement: str

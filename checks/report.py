@@ -16,7 +16,7 @@ failing one of the first three is a finding, a failing statement of the implemen
 
 Formulas of the theorems, ranges of the theory's figures and details of training are those of the authors' notebook
 (`theoretical_verification.ipynb`) and training code. The text of the paper was not consulted for them: where a formula is called
-published, or the paper's, it is the notebook's, and the text may state it otherwise or with conditions that are not considered here.
+published, or the paper's, it is the notebook's, and the text may state it otherwise or under conditions that are not considered.
 
 Verdicts: *holds*; *holds within stated conditions*; *fails*; *no effect* (certainly smaller than what is of interest);
 *inconclusive* (it may be either, with the number of seeds that would decide; or there is nothing to compare yet); *not run* (with

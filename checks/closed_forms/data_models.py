@@ -8,15 +8,13 @@ from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.closed_forms import equal_sharpness
 from sharpdiv.checks.closed_forms.agreement import (
     FOUR_ERRORS,
-    Z,
     agreement,
     all_within,
     largest,
-    standard_errors,
     z_scores,
 )
 from sharpdiv.checks.results import Evidence
-from sharpdiv.theory.filters import critical_rho, monotone_rho
+from sharpdiv.theory.filters import monotone_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import Simulation, simulate
 from sharpdiv.theory.spectra.data_law import data_law

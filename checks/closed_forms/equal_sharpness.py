@@ -68,13 +68,16 @@ def _c5(_: Evidence) -> Finding:
         (
             (f"settings of {len(grid)} in which both reach a sharpness in common", str(len(found))),
             ("of these, with a SAM at least as diverse as the most diverse SharpBalance", str(len(lost))),
-            ("largest D at which that happens (D before training is 0.1)", f"{max((x.diversity for x in lost), default=0):.1e}"),
+            (
+                "largest D at which that happens (D before training is 0.1)",
+                f"{max((x.diversity for x in lost), default=0):.1e}",
+            ),
             ("of these, with a SAM at least as diverse as SharpBalance at some rho", str(beyond)),
             *numbers,
         ),
-        "Best against best. It does not hold for any rho: beyond the rho at which its own sharpness is least, SharpBalance has two rho "
-        "of one sharpness, and a SAM can be more diverse than the worse of them. The counter-example is such a rho: r=60, k=10, s=2, "
-        "eta x_+ = 0.3, rho at 0.8 of the blocks' critical one. The phase diagram shows every rho.",
+        "Best against best. It does not hold for any rho: beyond the rho at which its own sharpness is least, SharpBalance has two "
+        "rho of one sharpness, and a SAM can be more diverse than the worse of them. The counter-example is such a rho: r=60, "
+        "k=10, s=2, eta x_+ = 0.3, rho at 0.8 of the blocks' critical one. The phase diagram shows every rho.",
     )
 
 
@@ -113,12 +116,13 @@ CLAIMS = (
         id="c5-theory",
         subject="paper",
         title="C5 in theory over stable settings, best against best",
-        statement="At equal sharpness the most diverse SharpBalance is more diverse than the most diverse SAM, wherever both are stable.",
+        statement="At equal sharpness the most diverse SharpBalance is more diverse than the most diverse SAM, wherever both are "
+        "stable.",
         source="C5, Theorems 1 and 2 as in the authors' notebook",
         about=("C5",),
         where="closed forms",
-        method="Exact limits at 400 stable rho of each method in 128 settings (eta x_+ 0.1 and 0.3, r from 2 to 60, k from 1 to 100, s "
-        "from 2 to 10); one rho at which SAM is more diverse by simulation at n=24000, d=400, 6 data draws for each method.",
+        method="Exact limits at 400 stable rho of each method in 128 settings (eta x_+ 0.1 and 0.3, r from 2 to 60, k from 1 to "
+        "100, s from 2 to 10); one rho at which SAM is more diverse by simulation at n=24000, d=400, 6 data draws for each method.",
         tolerance="fails if SAM's best is at least as diverse where D is above 1e-15, rounding; the single rho is confirmed if the "
         "ratio of diversities is more than 4 standard errors below 1",
         seed=49,

@@ -146,11 +146,11 @@ CLAIMS = (
         id="finite-moments",
         subject="implementation",
         title="Exact moments of W at finite (n, d)",
-        statement="E tau(W^m) by a recurrence of five terms is the sum over partitions (a, b, 1^c), and the same as from integration "
-        "by parts.",
+        statement="E tau(W^m) by a recurrence of five terms is the sum over partitions (a, b, 1^c), and the same as from "
+        "integration by parts.",
         source="recurrences of real Wishart moments (Rahman and Forrester 2021); zonal polynomials (Hanlon, Stanley and Stembridge "
         "1992); Gaussian integration by parts",
-        method="Rational equality of three derivations, and 20,000 drawn matrices, for 40 triples (n, d, m) with n and d down to 3.",
+        method="Rational equality of all three, and 20,000 drawn matrices, for 40 triples (n, d, m) with n and d down to 3.",
         tolerance="exact equality; " + FOUR_ERRORS,
         seed=30,
         check=_moments,

@@ -29,7 +29,20 @@ __all__ = ["CLAIMS"]
 
 _SIZES = (0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
 """omega^2 / d; 0.1 in the paper's figures."""
-_FINITE = ((5, 10), (10, 10), (20, 10), (40, 10), (3, 5), (5, 5), (10, 5), (30, 5), (5, 20), (10, 20), (20, 20), (40, 20))
+_FINITE = (
+    (5, 10),
+    (10, 10),
+    (20, 10),
+    (40, 10),
+    (3, 5),
+    (5, 5),
+    (10, 5),
+    (30, 5),
+    (5, 20),
+    (10, 20),
+    (20, 20),
+    (40, 20),
+)
 _DRAWS = 4000
 _PAPER = Setting()  # n=3000, d=150, k=3, eta=0.01: the paper's theory figures
 
@@ -209,8 +222,8 @@ CLAIMS = (
         "J = rho0 (phi(4k,4) - phi(2k,2)^2) / (2 |w*| phi(2k,2)^{3/2}).",
         source="Theorem 1, J as in the authors' notebook",
         where="closed forms",
-        method="Against the exact limit in 100 seeded settings, stable and unstable; against 4,000 drawn exact trust-region solutions "
-        "in 120 stable settings at finite d for each omega^2/d; a counter-example with 8,000 draws.",
+        method="Against the exact limit in 100 seeded settings, stable and unstable; against 4,000 drawn exact trust-region "
+        "solutions in 120 stable settings at finite d for each omega^2/d; a counter-example with 8,000 draws.",
         tolerance="limit: ratio at most 1 + 1e-9 (rounding); finite d: violated if kappa lies more than 4 standard errors below",
         seed=4,
         check=_lower_bound,

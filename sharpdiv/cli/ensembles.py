@@ -57,7 +57,7 @@ class Model:
     """Beyond the paper's model of data and optimizer."""
 
     data_spectrum: Path | None = None
-    """file with the eigenvalues of the data's covariance Sigma (one on each line, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
+    """file with the eigenvalues of the data's covariance Sigma (one a line, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
     data_covariance: Path | None = None
     """file with Sigma itself, a symmetric matrix (text, or .npy), whose eigenvalues are taken"""
     optimizer: str = "sam"

@@ -47,13 +47,17 @@ def eigenvalues_of(path: Path) -> np.ndarray:
             raise UsageError(f"{path} must hold a square matrix, got rows of different lengths")
         matrix = np.array(rows)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise UsageError(f"{path} must hold a square matrix, got shape {matrix.shape}; --data-spectrum takes eigenvalues")
+        raise UsageError(
+            f"{path} must hold a square matrix, got shape {matrix.shape}; --data-spectrum takes eigenvalues"
+        )
     if not np.all(np.isfinite(matrix)):
         raise UsageError(f"{path} must hold finite numbers")
     matrix, unit = matrix.astype(float), _unit(matrix)
     difference, largest = float(np.abs(matrix - matrix.T).max()), float(np.abs(matrix).max())
     if difference > _ROUNDING * len(matrix) * unit * largest:
-        raise UsageError(f"{path} must hold a symmetric matrix, got entries that differ from their mirror image by {difference:.3g}")
+        raise UsageError(
+            f"{path} must hold a symmetric matrix, got entries that differ from their mirror image by {difference:.3g}"
+        )
     return _clipped(path, np.linalg.eigvalsh((matrix + matrix.T) / 2), unit)
 
 

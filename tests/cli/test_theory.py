@@ -123,7 +123,9 @@ def test_what_is_below_zero_by_rounding_is_said_and_is_zero(
     curve = ("theory", "sam", "--rho", "0.1", "--learning-rate", "1e-4")
     status, out, err = run(capsys, *curve, option, str(tmp_path / "given.npy"), "--json", "-")
     assert status == 0
-    assert re.fullmatch(r"sharpdiv: warning: .*given.npy has \d+ negative eigenvalues?, .* at least: rounding, taken as 0\n", err)
+    assert re.fullmatch(
+        r"sharpdiv: warning: .*given.npy has \d+ negative eigenvalues?, .* at least: rounding, taken as 0\n", err
+    )
     (found,) = json.loads(out)["points"]
     np.save(tmp_path / "clipped.npy", values.clip(0))
     (known,) = points(capsys, *curve, "--data-spectrum", str(tmp_path / "clipped.npy"))
@@ -144,7 +146,11 @@ def test_what_is_below_zero_by_rounding_is_said_and_is_zero(
         ("--data-spectrum", np.array([1.0, -1e-6]), "must be finite and non-negative, got -1e-06"),
         ("--data-covariance", np.ones(3), r"square matrix, got shape \(3,\); --data-spectrum takes"),
         ("--data-covariance", np.ones((2, 3)), r"square matrix, got shape \(2, 3\)"),
-        ("--data-covariance", np.array([[1.0, 0.2], [0.3, 1.0]]), "symmetric matrix, got entries that differ .* by 0.1"),
+        (
+            "--data-covariance",
+            np.array([[1.0, 0.2], [0.3, 1.0]]),
+            "symmetric matrix, got entries that differ .* by 0.1",
+        ),
         ("--data-covariance", np.eye(2) * np.nan, "finite numbers"),
         ("--data-covariance", np.array([[1.0, 2.0], [2.0, 1.0]]), "must be finite and non-negative, got -1"),
         ("--data-covariance", "1 0\n0\n", "rows of different lengths"),

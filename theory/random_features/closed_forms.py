@@ -167,8 +167,8 @@ def _warn_outside(setting: RandomFeatureSetting, samples: int) -> None:
     exact = setting.steps == 0 or activation(setting.activation).mu_star_squared == 0
     if samples > _SAMPLES_PER_SQUARE * setting.d**2 and not exact:
         warnings.warn(
-            f"{samples} samples of a member are more than d^2/10 at d = {setting.d}: the Gaussian equivalent of {setting.activation} is "
-            "off by tens of percent or more; simulate_random_features measures it",
+            f"{samples} samples of a member are more than d^2/10 at d = {setting.d}: the Gaussian equivalent of "
+            f"{setting.activation} is off by tens of percent or more; simulate_random_features measures it",
             DomainWarning,
             stacklevel=3,
         )

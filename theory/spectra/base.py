@@ -90,8 +90,8 @@ class Resolvent:
     """``R(gap) = integral of f(x) / (largest + gap - x)`` for fixed functions f, evaluated on the nodes once and for all.
 
     Near the edge no quadrature resolves the pole. So f's tangent at the edge is split off and its part is done in closed form;
-    what is left vanishes twice where the pole sits. Far from the edge the parts would cancel, by as many digits as the gap is large,
-    while the quadrature resolves the pole: there it is taken as it stands.
+    what is left vanishes twice where the pole sits. Far from the edge the parts would cancel, by as many digits as the gap is
+    large, while the quadrature resolves the pole: there it is taken as it stands.
 
     Example:
         >>> import numpy as np
@@ -159,8 +159,9 @@ def tangent_resolvent(
 ) -> Resolvent:
     """Resolvent from a quadrature rule of a law with a continuous density at its upper edge.
 
-    A rule exact up to a degree D integrates ``f(x) / (z - x)``, f of a degree up to D/2, with an error of ``b^(-D/2)``, where z lies on
-    the ellipse of semi-axes ``(b + 1/b)/2`` and ``(b - 1/b)/2`` around the support; it is below rounding from ``b = e^(80/D)`` on.
+    A rule exact up to a degree D integrates ``f(x) / (z - x)``, f of a degree up to D/2, with an error of ``b^(-D/2)``, where z
+    lies on the ellipse of semi-axes ``(b + 1/b)/2`` and ``(b - 1/b)/2`` around the support; that is below rounding from
+    ``b = e^(80/D)`` on.
 
     Args:
         function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
@@ -188,6 +189,4 @@ def tangent_resolvent(
     values, below = function(nodes), edge - nodes
     smooth = values - value[..., None] + slope[..., None] * below
     far = float(below.max()) * np.sinh(max(_RESOLVED / max(degree, 1), _NEAR)) ** 2
-    return Resolvent(
-        below, weights * values, weights * smooth, value, slope, float(weights.sum()), stieltjes, far
-    )
+    return Resolvent(below, weights * values, weights * smooth, value, slope, float(weights.sum()), stieltjes, far)

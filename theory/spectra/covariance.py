@@ -335,7 +335,7 @@ def _at_nodes(moments: np.ndarray) -> np.ndarray:
 
 
 def _projected(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """``sum_j e^{i n angle_j} v_j`` and ``e^{-i n angle_j}``, midpoints of the half-circle, n below ``count``, along the first axis."""
+    """``sum_j e^{i n angle_j} v_j``, and with ``-i``, over midpoints of the half-circle, n below ``count``, along axis 0."""
     sines = np.zeros((count, *values.shape[1:]), dtype=complex)
     sines[1:] = 1j * scipy.fft.dst(values, type=2, axis=0)[: count - 1]
     cosines = scipy.fft.dct(values, type=2, axis=0)[:count]

@@ -47,7 +47,9 @@ class FixedPoint:
         [True, False]
     """
 
-    def __init__(self, ratio: float, values: Float[np.ndarray, " values"], shares: Float[np.ndarray, " values"]) -> None:
+    def __init__(
+        self, ratio: float, values: Float[np.ndarray, " values"], shares: Float[np.ndarray, " values"]
+    ) -> None:
         self.ratio, self.values, self.shares = ratio, values, shares
         self._squares = shares * values**2
 
@@ -134,7 +136,7 @@ class FixedPoint:
         return angles, self._along([*path, (angles, z)]), jacobian
 
     def _along(self, path: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """t at the last of some lists of angles and z, the first of which lies far outside, where t = z/r up to a constant."""
+        """Find t at the last of some lists of angles and z, the first of which lies far outside, where t = z/r up to a constant."""
         before, z = path[0]
         t = (z - self.shares @ self.values) / self.ratio
         for index, (angles, z) in enumerate(path):

@@ -35,7 +35,7 @@ def wishart_moment(m: int, n: int, d: int) -> Fraction:
         ``(m+1) M_m = (4m-1) S M_{m-1} - [(2m-3)(2S^2 + D) - 5m^3 + 16m^2 - 17m + 7] M_{m-2}
         + S [(4m-11) D - 10m^3 + 68m^2 - 150m + 107] M_{m-3} - (m-4)(D - (2m-7)^2)(D - (m-2)^2) M_{m-4}``,
 
-    in integers: one of the recurrences of five terms that the moments of real Wishart matrices have (Rahman and Forrester 2021). These
+    in integers: one of the recurrences of five terms that moments of real Wishart matrices have (Rahman and Forrester 2021). These
     coefficients were found by exact linear algebra; the expansion in zonal polynomials, from which the moments are derived, is the
     referee (claim ``finite-moments``).
 

@@ -58,7 +58,7 @@ def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
     noise = setting.label_noise * setting.d
     steps = _Steps(eta, np.zeros((setting.steps, rho.size)))
     valid = np.ones(rho.size, dtype=bool)
-    for step in range(setting.steps):
+    for _ in range(setting.steps):
         size, squared = _squared_gradient(steps, start, noise, spectrum)
         if np.any(valid & (squared <= 0)):
             raise DomainError("normalized SAM needs a gradient: the initialization, or a step, is already at a minimum")

@@ -148,4 +148,6 @@ def _sharpness(
         return found | dict(zip(SHARPNESS, places, strict=True)) | {"reasons": reasons}
     if published and isinstance(training, Training):
         found["sharpness_upper_rigorous"] = bounds.sharpbalance_upper_rigorous(setting, training, blocks)
-    return found | {"reasons": reasons | dict.fromkeys(SHARPNESS, NO_LIMIT) | {"sharpness_upper_rigorous": _NO_UPPER_RIGOROUS}}
+    return found | {
+        "reasons": reasons | dict.fromkeys(SHARPNESS, NO_LIMIT) | {"sharpness_upper_rigorous": _NO_UPPER_RIGOROUS}
+    }

@@ -100,9 +100,13 @@ def dual_sharpness(
     require_finite("radius", radius, positive=True)
     for value in squared_gradient.ravel().tolist():
         if not np.isfinite(value):
-            raise DomainError("the gradient overflows; lower rho, steps, the learning rate, or what the weights start from")
+            raise DomainError(
+                "the gradient overflows; lower rho, steps, the learning rate, or what the weights start from"
+            )
         if value < 0:
-            raise DomainError(f"squared gradient must be non-negative, got {value:.3g}: it is smaller than its rounding")
+            raise DomainError(
+                f"squared gradient must be non-negative, got {value:.3g}: it is smaller than its rounding"
+            )
     norm = np.sqrt(squared_gradient)
     if not norm.any():
         return np.full_like(norm, largest * radius**2 / 2)
@@ -172,7 +176,7 @@ def _dual_minimum(
             residual = radius / np.sqrt(secular) - 1
             if np.any(np.isnan(residual)):
                 raise DomainError(
-                    "sharpness has no value in doubles: the secular equation over- or underflows; lower rho, steps or the learning rate"
+                    "sharpness has no value in doubles, its secular equation over- or underflows: lower rho, steps or the rate"
                 )
             return value, residual
 

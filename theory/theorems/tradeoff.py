@@ -20,7 +20,9 @@ RIGOROUS = ("sharpness_lower_rigorous", "sharpness_upper_rigorous")
 ERRORS = ("diversity", "member_error", "ensemble_error")
 NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous bounds hold"
 _NO_ERROR = "the member error is 0"
-_AT_FINITE_SIZE = "proven at finite (n, d), for isotropic data and un-normalized SAM: take data_law(setting, finite=True)"
+_AT_FINITE_SIZE = (
+    "proven at finite (n, d), for isotropic data and un-normalized SAM: take data_law(setting, finite=True)"
+)
 NO_BOUND = "published for un-normalized SAM on isotropic data without label noise only"
 
 
@@ -92,9 +94,9 @@ class Tradeoff(Curves):
         """
         unknown = np.full(rho.shape, np.nan)
         blank = {item.name: unknown for item in fields(cls) if item.name.startswith("sharpness")}
-        given = {"reasons": {}} | known
+        given: dict[str, Any] = {"reasons": {}} | known
         reasons = {"eir": _NO_ERROR} | dict.fromkeys(RIGOROUS, _AT_FINITE_SIZE) | given.pop("reasons")
-        found = blank | given
+        found: dict[str, Any] = blank | given
         missing = {name: why for name, why in reasons.items() if np.any(np.isnan(found[name]))}
         return cls(rho=rho, **found, reasons=missing)
 

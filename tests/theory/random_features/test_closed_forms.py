@@ -157,8 +157,10 @@ FEW_DIMENSIONS = [
 
 
 @pytest.mark.parametrize(("setting", "factor"), FEW_DIMENSIONS)
-def test_where_the_gaussian_equivalent_fails_the_prediction_says_so(setting: RandomFeatureSetting, factor: float) -> None:
-    """n / d^2 is 33, 3 and 8; the first one is .0110 predicted and .000214(10) in simulation."""
+def test_where_the_gaussian_equivalent_fails_the_prediction_says_so(
+    setting: RandomFeatureSetting, factor: float
+) -> None:
+    """There n / d^2 is 33, 3 and 8; in the first D is .0110 predicted and .000214(10) in simulation."""
     with pytest.warns(DomainWarning, match=r"d\^2/10 at d = .*simulate_random_features"):
         predicted = random_feature_tradeoff(setting, 0.0).diversity
     measured = simulate_random_features(setting, 0.0, draws=8, networks=3, test_samples=300, seed=0).diversity
@@ -168,7 +170,7 @@ def test_where_the_gaussian_equivalent_fails_the_prediction_says_so(setting: Ran
 
 @pytest.mark.parametrize("name", ["relu", "erf", "tanh"])
 def test_on_the_other_side_of_the_criterion_it_holds(name: Any) -> None:
-    """n / d^2 = 0.083, just below 0.1: within the 15% that were measured, after 4 standard errors, and without a warning."""
+    """At n / d^2 = 0.083: within the 15% that were measured, after 4 standard errors, and without a warning."""
     setting = RandomFeatureSetting(300, 60, 150, name, 30, 0.1, label_noise=0.1)
     predicted = random_feature_tradeoff(setting, 0.0)
     measured = simulate_random_features(setting, 0.0, draws=8, networks=3, test_samples=300, seed=0)
