@@ -211,13 +211,14 @@ class GeneralizedMarchenkoPastur:
         jacobian = jacobian / (self.ratio + (1 / (t[:, None] - s)) @ (shares * s)) / (2 * angles.size)
         weights = np.stack([shares * s**2, s * np.bincount(self._group, self.shares * sandwich)]) / self.ratio
         weights = np.vstack([weights, s * np.bincount(self._group, energy)])
-        same, mirrored = (
-            of_both * e_b / (1 - e) * jacobian[:, None] * other
-            for (e, e_b, of_both), other in (
-                (_pair_sums(t, t, s, weights), jacobian),
-                (_pair_sums(t, t.conj(), s, weights), jacobian.conj()),
-            )
-        )
+        kernels = []
+        for u, of_u in ((t, jacobian), (t.conj(), jacobian.conj())):
+            e, e_b, kernel = _pair_sums(t, u, s, weights)
+            kernel *= e_b  # in place: these are the largest arrays
+            kernel /= np.subtract(1, e, out=e)
+            kernel *= jacobian[:, None] * of_u
+            kernels.append(kernel)
+        same, mirrored = kernels
         count = self.degree + 1
         partial = _projected(same.T, count)[0] + _projected(mirrored.T, count)[1]
         halved = self._growth * np.where(np.arange(count) == 0, 1.0, 0.5)
