@@ -38,8 +38,8 @@ class Finding:
             raise InputError(f"a finding's verdict must be one of Verdict, got {self.verdict!r}")
 
 
-Subject = Literal["paper", "implementation", "networks"]
-"""Whose statement: the paper's, ours about this package, or one about trained networks."""
+Subject = Literal["paper", "transfer", "implementation", "networks"]
+"""Whose statement: the paper's, its claim as we carried it over to another model, ours about this package, or one about networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Claim:
     id: str
     """short name, as ``sharpdiv check --only`` takes it"""
     subject: Subject
-    """``paper`` or ``networks``: its failure is a finding; ``implementation``: a bug, and ``sharpdiv check`` exits 1"""
+    """``paper``, ``transfer`` or ``networks``: its failure is a finding; ``implementation``: a bug, and ``sharpdiv check`` exits 1"""
     title: str
     """one line"""
     statement: str

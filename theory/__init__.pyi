@@ -47,6 +47,10 @@ from .kernels import ensemble_errors as ensemble_errors
 from .kernels import linearize as linearize
 from .kernels import two_point_measure as two_point_measure
 
+# Symbolic proofs (SymPy loads when one of these is used)
+from .symbolic.proof import Proof as Proof
+from .symbolic.registry import proofs as proofs
+
 # Errors
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DomainError as DomainError

@@ -13,7 +13,7 @@ class DomainError(ValueError):
 
 
 class DomainWarning(UserWarning):
-    """Some of the arguments are outside the domain of a formula; their values are NaN."""
+    """Some of the arguments are outside the domain of a formula: their values are NaN, or off as far as the warning says."""
 
 
 class ConvergenceError(RuntimeError):

@@ -6,9 +6,12 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.curves import ByValue
+from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
 __all__ = ["Estimate"]
+
+_LARGEST = 1e150  # the sum of a million squares is still a double
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +40,12 @@ class Estimate(ByValue):
 
         Returns:
             The mean, with its standard error over the draws.
+
+        Raises:
+            DomainError: if the squares of values, which the standard error needs, overflow.
         """
         draws = len(values)
+        _require_squares(values)
         return cls(values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(draws) if draws > 1 else None)
 
     @classmethod
@@ -53,10 +60,21 @@ class Estimate(ByValue):
 
         Returns:
             The ratio, with a jackknife standard error: one draw at a time is left out.
+
+        Raises:
+            DomainError: if squares of errors overflow.
         """
         draws = len(member)
+        _require_squares(member)
         mean = improvement_rate(member.mean(axis=0), ensemble.mean(axis=0))
         if draws == 1:
             return cls(mean, None)
         without = [(errors.sum(axis=0) - errors) / (draws - 1) for errors in (member, ensemble)]
         return cls(mean, np.sqrt((draws - 1) * improvement_rate(*without).var(axis=0)))
+
+
+def _require_squares(values: np.ndarray) -> None:
+    if np.any(np.abs(values) > _LARGEST):
+        raise DomainError(
+            f"a value of {np.abs(values).max():.3g} was measured, whose square overflows; lower rho, steps or the learning rate"
+        )

@@ -13,7 +13,17 @@ from jaxtyping import Bool, Complex, Float
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.spectra.base import SpectralFunction, Spectrum
 
-__all__ = ["Filter", "Training", "critical_rho", "integral", "is_stable", "monotone_rho", "phi", "sam_filter"]
+__all__ = [
+    "Filter",
+    "Training",
+    "critical_rho",
+    "integral",
+    "is_stable",
+    "monotone_rho",
+    "phi",
+    "power_degree",
+    "sam_filter",
+]
 
 
 def sam_filter(
@@ -59,6 +69,11 @@ class Filter(ABC):
     def degree(self) -> int:
         """Degree of a."""
 
+    @property
+    def resolved_degree(self) -> int:
+        """Degree of a polynomial that is a to rounding: that of a, unless more is known."""
+        return self.degree
+
     @abstractmethod
     def residual(
         self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
@@ -72,6 +87,19 @@ class Filter(ABC):
             One row for each rho; NaN where there is no formula.
         """
 
+    def learnt(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``1 - a``, the share of the teacher that is learnt.
+
+        Args:
+            x: eigenvalues.
+
+        Returns:
+            One row for each rho.
+        """
+        return 1 - self.residual(x)
+
     def noise(
         self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
     ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
@@ -83,7 +111,7 @@ class Filter(ABC):
         Returns:
             One row for each rho.
         """
-        learnt = 1 - self.residual(x)
+        learnt = self.learnt(x)
         return np.divide(learnt**2, x, out=np.zeros_like(learnt), where=x != 0)
 
 
@@ -114,6 +142,11 @@ class Training(Filter):
         """Degree of a."""
         return 2 * len(self.radii) * self.repeats
 
+    @property
+    def resolved_degree(self) -> int:
+        """Degree of a polynomial that is a to rounding: of a power of one filter it grows with the square root of the steps."""
+        return power_degree(self.repeats) if len(self.radii) == 1 else self.degree
+
     def residual(
         self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
     ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
@@ -125,7 +158,37 @@ class Training(Filter):
         Returns:
             One row for each rho.
         """
-        return _power(sam_filter(x, self.learning_rate, self.radii).prod(axis=0), self.repeats)
+        left = np.ones((self.radii.shape[1], x.size), dtype=x.dtype)
+        for row in self.radii:  # one after the other: all steps at all nodes would fill the memory
+            left = left * sam_filter(x, self.learning_rate, row)
+        return _power(left, self.repeats)
+
+    def learnt(
+        self, x: Float[np.ndarray, " nodes"] | Complex[np.ndarray, " nodes"]
+    ) -> Float[np.ndarray, "rho nodes"] | Complex[np.ndarray, "rho nodes"]:
+        """``1 - a``, which keeps its digits where little is learnt.
+
+        Args:
+            x: eigenvalues.
+
+        Returns:
+            One row for each rho.
+        """
+        once = np.zeros((self.radii.shape[1], x.size), dtype=x.dtype)
+        for row in self.radii:
+            once = _learnt_after(once, self.learning_rate * x * (1 + row[:, None] * x))
+        total, exponent = np.zeros_like(once), self.repeats
+        while exponent:
+            if exponent % 2:
+                total = _learnt_after(total, once)
+            exponent //= 2
+            once = _learnt_after(once, once) if exponent else once
+        return np.asarray(total)
+
+
+def _learnt_after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """What is learnt by some steps and some more: the second learn a share of what the first left."""
+    return first + (1 - first) * second
 
 
 def _power(base: np.ndarray, exponent: int) -> np.ndarray:
@@ -138,6 +201,24 @@ def _power(base: np.ndarray, exponent: int) -> np.ndarray:
         if exponent:
             base = base * base
     return result
+
+
+def power_degree(power: int) -> int:
+    """Degree that resolves q^power to rounding.
+
+    Args:
+        power: power of the one-step filter q.
+
+    Returns:
+        Degree of a polynomial in the eigenvalue.
+
+    Example:
+        >>> from sharpdiv.theory.filters import power_degree
+        >>> power_degree(10), power_degree(10_000)
+        (20, 1720)
+    """
+    # Chebyshev coefficients of y^m beyond order j add up to 2 exp(-j^2 / 2m) at most, and y = q(x) doubles the degree.
+    return 2 * min(power, int(np.ceil(8.6 * np.sqrt(power))))
 
 
 def integral(spectrum: Spectrum, function: SpectralFunction, degree: int) -> Float[np.ndarray, "..."]:

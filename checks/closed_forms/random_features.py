@@ -91,7 +91,8 @@ def _no_tradeoff(_: Evidence) -> Finding:
         Verdict.FAILS if trend and seen else Verdict.INCONCLUSIVE,
         tuple(lines),
         "A network with random features starts at 0 and differs from other members by its features: SAM speeds its fitting, so it "
-        "gets flatter *and* more diverse. The trade-off of Theorem 1 comes from forgetting the initialisation.",
+        "gets flatter *and* more diverse. The trade-off of Theorem 1 comes from forgetting the initialisation. The paper makes no "
+        "statement about this model.",
     )
 
 
@@ -112,12 +113,12 @@ CLAIMS = (
     ),
     Claim(
         id="random-features-tradeoff",
-        subject="paper",
+        subject="transfer",
         title="The trade-off in ensembles of random-feature networks",
         statement="Raising rho lowers sharpness and diversity together (C1), for networks with features of their own "
         "whose second layer is "
         "trained.",
-        source="C1 applied to the random-feature model",
+        source="our transfer of C1, which the paper states of trained networks, to the random-feature model",
         about=("C1",),
         where="closed forms",
         method="Closed form and simulation at (n, p, d) = (600, 400, 300), ReLU, k = 10, rho up to half of the critical one.",

@@ -49,7 +49,8 @@ def _unstable(_: Evidence) -> Finding:
             ("kappa at rho = 0.3, 0.5", f"{number(curve.sharpness[0])}, {number(curve.sharpness[-1])}"),
             ("D at rho = 0.3, 0.5", f"{number(curve.diversity[0])}, {number(curve.diversity[-1])}"),
         ),
-        "The figure's range of rho lies beyond the critical one, where both D and kappa grow with rho: SAM diverges there.",
+        "The range lies beyond the critical rho, where SAM diverges. D and kappa rise together there: they trade off, with the "
+        "opposite sign of rho.",
     )
 
 
@@ -86,8 +87,8 @@ def _constant_eir(_: Evidence) -> Finding:
             ("D falls over the same rho from, to", f"{number(diversity[0])}, {number(diversity[-1])}"),
             largest(scores),
         ),
-        "In the paper's own model, without label noise, diversity falls with rho but the improvement rate does not move: the "
-        "theorem's D alone does not explain a falling EIR.",
+        "In the model of Theorem 1, without label noise, diversity falls with rho but the improvement rate does not move: the "
+        "theorem's D alone does not explain a falling EIR. The paper makes no statement about EIR in this model.",
     )
 
 
@@ -108,9 +109,9 @@ CLAIMS = (
     Claim(
         id="tradeoff-figure2-range",
         subject="paper",
-        title="The trade-off in the range of Fig. 2",
+        title="Raising rho lowers sharpness in the notebook's range",
         statement="For rho in [0.3, 0.5] (n=3000, d=150, k=3, eta=0.01) raising rho lowers sharpness.",
-        source="Fig. 2 and C1",
+        source="C1, in the range of rho of the notebook's figure of SAM (Fig. 2)",
         about=("C1",),
         where="closed forms",
         method="Exact limit on 21 values of rho.",
@@ -133,10 +134,10 @@ CLAIMS = (
     ),
     Claim(
         id="eir-falls-in-theory",
-        subject="paper",
+        subject="transfer",
         title="EIR falls with rho in the model of Theorem 1",
         statement="Raising rho lowers the ensemble improvement rate (C1) in the isotropic model without label noise.",
-        source="C1 applied to the model of Theorem 1",
+        source="our transfer of C1, which the paper states of trained networks, to the model of Theorem 1",
         about=("C1",),
         where="closed forms",
         method="Closed form, and simulation of 40 data draws at n=3000, d=150, m=3.",

@@ -1,6 +1,9 @@
 """Claims about Theorem 1: SAM's diversity and the bounds of its sharpness."""
 
+from dataclasses import replace
+
 import numpy as np
+from jaxtyping import Float
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import (
@@ -13,15 +16,34 @@ from sharpdiv.checks.closed_forms.agreement import (
     z_scores,
 )
 from sharpdiv.checks.results import Evidence
-from sharpdiv.theory.filters import critical_rho
+from sharpdiv.theory.filters import critical_rho, phi
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate
 from sharpdiv.theory.spectra.data_law import data_law
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.theorems.sam import sam_tradeoff
+from sharpdiv.theory.theorems.sharpness import trust_region_maximum
+from sharpdiv.theory.theorems.tradeoff import Tradeoff
 
 __all__ = ["CLAIMS"]
 
+_SIZES = (0.1, 0.5, 1.0, 2.0, 10.0, 100.0)
+"""omega^2 / d; 0.1 in the paper's figures."""
+_FINITE = (
+    (5, 10),
+    (10, 10),
+    (20, 10),
+    (40, 10),
+    (3, 5),
+    (5, 5),
+    (10, 5),
+    (30, 5),
+    (5, 20),
+    (10, 20),
+    (20, 20),
+    (40, 20),
+)
+_DRAWS = 4000
 _PAPER = Setting()  # n=3000, d=150, k=3, eta=0.01: the paper's theory figures
 
 
@@ -48,33 +70,14 @@ def _diversity(_: Evidence) -> Finding:
 
 
 def _upper_bound(_: Evidence) -> Finding:
-    rng = np.random.default_rng(3)
-    slack = []
-    for _draw in range(100):
-        ratio = float(np.exp(rng.uniform(np.log(0.2), np.log(20))))
-        edge = MarchenkoPastur(ratio).largest
-        setting = Setting(
-            n=round(600 * ratio),
-            d=600,
-            steps=int(rng.integers(1, 9)),
-            learning_rate=float(rng.uniform(0.05, 1.9) / edge),
-            radius=float(np.exp(rng.uniform(-6, 1))),
-            teacher_norm=1.0,
-        )
-        limit = MarchenkoPastur(setting.ratio)
-        critical = critical_rho(limit, setting.learning_rate)
-        predicted = sam_tradeoff(setting, rng.uniform(0, 1.5) * (critical or 0.0))
-        slack.append(float((predicted.sharpness_upper / predicted.sharpness)[0]))
+    slack = [float((t.sharpness_upper / t.sharpness)[0]) for t in _limits(3)]
     finite = Setting(n=40, d=20, steps=5, learning_rate=0.15052, radius=0.001, teacher_norm=1.0)
     kappa = simulate(finite, 0.2, draws=8000, inits=2, seed=3).sharpness
     bound = sam_tradeoff(finite, 0.2).sharpness_upper[0]
     errors = standard_errors(kappa)
     beyond = (kappa.mean[0] - bound) / errors[0]
-    valid = np.min(slack) >= 1 - 1e-9 and np.isfinite(beyond)
-    violated = beyond > Z
-    verdict = (Verdict.CONDITIONAL if violated else Verdict.HOLDS) if valid else Verdict.FAILS
     return Finding(
-        verdict,
+        _verdict(valid=np.min(slack) >= 1 - 1e-9 and np.isfinite(beyond), violated=beyond > Z),
         (
             (
                 "bound / exact limit, smallest and median of 100 settings",
@@ -89,22 +92,99 @@ def _upper_bound(_: Evidence) -> Finding:
 
 
 def _lower_bound(_: Evidence) -> Finding:
+    slack = [float((t.sharpness_lower / t.sharpness)[0]) for t in _limits(3)]
     setting = Setting(n=5, d=10, steps=5, learning_rate=0.10294, radius=0.01, teacher_norm=float(np.sqrt(1500)))
     kappa = simulate(setting, 0.0, draws=8000, inits=2, seed=4).sharpness
     errors = standard_errors(kappa)
     published = sam_tradeoff(setting, 0.0).sharpness_lower[0]
     rigorous = sam_tradeoff(setting, 0.0, law=data_law(setting, finite=True)).sharpness_lower_rigorous[0]
     beyond = (published - kappa.mean[0]) / errors[0]
+    scores = finite_lower_scores(_SIZES)
+    counts = {size: int(np.sum(of_size > Z)) for size, of_size in zip(_SIZES, scores, strict=True)}
+    valid = np.max(slack) <= 1 + 1e-9 and np.isfinite(beyond) and bool(np.isfinite(scores).all())
     return Finding(
-        Verdict.FAILS if beyond > Z else Verdict.INCONCLUSIVE,
+        _verdict(valid=valid, violated=beyond > Z or any(counts.values())),
         (
+            ("bound / exact limit, largest of 100 settings", f"{np.max(slack):.4f}"),
+            *(
+                (f"violated at finite d with omega^2 = {size:g} d, of {len(scores[0])} settings", str(count))
+                for size, count in counts.items()
+            ),
             ("kappa at n=5, d=10, eta=0.10294, rho=0, k=5, rho0=0.01, omega^2=1500", number(kappa.mean[0], errors[0])),
             ("published bound", number(published)),
             ("standard errors below the bound", f"{beyond:.1f}"),
             ("the bound with omega in the right place and the exact moments at (n, d)", number(rigorous)),
         ),
-        "The term for the gap of Jensen's inequality divides by omega where the inequality multiplies by it.",
+        "Holds in the limit, where the term J for the gap of Jensen's inequality is not needed. At finite d it is: J divides by "
+        "omega where the inequality multiplies by it (the norm |w*| is misplaced), so it is too small once omega^2 is above about "
+        "d/2; the notebook's figures have 0.1 d.",
     )
+
+
+def _verdict(*, valid: bool, violated: bool) -> Verdict:
+    """The same for both bounds: they are stated for the limit, and hold within conditions if finite samples can break them."""
+    if not valid:
+        return Verdict.FAILS
+    return Verdict.CONDITIONAL if violated else Verdict.HOLDS
+
+
+def _limits(seed: int) -> list[Tradeoff]:
+    """Predictions in the limit, bounds beside the exact value, in 100 settings, stable and unstable."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _draw in range(100):
+        ratio = float(np.exp(rng.uniform(np.log(0.2), np.log(20))))
+        edge = MarchenkoPastur(ratio).largest
+        setting = Setting(
+            n=round(600 * ratio),
+            d=600,
+            steps=int(rng.integers(1, 9)),
+            learning_rate=float(rng.uniform(0.05, 1.9) / edge),
+            radius=float(np.exp(rng.uniform(-6, 1))),
+            teacher_norm=1.0,
+        )
+        critical = critical_rho(MarchenkoPastur(setting.ratio), setting.learning_rate)
+        found.append(sam_tradeoff(setting, rng.uniform(0, 1.5) * (critical or 0.0)))
+    return found
+
+
+def finite_lower_scores(sizes: tuple[float, ...]) -> Float[np.ndarray, "sizes settings"]:
+    """Standard errors by which kappa lies below the published lower bound, in 120 stable settings of d from 5 to 20.
+
+    The mean of kappa over 4,000 draws has ``|g|^2`` as a control variate, whose exact mean is ``omega^2 phi_d(2k,2)``.
+
+    Args:
+        sizes: values of omega^2 / d.
+
+    Returns:
+        A row for each size.
+    """
+    rng = np.random.default_rng(5)
+    scores = []
+    for n, d in _FINITE:
+        edge = MarchenkoPastur(n / d).largest
+        setting = Setting(n, d, int(rng.integers(1, 9)), float(rng.uniform(0.1, 1.6) / edge), radius=0.01)
+        rho = rng.uniform(0, 0.95, 10) * (critical_rho(MarchenkoPastur(n / d), setting.learning_rate) or 0.0)
+        data = rng.standard_normal((_DRAWS, n, d)) / np.sqrt(d)
+        eigenvalues = np.linalg.eigvalsh(data.swapaxes(1, 2) @ data).clip(0)
+        direction = rng.standard_normal((_DRAWS, d))  # uniform in any basis
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        x = eigenvalues[:, None]
+        gradient = x * (1 - setting.learning_rate * x * (1 + rho[:, None] * x)) ** setting.steps * direction[:, None]
+        law = data_law(setting, finite=True)
+        mean = phi(2 * setting.steps, 2, law, setting.learning_rate, rho)
+        excess = (gradient**2).sum(axis=-1) - mean
+        of_sizes = []
+        for size in sizes:
+            omega = float(np.sqrt(size * d))
+            kappa = trust_region_maximum(x, omega * gradient, setting.radius)
+            slope = (excess * (kappa - kappa.mean(axis=0))).mean(axis=0) / (excess**2).mean(axis=0)
+            controlled = kappa - slope * excess
+            bound = sam_tradeoff(replace(setting, teacher_norm=omega), rho).sharpness_lower
+            error = controlled.std(axis=0, ddof=1) / np.sqrt(_DRAWS)
+            of_sizes.append((bound - controlled.mean(axis=0)) / error)
+        scores.append(of_sizes)
+    return np.concatenate(scores, axis=1)
 
 
 CLAIMS = (
@@ -142,8 +222,9 @@ CLAIMS = (
         "J = rho0 (phi(4k,4) - phi(2k,2)^2) / (2 |w*| phi(2k,2)^{3/2}).",
         source="Theorem 1, J as in the authors' notebook",
         where="closed forms",
-        method="Counter-example by simulation, 8,000 draws of exact trust-region solutions.",
-        tolerance="violated if kappa lies more than 4 standard errors below the bound",
+        method="Against the exact limit in 100 seeded settings, stable and unstable; against 4,000 drawn exact trust-region "
+        "solutions in 120 stable settings at finite d for each omega^2/d; a counter-example with 8,000 draws.",
+        tolerance="limit: ratio at most 1 + 1e-9 (rounding); finite d: violated if kappa lies more than 4 standard errors below",
         seed=4,
         check=_lower_bound,
     ),

@@ -1,6 +1,7 @@
 """Options of the theory's commands: which ensembles, and what is beyond the paper's model."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 import tyro
 
 from sharpdiv.cli.errors import UsageError
+from sharpdiv.cli.spectra import eigenvalues_in, eigenvalues_of
 
 __all__ = ["Ensemble", "Model", "require_seed"]
 
@@ -55,7 +57,9 @@ class Model:
     """Beyond the paper's model of data and optimizer."""
 
     data_spectrum: Path | None = None
-    """file with the eigenvalues of the data's covariance Sigma (text, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
+    """file with the eigenvalues of the data's covariance Sigma (one a line, or .npy), instead of all 1; rows are N(0, Sigma/d)"""
+    data_covariance: Path | None = None
+    """file with Sigma itself, a symmetric matrix (text, or .npy), whose eigenvalues are taken"""
     optimizer: str = "sam"
     """sam, whose ascent is rho times the gradient, normalized-sam, whose ascent has the length rho, or a plugin's"""
     normalized: Annotated[bool, tyro.conf.arg(aliases=["--normalised"])] = False
@@ -67,8 +71,16 @@ class Model:
         return "normalized-sam" if self.normalized else self.optimizer
 
     def covariance(self) -> np.ndarray | None:
-        """The eigenvalues in the file, or None."""
-        return None if self.data_spectrum is None else _numbers(self.data_spectrum)
+        """The eigenvalues that the file means, or None."""
+        return self._eigenvalues
+
+    @cached_property
+    def _eigenvalues(self) -> np.ndarray | None:
+        if self.data_spectrum is not None and self.data_covariance is not None:
+            raise UsageError("--data-spectrum and --data-covariance do not go together: both say what Sigma is")
+        if self.data_covariance is not None:
+            return eigenvalues_of(self.data_covariance)
+        return None if self.data_spectrum is None else eigenvalues_in(self.data_spectrum)
 
 
 def _radii(text: str) -> list[float]:
@@ -83,23 +95,6 @@ def _radii(text: str) -> list[float]:
     if len(parts) > 3 or not 2 <= count <= 100_000:
         raise UsageError(f"--rho start:stop:count needs a count from 2 to 100000, got {text!r}")
     return [float(value) for value in np.linspace(start, stop, count)]
-
-
-def _numbers(path: Path) -> np.ndarray:
-    """A vector from a text file (separated by spaces, commas or lines; # starts a comment) or an .npy file."""
-    if not path.exists():
-        raise UsageError(f"{path} does not exist")
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False).astype(float)
-        else:
-            lines = (line.partition("#")[0] for line in path.read_text(encoding="utf-8").splitlines())
-            values = np.array([float(word) for line in lines for word in line.replace(",", " ").split()])
-    except (ValueError, UnicodeDecodeError, EOFError) as error:
-        raise UsageError(f"{path} does not hold numbers: {error}") from None
-    if values.ndim != 1 or not values.size:
-        raise UsageError(f"{path} must hold a non-empty list of eigenvalues, got shape {values.shape}")
-    return np.asarray(values)
 
 
 def require_seed(seed: int) -> None:

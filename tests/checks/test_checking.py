@@ -33,7 +33,7 @@ def test_a_number_of_workers_is_positive() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"subject": "theory"}, "subject must be one of paper, implementation, networks; got 'theory'"),
+        ({"subject": "theory"}, "subject must be one of paper, transfer, implementation, networks; got 'theory'"),
         ({"about": "C1"}, "about must be a tuple of names, got the text 'C1'"),
     ],
 )

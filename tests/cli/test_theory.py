@@ -1,11 +1,13 @@
 """Closed forms and their referee: keys of the JSON, options, what has no value."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.cli.calling import points
+from tests.cli.calling import points, run
 
 POINT = {
     "rho",
@@ -73,7 +75,7 @@ def test_ranges_of_rho_and_finite_size(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_spectrum_of_the_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     text, binary = tmp_path / "spectrum.txt", tmp_path / "spectrum.npy"
-    text.write_text("1, 1 # as isotropic as it gets\n1 1\n")
+    text.write_text("1 # as isotropic as it gets\n1\n\n1\n")
     np.save(binary, np.ones(2, dtype=int))
     plain = points(capsys, "theory", "sam", "--rho", "0.1")
     for path in (text, binary):
@@ -81,7 +83,7 @@ def test_a_spectrum_of_the_data(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         assert found[0]["sharpness"] == pytest.approx(plain[0]["sharpness"], rel=1e-8)
         assert "isotropic data" in found[0]["reason"]
     size = ("--n", "60", "--d", "12", "--learning-rate", "0.002", "--draws", "2", "--inits", "3")
-    text.write_text("1 2 4")
+    text.write_text("1\n2\n4\n")
     (point,) = points(
         capsys, "simulate", "sharpbalance", "--rho", "0.1", "--data-spectrum", str(text), "--blocks", "3", *size
     )
@@ -90,6 +92,90 @@ def test_a_spectrum_of_the_data(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     (point,) = points(capsys, "theory", "sharpbalance", "--rho", "0.1", "--data-spectrum", str(text), *size[:6])
     assert point["sharpness"] is None
     assert "open problem" in point["reason"]
+
+
+def test_a_covariance_is_its_eigenvalues(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
+    matrix = basis @ np.diag([0.5, 1.0, 2.0, 4.0]) @ basis.T
+    matrix = (matrix + matrix.T) / 2
+    files = [tmp_path / name for name in ("values.txt", "matrix.txt", "matrix.npy", "single.npy")]
+    files[0].write_text("0.5\n1\n2\n4\n")
+    np.savetxt(files[1], matrix, delimiter=", ")
+    np.save(files[2], matrix)
+    np.save(files[3], matrix.astype(np.float32))
+    curve = ("theory", "sam", "--rho", "0.1", "--learning-rate", "0.002")
+    (known,) = points(capsys, *curve, "--data-spectrum", str(files[0]))
+    for path, digits in zip(files[1:], (1e-9, 1e-9, 1e-5), strict=True):
+        (found,) = points(capsys, *curve, "--data-covariance", str(path))
+        assert found["diversity"] == pytest.approx(known["diversity"], rel=digits)
+
+
+@pytest.mark.parametrize("option", ["--data-spectrum", "--data-covariance"])
+def test_what_is_below_zero_by_rounding_is_said_and_is_zero(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    """Ten samples in 30 dimensions: twenty eigenvalues are 0, some of them computed below it."""
+    data = np.random.default_rng(1).standard_normal((10, 30))
+    matrix = data.T @ data
+    values = np.linalg.eigvalsh(matrix)
+    assert -1e-12 < values.min() < 0
+    np.save(tmp_path / "given.npy", values if option == "--data-spectrum" else matrix)
+    curve = ("theory", "sam", "--rho", "0.1", "--learning-rate", "1e-4")
+    status, out, err = run(capsys, *curve, option, str(tmp_path / "given.npy"), "--json", "-")
+    assert status == 0
+    assert re.fullmatch(
+        r"sharpdiv: warning: .*given.npy has \d+ negative eigenvalues?, .* at least: rounding, taken as 0\n", err
+    )
+    (found,) = json.loads(out)["points"]
+    np.save(tmp_path / "clipped.npy", values.clip(0))
+    (known,) = points(capsys, *curve, "--data-spectrum", str(tmp_path / "clipped.npy"))
+    assert found["diversity"] == pytest.approx(known["diversity"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "message"),
+    [
+        ("--data-spectrum", "1 0.5\n2 0.7\n", r"line 1: one eigenvalue on each line.*got '1 0.5'.*index columns"),
+        ("--data-spectrum", "1.0\n0,5\n", r"line 2: .*with a decimal point.*got '0 5'"),
+        ("--data-spectrum", "0.1\n0.2;0.3\n", r"line 2: one eigenvalue"),
+        ("--data-spectrum", "index value\n", "one eigenvalue on each line"),
+        ("--data-spectrum", "value\n1\n", "line 1: does not hold numbers: 'value' is none"),
+        ("--data-spectrum", np.eye(3), r"got shape \(3, 3\); --data-covariance takes"),
+        ("--data-spectrum", np.ones(3, dtype=complex), "must hold real numbers, got complex128; numpy.linalg.eigvalsh"),
+        ("--data-spectrum", np.array([True, False]), "must hold real numbers, got bool"),
+        ("--data-spectrum", np.array([1.0, -1e-6]), "must be finite and non-negative, got -1e-06"),
+        ("--data-covariance", np.ones(3), r"square matrix, got shape \(3,\); --data-spectrum takes"),
+        ("--data-covariance", np.ones((2, 3)), r"square matrix, got shape \(2, 3\)"),
+        (
+            "--data-covariance",
+            np.array([[1.0, 0.2], [0.3, 1.0]]),
+            "symmetric matrix, got entries that differ .* by 0.1",
+        ),
+        ("--data-covariance", np.eye(2) * np.nan, "finite numbers"),
+        ("--data-covariance", np.array([[1.0, 2.0], [2.0, 1.0]]), "must be finite and non-negative, got -1"),
+        ("--data-covariance", "1 0\n0\n", "rows of different lengths"),
+        ("--data-covariance", "1,0 0,5\n0,5 1,0\n", r"square matrix, got shape \(2, 4\)"),
+    ],
+)
+def test_what_is_no_spectrum_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, content: str | np.ndarray, message: str
+) -> None:
+    path = tmp_path / ("given.txt" if isinstance(content, str) else "given.npy")
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        np.save(path, content)
+    status, out, err = run(capsys, "theory", "sam", "--rho", "0.1", option, str(path))
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
+
+
+def test_a_spectrum_and_a_covariance_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
+    both = ("--data-spectrum", "a.txt", "--data-covariance", "b.txt")
+    status, _, err = run(capsys, "theory", "sam", "--rho", "0.1", *both)
+    assert status == 2
+    assert "do not go together" in err
 
 
 def test_normalized_sam_says_where_it_ends(capsys: pytest.CaptureFixture[str]) -> None:

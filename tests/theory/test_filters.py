@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sharpdiv.theory import filters
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import critical_rho, is_stable, phi
+from sharpdiv.theory.filters import Training, critical_rho, is_stable, phi
 from sharpdiv.theory.spectra.empirical import EmpiricalSpectrum
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.spectra.narayana import alternating_phi, exact_phi
@@ -138,3 +138,12 @@ def test_bad_input_is_a_typed_error(arguments: tuple[Any, ...], message: str) ->
     i, j, rate, rho = arguments
     with pytest.raises(DomainError, match=message):
         phi(i, j, MarchenkoPastur(4.0), rate, rho)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-8, 1e-16, 1e-30])
+def test_little_learnt_keeps_its_digits(rate: float) -> None:
+    """``1 - (1 - y)^k = -expm1(k log1p(-y))``, for one rho in all steps and for one in each."""
+    x, rho = np.array([0.0, 0.5, 2.0]), np.array([0.0, 0.3])
+    exact = -np.expm1(7 * np.log1p(-rate * x * (1 + rho[:, None] * x)))
+    assert Training(rate, rho[None], 7).learnt(x) == pytest.approx(exact, rel=1e-14)
+    assert Training(rate, np.tile(rho, (7, 1)), 1).learnt(x) == pytest.approx(exact, rel=1e-14)

@@ -1,26 +1,8 @@
-"""Degrees at which polynomials of many steps are resolved."""
+"""Degree at which the law of a random-feature member is resolved."""
 
-import numpy as np
+from sharpdiv.theory.filters import power_degree
 
-__all__ = ["filter_degree", "law_degree"]
-
-
-def filter_degree(power: int) -> int:
-    """Degree that resolves q^power to rounding.
-
-    Args:
-        power: power of the one-step filter q.
-
-    Returns:
-        Degree of a polynomial in the eigenvalue.
-
-    Example:
-        >>> from sharpdiv.theory.random_features.degrees import filter_degree
-        >>> filter_degree(10), filter_degree(10_000)
-        (20, 1720)
-    """
-    # Chebyshev coefficients of y^m beyond order j add up to 2 exp(-j^2 / 2m) at most, and y = q(x) doubles the degree.
-    return 2 * min(power, int(np.ceil(8.6 * np.sqrt(power))))
+__all__ = ["law_degree"]
 
 
 def law_degree(steps: int) -> int:
@@ -37,4 +19,4 @@ def law_degree(steps: int) -> int:
         >>> law_degree(10), law_degree(1000)
         (255, 771)
     """
-    return max(255, filter_degree(2 * steps) + 1)
+    return max(255, power_degree(2 * steps) + 1)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.filters import Training
 from sharpdiv.theory.random_features.activations import Activation, activation
-from sharpdiv.theory.random_features.degrees import filter_degree, law_degree
+from sharpdiv.theory.random_features.degrees import law_degree
 from sharpdiv.theory.random_features.regression import Regression
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
 from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
@@ -73,16 +72,13 @@ def fit(setting: RandomFeatureSetting, rho: Float[np.ndarray, " rho"], regressio
         """K sums p outer products of N(0, Phi)/p, that is A'A for p rows of N(0, Sigma/n), Sigma = Phi n/p."""
         return GeneralizedMarchenkoPastur(p / n, phi * n / p, regression.energy, degree, regression.counts / n)
 
-    def explained(eigenvalue: np.ndarray) -> np.ndarray:
-        """P: what training has fitted, the share of y along each eigenvector."""
-        return 1 - training.residual(eigenvalue)
-
     # Where mu* = 0, a direction that the features do not see has Phi = 0; its predictor and its features are 0.
     linear = np.divide(act.mu1**2, phi, out=np.zeros_like(phi), where=phi > 0)
     sandwich = linear**2 * x / regression.d
-    two_point, full = law(filter_degree(k)), law(law_degree(k))
-    gain = linear * two_point.equivalent(explained)
-    fluctuation = two_point.fluctuation(explained, regression.energy, sandwich)
+    two_point, full = law(training.resolved_degree), law(law_degree(k))
+    # Training has fitted P = 1 - a, the share of y along each eigenvector.
+    gain = linear * two_point.equivalent(training.learnt)
+    fluctuation = two_point.fluctuation(training.learnt, regression.energy, sandwich)
     unseen = _unseen_variance(act, float(regression.counts @ (sandwich * phi)))
     return Fit(
         law=full,
@@ -106,7 +102,4 @@ def _sharpness(
     def squared_gradient(x: np.ndarray) -> np.ndarray:
         return np.asarray(x * training.residual(x) ** 2)
 
-    total = law.integrate(squared_gradient)
-    if not np.all(np.isfinite(total)):
-        raise DomainError("the gradient overflows; lower rho, steps or the learning rate")
-    return dual_sharpness(law.resolvent(squared_gradient), law.largest, total, setting.radius)
+    return dual_sharpness(law.resolvent(squared_gradient), law.largest, law.integrate(squared_gradient), setting.radius)

@@ -56,6 +56,7 @@ class RandomFeatureSetting:
         require_finite("label noise", self.label_noise)
         if self.teacher_norm is not None:
             require_finite("teacher norm", self.teacher_norm)
+            require_finite("signal variance, the teacher norm's square over d", self.signal_variance)
 
     @property
     def signal_variance(self) -> float:

@@ -81,12 +81,17 @@ class DataLaw(Spectrum, Protocol):
         """``tau(Sigma (E f(W))^2)``, which the mean over independent data sets leaves of ``tau(Sigma f(W)^2)``."""
 
 
+_RESOLVED, _NEAR = 40.0, 0.15
+"""Half of ``log b`` from which on a rule of degree 1 resolves a pole, and below which the tangent loses nothing anyway."""
+
+
 @dataclass(frozen=True)
 class Resolvent:
     """``R(gap) = integral of f(x) / (largest + gap - x)`` for fixed functions f, evaluated on the nodes once and for all.
 
     Near the edge no quadrature resolves the pole. So f's tangent at the edge is split off and its part is done in closed form;
-    what is left vanishes twice where the pole sits.
+    what is left vanishes twice where the pole sits. Far from the edge the parts would cancel, by as many digits as the gap is
+    large, while the quadrature resolves the pole: there it is taken as it stands.
 
     Example:
         >>> import numpy as np
@@ -98,6 +103,8 @@ class Resolvent:
 
     below: Float[np.ndarray, " nodes"]
     """distance of the nodes from the upper edge"""
+    whole: Float[np.ndarray, "... nodes"]
+    """weights times f"""
     smooth: Float[np.ndarray, "... nodes"]
     """weights times what is left of f"""
     value: Float[np.ndarray, "..."]
@@ -108,6 +115,8 @@ class Resolvent:
     """mass of the whole measure"""
     stieltjes: Callable[[np.ndarray], np.ndarray]
     """integral of ``1 / (largest + gap - x)``"""
+    far: float
+    """gap from which on the quadrature resolves the pole"""
 
     def __call__(
         self, gap: Float[np.ndarray, "..."] | Complex[np.ndarray, "..."]
@@ -128,11 +137,16 @@ class Resolvent:
         if not np.all(gap.real > 0):
             raise DomainError(f"gap must be positive (the point must lie above the support), got {gap}")
         inverse = 1 / (gap.real[..., None] + self.below)
-        total = np.einsum("...n,...n->...", self.smooth, inverse)
+        far = gap.real >= self.far
+        summed = self.whole if far.all() else np.where(far[..., None], self.whole, self.smooth)
+        total = np.einsum("...n,...n->...", summed, inverse)
         if np.iscomplexobj(gap):
-            total = total - 1j * gap.imag * np.einsum("...n,...n->...", self.smooth, inverse**2)
+            total = total - 1j * gap.imag * np.einsum("...n,...n->...", summed, inverse**2)
+        if far.all():
+            return np.asarray(total)
         G = self.stieltjes(gap)
-        return np.asarray(total + self.value * G + self.slope * (gap * G - self.mass))
+        tangent = self.value * G + self.slope * (gap * G - self.mass)
+        return np.asarray(total + np.where(far, 0, tangent))
 
 
 def tangent_resolvent(
@@ -141,8 +155,13 @@ def tangent_resolvent(
     weights: Float[np.ndarray, " nodes"],
     edge: float,
     stieltjes: Callable[[np.ndarray], np.ndarray],
+    degree: int,
 ) -> Resolvent:
     """Resolvent from a quadrature rule of a law with a continuous density at its upper edge.
+
+    A rule exact up to a degree D integrates ``f(x) / (z - x)``, f of a degree up to D/2, with an error of ``b^(-D/2)``, where z
+    lies on the ellipse of semi-axes ``(b + 1/b)/2`` and ``(b - 1/b)/2`` around the support; that is below rounding from
+    ``b = e^(80/D)`` on.
 
     Args:
         function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
@@ -150,6 +169,7 @@ def tangent_resolvent(
         weights: weights of the rule.
         edge: upper end of the support.
         stieltjes: integral of ``1 / (edge + gap - x)``, in closed form.
+        degree: D, up to which polynomials are integrated exactly.
 
     Returns:
         R as a function of the gap.
@@ -159,12 +179,14 @@ def tangent_resolvent(
         >>> from sharpdiv.theory import MarchenkoPastur
         >>> from sharpdiv.theory.spectra.base import tangent_resolvent
         >>> law = MarchenkoPastur(1.0)  # on [0, 4]; the Gauss rule with one node is the mean
-        >>> R = tangent_resolvent(lambda x: x, np.ones(1), np.ones(1), law.largest, law.stieltjes)
+        >>> R = tangent_resolvent(lambda x: x, np.ones(1), np.ones(1), law.largest, law.stieltjes, degree=1)
         >>> round(float(R(np.array(1.0))), 6)  # (3 - sqrt 5) / 2
         0.381966
     """
     step = 1e-20  # a complex step has no truncation error
     at_edge = function(np.array([edge + 1j * step]))[..., 0]
     value, slope = np.asarray(at_edge.real), np.asarray(at_edge.imag / step)
-    smooth = function(nodes) - value[..., None] - slope[..., None] * (nodes - edge)
-    return Resolvent(edge - nodes, weights * smooth, value, slope, float(weights.sum()), stieltjes)
+    values, below = function(nodes), edge - nodes
+    smooth = values - value[..., None] + slope[..., None] * below
+    far = float(below.max()) * np.sinh(max(_RESOLVED / max(degree, 1), _NEAR)) ** 2
+    return Resolvent(below, weights * values, weights * smooth, value, slope, float(weights.sum()), stieltjes, far)

@@ -12,15 +12,18 @@ import numpy as np
 import scipy  # its parts load when they are used
 from jaxtyping import Complex, Float
 
-from sharpdiv.theory.errors import ConvergenceError, DomainError, require_finite, require_integer
+from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.spectra.base import Resolvent, SpectralFunction, tangent_resolvent
+from sharpdiv.theory.spectra.fixed_point import THICKNESS, FixedPoint
 
 __all__ = ["GeneralisedMarchenkoPastur", "GeneralizedMarchenkoPastur"]
 
-_THICKNESS = 5.0
-"""Contour's distance from the support, in units of 1/nodes: functions of full degree grow by e^5 on it, which costs two digits."""
-_DIGITS = 36.0
-"""Aliasing is e^-36, below the rounding of doubles."""
+_LARGEST_PAIR = 600
+"""Degree of two-point functions: half a gigabyte and a second."""
+_PAIR_DIGITS = 30.0
+"""Aliasing is e^-30 there, below the rounding that e^5 in both points leaves."""
+_NEAR = 0.05
+"""Relative distance below which partial fractions would lose more than two digits."""
 
 
 class GeneralizedMarchenkoPastur:
@@ -83,6 +86,7 @@ class GeneralizedMarchenkoPastur:
         self._values, self._group = np.unique(covariance, return_inverse=True)
         self._shares = np.bincount(self._group, shares)
         self._grouped = np.bincount(self._group, weights)
+        self._map = FixedPoint(ratio, self._values, self._shares)
 
     def weighted(self, weights: Float[np.ndarray, " d"]) -> "GeneralizedMarchenkoPastur":
         """The same law seen by another measure; what has been solved is shared.
@@ -94,7 +98,7 @@ class GeneralizedMarchenkoPastur:
             A spectrum.
         """
         other = GeneralizedMarchenkoPastur(self.ratio, self.covariance, weights, self.degree, self.shares)
-        other.__dict__["_edges"], other.__dict__["_contour"] = self._edges, self._contour
+        other.__dict__["_map"], other.__dict__["_contours"] = self._map, self._contours
         return other
 
     def blocks(self, count: int) -> "GeneralizedMarchenkoPastur":
@@ -146,8 +150,7 @@ class GeneralizedMarchenkoPastur:
         Returns:
             Its eigenvalues, in the order of ``covariance``, shape ``(..., d)``.
         """
-        nodes, transform = self._chebyshev(*self._edges)
-        continuous = function(nodes) @ (transform @ self._moments(np.eye(self._values.size)))
+        continuous = function(self._nodes) @ self._weights(np.eye(self._values.size))
         return np.asarray((continuous + function(np.zeros(1)) * self._atom)[..., self._group])
 
     def mean_squared(self, function: SpectralFunction) -> Float[np.ndarray, "..."]:
@@ -158,18 +161,25 @@ class GeneralizedMarchenkoPastur:
         """
         return np.asarray(self.equivalent(function) ** 2 @ self.weights)
 
-    def quadratic(self, function: SpectralFunction, energy: Float[np.ndarray, " d"]) -> Float[np.ndarray, "..."]:
+    def quadratic(
+        self, function: SpectralFunction, energy: Float[np.ndarray, " d"], degree: int
+    ) -> Float[np.ndarray, "..."]:
         """``v'f(W) Sigma f(W) v`` for v with squared coordinates ``energy`` in Sigma's eigenbasis.
 
         Args:
             function: function of eigenvalues, from nodes ``(nodes,)`` to values ``(..., nodes)``.
             energy: squared coordinates of v.
+            degree: degree of a polynomial that is the function to rounding.
 
         Returns:
             Values of shape ``(...,)``.
+
+        Raises:
+            DomainError: if the degree is above 600.
         """
         mean = self.equivalent(function) ** 2 @ (energy * self.covariance)
-        return np.asarray(mean + self.fluctuation(function, energy, self.covariance))
+        two_point = GeneralizedMarchenkoPastur(self.ratio, self.covariance, self.weights, degree, self.shares)
+        return np.asarray(mean + two_point.fluctuation(function, energy, self.covariance))
 
     def fluctuation(
         self, function: SpectralFunction, energy: Float[np.ndarray, " d"], sandwich: Float[np.ndarray, " d"]
@@ -186,21 +196,35 @@ class GeneralizedMarchenkoPastur:
 
         Returns:
             Values of shape ``(...,)``.
+
+        Raises:
+            DomainError: if the law's degree is above 600.
         """
-        nodes, transform = self._chebyshev(*self._hull)
-        # Two-point Chebyshev moments from the whole contour, one discrete Fourier transform for each point.
-        angles, t, jacobian = self._ellipse(*self._hull)
-        angles, t = np.append(angles, -angles), np.append(t, t.conj())
-        jacobian = np.append(jacobian, jacobian.conj())
-        inverse = 1 / (t[:, None] - self._values)
-        s = self._values
-        jacobian = jacobian / (self.ratio + inverse @ (self._shares * s))
-        e = (inverse * (self._shares * s**2)) @ inverse.T / self.ratio
-        e_b = (inverse * (s * np.bincount(self._group, self.shares * sandwich))) @ inverse.T / self.ratio
-        kernel = (inverse * (s * np.bincount(self._group, energy))) @ inverse.T * e_b / (1 - e)
-        phase = self._growth[:, None] * np.exp(1j * np.arange(nodes.size)[:, None] * angles) * jacobian / angles.size
-        measure = transform @ (phase @ kernel @ phase.T).real @ transform.T
-        values = function(nodes)
+        # Two-point Chebyshev moments from the whole contour: its lower half is the mirror image of the upper one.
+        if self.degree > _LARGEST_PAIR:
+            raise DomainError(
+                f"two-point functions need memory with the square of the degree, at most {_LARGEST_PAIR}, got {self.degree}; "
+                "lower steps, or take a teacher of uniform direction"
+            )
+        angles, t, jacobian = self._map.ellipse(*self._hull, self.degree, _PAIR_DIGITS)
+        s, shares = self._values, self._shares
+        jacobian = jacobian / (self.ratio + (1 / (t[:, None] - s)) @ (shares * s)) / (2 * angles.size)
+        weights = np.stack([shares * s**2, s * np.bincount(self._group, self.shares * sandwich)]) / self.ratio
+        weights = np.vstack([weights, s * np.bincount(self._group, energy)])
+        kernels = []
+        for u, of_u in ((t, jacobian), (t.conj(), jacobian.conj())):
+            e, e_b, kernel = _pair_sums(t, u, s, weights)
+            kernel *= e_b  # in place: these are the largest arrays
+            kernel /= np.subtract(1, e, out=e)
+            kernel *= jacobian[:, None] * of_u
+            kernels.append(kernel)
+        same, mirrored = kernels
+        count = self.degree + 1
+        partial = _projected(same.T, count)[0] + _projected(mirrored.T, count)[1]
+        halved = self._growth * np.where(np.arange(count) == 0, 1.0, 0.5)
+        moments = 2 * halved[:, None] * halved * _projected(partial.T, count)[0].real
+        measure = _at_nodes(_at_nodes(moments).T).T
+        values = function(_chebyshev(*self._hull, count))
         return np.asarray(np.einsum("...i,ij,...j->...", values, measure, values, optimize=True))
 
     def stieltjes(
@@ -217,7 +241,7 @@ class GeneralizedMarchenkoPastur:
         Returns:
             G of the same shape.
         """
-        edge = self._upper_t
+        edge = self._map.upper_t
         distance = edge - self._values
         scale = self._shares * self._values**2 / distance**2
         real = np.asarray(gap).real
@@ -236,149 +260,104 @@ class GeneralizedMarchenkoPastur:
         """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
+            function: a polynomial of at most half the law's degree, from nodes ``(nodes,)``, real or complex, to values
+                ``(..., nodes)``.
 
         Returns:
             R, whose gaps broadcast against ``(...,)``.
         """
         nodes, weights = self._rule
-        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes)
+        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes, self.degree)
 
-    # ------------------------------------------------------------------------------------------------ edges and contour
-
-    def _z(self, t: np.ndarray) -> np.ndarray:
-        """``z(t) = t (r + c(t))``, summed without the cancellation of t c(t) at large t."""
-        shares = self._shares * self._values
-        sums = (shares * self._values / (t[..., None] - self._values)).sum(axis=-1)
-        return np.asarray(self.ratio * t + shares.sum() + sums)
-
-    def _critical(self, low: float, high: float, origin: float) -> float:
-        """Where ``z' = 0``, ``sum_i p_i s_i^2 / (t - s_i)^2 = r``, as a distance from ``origin``."""
-        offset = origin - self._values
-        squares = self._shares * self._values**2
-
-        def excess(distance: float) -> float:
-            return float(np.log((squares / (offset + distance) ** 2).sum() / self.ratio))
-
-        if excess(low) * excess(high) >= 0:  # one eigenvalue: an end of the bracket is the root up to its rounding
-            return low if abs(excess(low)) < abs(excess(high)) else high
-        return float(scipy.optimize.brentq(excess, low, high, xtol=1e-300, rtol=1e-15))
-
-    @cached_property
-    def _upper_t(self) -> float:
-        """t_e, where the upper edge is ``z(t_e)``."""
-        top = self._values[-1]
-        low, high = np.sqrt(self._shares[-1] / self.ratio), np.sqrt(1 / self.ratio)
-        return float(top + self._critical(top * low * (1 - 1e-12), top * high * (1 + 1e-12), top))
+    # ------------------------------------------------------------------------------------------------ rules of quadrature
 
     @cached_property
     def _edges(self) -> tuple[float, float]:
-        positive = self._values > 0
-        bottom, mass = self._values[positive][0], self._shares[positive].sum()
-        upper = float(self._z(np.array(self._upper_t)))
-        if abs(self.ratio / mass - 1) < 1e-12:
-            return 0.0, upper
-        # Below the smallest eigenvalue s the sum lies between p s^2/(t-s)^2 and mass top^2/(t-top)^2 or the like.
-        share = self._shares[positive][0]
-        low = -bottom * np.sqrt(share / self.ratio) * (1 - 1e-12)
-        high = -(self._values[-1] * np.sqrt(mass / self.ratio) + self._values[-1])
-        t = bottom + self._critical(high, low, bottom)
-        return max(float(self._z(np.array(t))), 0.0), upper
+        return self._map.edges
 
     @cached_property
     def _atom(self) -> np.ndarray:
-        """Mass at 0 seen by each eigenvector of Sigma, ``t_0 / (t_0 - s)`` where ``r + c(t_0) = 0``."""
-        positive = self._values[self._values > 0]
-        shares = self._shares[self._values > 0]
-        # All data directions are seen up to the rounding of their shares: only Sigma's own null space is left.
-        if shares.sum() <= self.ratio * (1 + 1e-12):
-            return (self._values == 0).astype(float)
-        # sum_i p_i s_i / (s_i - t) = r has its root where the smallest and the largest eigenvalue alone would put it.
-        low, high = (s * (1 - shares.sum() / self.ratio) for s in (positive[-1], positive[0]))
-        t = low
-        if low < high:
-            t = scipy.optimize.brentq(
-                lambda x: shares @ (positive / (positive - x)) - self.ratio, low, high, xtol=1e-300, rtol=1e-15
-            )
-        return np.asarray(t / (t - self._values))
+        """Mass at 0 seen by each eigenvector of Sigma."""
+        return self._map.atom()
 
     @cached_property
-    def _contour(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ellipse around the continuous part."""
-        return self._ellipse(*self._edges)
+    def _bands(self) -> list[tuple[float, float]]:
+        return self._map.bands(self.degree)
+
+    @cached_property
+    def _contours(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Ellipse around each part of the continuous support."""
+        return [self._map.ellipse(*band, self.degree) for band in self._bands]
 
     @cached_property
     def _hull(self) -> tuple[float, float]:
         """The support's convex hull: two-point functions keep their atom inside the contour."""
         return (0.0 if self._atom[-1] else self.smallest), self.largest
 
-    def _ellipse(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Upper half of an ellipse with foci at ``low`` and ``high``: angles, t, and dz as a multiple of the angle's step."""
-        nodes = self.degree + 1
-        delta = _THICKNESS / nodes
-        half = int(np.ceil(nodes * _DIGITS / _THICKNESS / 2))
-        angles = (np.arange(half) + 0.5) * np.pi / half
-        middle, radius = (low + high) / 2, (high - low) / 2
-        # Newton's method from far outside, where t = z/r up to a constant, inwards in steps that halve the distance.
-        levels = delta * 2.0 ** np.arange(np.ceil(np.log2(max(3 / delta, 1))), -1, -1)
-        t = np.zeros(half, dtype=complex)
-        for index, level in enumerate(levels):
-            u = np.exp(level + 1j * angles)
-            z = middle + radius * (u + 1 / u) / 2
-            if index == 0:
-                t = (z - self._shares @ self._values) / self.ratio
-            t = self._newton(t, z)
-        return angles, t, radius * (u - 1 / u) / 2
+    @cached_property
+    def _growth(self) -> Float[np.ndarray, " orders"]:
+        """``|u|^n`` on an ellipse, n up to the degree."""
+        return np.exp(np.arange(self.degree + 1) * THICKNESS / (self.degree + 1))
 
-    def _newton(self, t: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Solve ``z(t) = z`` for t in the upper half-plane from a start nearby."""
-        squares = self._shares * self._values**2
-        for _ in range(60):
+    def _weights(self, measures: Float[np.ndarray, "values measures"]) -> Float[np.ndarray, "nodes measures"]:
+        """Weights of the continuous part of one or several measures on Sigma's distinct eigenvalues, at ``_nodes``."""
+        found = []
+        for angles, t, jacobian in self._contours:
             inverse = 1 / (t[:, None] - self._values)
-            residual = self.ratio * t + self._shares @ self._values + inverse @ squares - z
-            step = residual / (self.ratio - inverse**2 @ squares)
-            # A step that would leave the upper half-plane is shortened.
-            while np.any(bad := (t - step).imag <= 0):
-                step[bad] /= 2
-            t = t - step
-            if np.all(np.abs(step) <= 1e-14 * np.abs(t)):
-                return t
-        if not np.all(np.abs(step) <= 1e-10 * np.abs(t)):
-            raise ConvergenceError(
-                f"the law's fixed point was not solved: last relative step {np.max(np.abs(step) / np.abs(t)):.2e}"
-            )
-        return t
+            r_c = (self.ratio + inverse @ (self._shares * self._values))[:, None]
+            # Without the atom at 0 nothing but the continuous part is inside the ellipse.
+            G = (inverse @ measures - (self._atom @ measures) / t[:, None]) / r_c
+            density = G * jacobian[:, None] / angles.size
+            # T_n = (u^n + u^-n) / 2: the second part sees what lies outside the ellipse, other parts of the support.
+            outer, inner = _projected(density, self.degree + 1)
+            growth = self._growth[:, None]
+            found.append(_at_nodes((growth * outer.real + inner.real / growth) / 2))
+        return np.concatenate(found)
 
     @cached_property
-    def _growth(self) -> np.ndarray:
-        """From a Fourier coefficient on the ellipse to a Chebyshev moment."""
-        orders = np.arange(self.degree + 1)
-        return np.exp(orders * _THICKNESS / orders.size) * np.where(orders == 0, 1.0, 0.5)
-
-    def _moments(self, weights: Float[np.ndarray, "values measures"]) -> Float[np.ndarray, "nodes measures"]:
-        """Chebyshev moments ``int T_n dnu`` of the continuous part of one or several measures on Sigma's distinct eigenvalues."""
-        angles, t, jacobian = self._contour
-        inverse = 1 / (t[:, None] - self._values)
-        r_c = (self.ratio + inverse @ (self._shares * self._values))[:, None]
-        # Without the atom at 0 nothing but the continuous part is inside the ellipse.
-        G = (inverse @ weights - (self._atom @ weights) / t[:, None]) / r_c
-        density = G * jacobian[:, None] / angles.size
-        orders = np.arange(self.degree + 1)[:, None] * angles
-        return self._growth[:, None] * (np.cos(orders) @ density.real - np.sin(orders) @ density.imag)
-
-    def _chebyshev(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-        """Chebyshev nodes between two ends, and the matrix from Chebyshev moments to weights ``(nodes, moments)``."""
-        count = self.degree + 1
-        angles = (np.arange(count) + 0.5) * np.pi / count
-        transform = np.cos(angles[:, None] * np.arange(count)) * np.where(np.arange(count) == 0, 1, 2) / count
-        return (low + high) / 2 + (high - low) / 2 * np.cos(angles), transform
+    def _nodes(self) -> Float[np.ndarray, " nodes"]:
+        return np.concatenate([_chebyshev(*band, self.degree + 1) for band in self._bands])
 
     @cached_property
     def _rule(self) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights of the weighted law: the continuous part's, and the atom."""
-        nodes, transform = self._chebyshev(*self._edges)
-        weights = transform @ self._moments(self._grouped[:, None])[:, 0]
-        return np.append(nodes, 0.0), np.append(weights, self._atom @ self._grouped)
+        weights = self._weights(self._grouped[:, None])[:, 0]
+        return np.append(self._nodes, 0.0), np.append(weights, self._atom @ self._grouped)
+
+
+def _chebyshev(low: float, high: float, count: int) -> np.ndarray:
+    """Chebyshev nodes between two ends."""
+    return (low + high) / 2 + (high - low) / 2 * np.cos((np.arange(count) + 0.5) * np.pi / count)
+
+
+def _at_nodes(moments: np.ndarray) -> np.ndarray:
+    """Weights at Chebyshev nodes from Chebyshev moments, along the first axis."""
+    return np.asarray(scipy.fft.dct(moments, type=3, axis=0) / len(moments))
+
+
+def _projected(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """``sum_j e^{i n angle_j} v_j``, and with ``-i``, over midpoints of the half-circle, n below ``count``, along axis 0."""
+    sines = np.zeros((count, *values.shape[1:]), dtype=complex)
+    sines[1:] = 1j * scipy.fft.dst(values, type=2, axis=0)[: count - 1]
+    cosines = scipy.fft.dct(values, type=2, axis=0)[:count]
+    return (cosines + sines) / 2, (cosines - sines) / 2
+
+
+def _pair_sums(
+    t: np.ndarray, u: np.ndarray, values: np.ndarray, weights: Float[np.ndarray, "measures values"]
+) -> Complex[np.ndarray, "measures t u"]:
+    """``sum_s w_s / ((t - s)(u - s))`` for all pairs: in partial fractions, or where t and u are close in full."""
+    of_t, of_u = 1 / (t[:, None] - values), 1 / (u[:, None] - values)
+    distance = u - t[:, None]
+    near = np.abs(distance) < _NEAR * np.abs(t[:, None])
+    distance[near] = 1
+    found = (of_t @ weights.T).T[:, :, None] - (of_u @ weights.T).T[:, None]
+    found *= 1 / distance
+    for rows in np.array_split(np.arange(t.size), max(t.size // 32, 1)):
+        columns = np.flatnonzero(near[rows].any(axis=0))
+        if columns.size:
+            found[:, rows[:, None], columns] = (weights[:, None] * of_t[rows]) @ of_u[columns].T
+    return found
 
 
 GeneralisedMarchenkoPastur = GeneralizedMarchenkoPastur

@@ -92,7 +92,7 @@ class EmpiricalSpectrum:
         """
         weighted = function(self._nodes) * self._weights
         nothing = np.zeros(weighted.shape[:-1])
-        return Resolvent(self.largest - self._nodes, weighted, nothing, nothing, 0.0, np.zeros_like)
+        return Resolvent(self.largest - self._nodes, weighted, weighted, nothing, nothing, 0.0, np.zeros_like, far=0.0)
 
 
 def _numbers(name: str, values: np.ndarray | Sequence[float]) -> np.ndarray:

@@ -114,13 +114,14 @@ class MarchenkoPastur:
         """Integral of ``function(x) / (largest + gap - x)`` as a function of the gap.
 
         Args:
-            function: a polynomial, from nodes ``(nodes,)``, real or complex, to values ``(..., nodes)``.
+            function: a polynomial of at most half the law's degree, from nodes ``(nodes,)``, real or complex, to values
+                ``(..., nodes)``.
 
         Returns:
             R, whose gaps broadcast against ``(...,)``.
         """
         nodes, weights = _gauss(self.ratio, self.degree // 2 + 1)
-        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes)
+        return tangent_resolvent(function, nodes, weights, self.largest, self.stieltjes, self.degree)
 
 
 @lru_cache(maxsize=64)

@@ -1,17 +1,15 @@
 """Exact moments of W = A'A at finite (n, d), A of shape (n, d) with independent normal entries of variance 1/d.
 
-Three exact routes, none of which rounds before its last step: single traces by a sum over partitions of hook-like shape,
-products of traces by Gaussian integration by parts, and from the moments the Gauss rule of the mean law, so that a
-polynomial is integrated with positive weights and nothing cancels.
+Three exact routes, none of which rounds before its last step: single traces by a recurrence in integers, products of traces by
+Gaussian integration by parts, and from the moments the Gauss rule of the mean law, so that a polynomial is integrated with
+positive weights and nothing cancels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate
-from math import factorial, inf, lcm
-from operator import mul
+from math import inf, lcm
 
 import mpmath
 import numpy as np
@@ -24,21 +22,22 @@ from sharpdiv.theory.spectra.base import Resolvent, SpectralFunction
 __all__ = ["LARGEST_DEGREE", "FiniteWishart", "joint_moment", "trace_square", "wishart_moment"]
 
 LARGEST_DEGREE = 170
-"""Highest moment that is computed: some seconds of integer arithmetic, and moments still within the doubles."""
-_GUARD_BITS = 64
+"""Highest moment that is computed: its Gauss rule takes a second, and the moments are still within the doubles."""
+_NODE_BITS = 160
+"""Of nodes and weights, once the recurrence of their polynomials is known: three times what doubles hold."""
 
 
-@lru_cache(maxsize=8192)
 def wishart_moment(m: int, n: int, d: int) -> Fraction:
     """Exact ``E tr(W^m) / d``.
 
-    With G = sqrt(d) A standard normal, ``E tr (G'G)^m`` is the zonal expansion of a power sum, whose coefficients vanish
-    except on partitions ``(a, b, 1^c)`` of m (Hanlon, Stanley and Stembridge 1992):
+    With G = sqrt(d) A standard normal, ``M_m = E tr (G'G)^m``, ``S = n + d - 1`` and ``D = (n - d)^2``, for m from 4
 
-        ``2m sum prod_{s != (1,1)} ct(s) prod_s (d + ct(s)) (n + ct(s)) / ((2 arm + leg + 1)(2 arm + leg + 2))``
+        ``(m+1) M_m = (4m-1) S M_{m-1} - [(2m-3)(2S^2 + D) - 5m^3 + 16m^2 - 17m + 7] M_{m-2}
+        + S [(4m-11) D - 10m^3 + 68m^2 - 150m + 107] M_{m-3} - (m-4)(D - (2m-7)^2)(D - (m-2)^2) M_{m-4}``,
 
-    with ``ct = 2 (column - 1) - (row - 1)``. The terms alternate in sign and far exceed their sum, which is an integer:
-    they are summed in fixed point with 64 bits after the point and rounded once.
+    in integers: one of the recurrences of five terms that moments of real Wishart matrices have (Rahman and Forrester 2021). These
+    coefficients were found by exact linear algebra; the expansion in zonal polynomials, from which the moments are derived, is the
+    referee (claim ``finite-moments``).
 
     Args:
         m: power, between 0 and 170.
@@ -59,37 +58,22 @@ def wishart_moment(m: int, n: int, d: int) -> Fraction:
     require_integer("moment's order", m, 0, LARGEST_DEGREE)
     require_integer("n", n, 1)
     require_integer("d", d, 1)
-    if m == 0:
-        return Fraction(1)
-
-    def products(contents: Sequence[int]) -> list[int]:
-        """Products of ``ct (d + ct) (n + ct)`` over the first boxes of a row or column; the corner's ct is left out."""
-        return list(accumulate(((ct or 1) * (d + ct) * (n + ct) for ct in contents), mul, initial=1))
-
-    first_row = products([2 * j for j in range(m)])
-    second_row = products([2 * j - 1 for j in range(m)])
-    column = products([-i for i in range(2, m)])
-    total = 0
-    for a in range(1, m + 1):
-        for b in range(min(a, m - a), -1, -1):
-            c = m - a - b
-            if c and not b:
-                continue  # a third row needs a second one
-            numerator = first_row[a] * second_row[b] * column[c]
-            total += (numerator << _GUARD_BITS) // _hooks(a, b, c)
-    # Each of at most m^2 floors is off by less than 2^-64.
-    rounded = (2 * m * total + (1 << (_GUARD_BITS - 1))) >> _GUARD_BITS
-    return Fraction(rounded, d ** (m + 1))
+    return Fraction(_power_sums(int(n), int(d))[m], int(d) ** (m + 1))
 
 
-def _hooks(a: int, b: int, c: int) -> int:
-    """Product of ``(2 arm + leg + 1)(2 arm + leg + 2)`` over the boxes of the partition ``(a, b, 1^c)``."""
-    if b == 0:
-        return factorial(2 * a)
-    corner = (2 * a + c) * (2 * a + c + 1)
-    first_row = factorial(2 * a - 1) // factorial(2 * (a - b) + 1) * factorial(2 * (a - b))
-    second_row = (2 * b + c - 1) * (2 * b + c) * factorial(2 * (b - 1))
-    return corner * first_row * second_row * factorial(c) * factorial(c + 1)
+@lru_cache(maxsize=64)
+def _power_sums(n: int, d: int) -> tuple[int, ...]:
+    """``E tr (G'G)^m`` for all m up to the largest."""
+    S, D = n + d - 1, (n - d) ** 2
+    sums = [d, n * d, n * d * (n + d + 1), n * d * (n**2 + d**2 + 3 * (n * d + n + d) + 4)]
+    for m in range(4, LARGEST_DEGREE + 1):
+        first = (4 * m - 1) * S
+        second = (2 * m - 3) * (2 * S**2 + D) - 5 * m**3 + 16 * m**2 - 17 * m + 7
+        third = S * ((4 * m - 11) * D - 10 * m**3 + 68 * m**2 - 150 * m + 107)
+        fourth = (m - 4) * (D - (2 * m - 7) ** 2) * (D - (m - 2) ** 2)
+        total = first * sums[-1] - second * sums[-2] + third * sums[-3] - fourth * sums[-4]
+        sums.append(total // (m + 1))  # leaves no remainder
+    return tuple(sums)
 
 
 def joint_moment(powers: tuple[int, ...], n: int, d: int) -> Fraction:
@@ -346,17 +330,19 @@ def _rule_of_moments(moments: list[Fraction]) -> tuple[np.ndarray, np.ndarray] |
         return None
     start = scipy.linalg.eigvalsh_tridiagonal(np.array(diagonal, dtype=float), np.sqrt(np.array(off, dtype=float)))
     nodes, weights = [], []
-    for x in map(mpmath.mpf, start):
-        # From 1e-13 of the largest node; twice quadratic convergence is beyond what doubles and the weights need.
-        for _ in range(3):
-            value, slope = _monic(x, diagonal, off)
-            x -= value / slope
-        nodes.append(x)
-        weights.append(_christoffel(x, diagonal, off))
-    rebuilt = sum(w * x ** (len(moments) - 1) for x, w in zip(nodes, weights, strict=True))
-    exact = mpmath.mpf(moments[-1].numerator) / moments[-1].denominator
-    if abs(rebuilt / exact - 1) > 1e-20:
-        return None
+    with mpmath.workprec(_NODE_BITS):  # only the map from moments to the recurrence is ill-conditioned
+        diagonal, off = [+a for a in diagonal], [+b for b in off]
+        for x in map(mpmath.mpf, start):
+            # From 1e-13 of the largest node; twice quadratic convergence is beyond what doubles and the weights need.
+            for _ in range(3):
+                value, slope = _monic(x, diagonal, off)
+                x -= value / slope
+            nodes.append(x)
+            weights.append(_christoffel(x, diagonal, off))
+        rebuilt = sum(w * x ** (len(moments) - 1) for x, w in zip(nodes, weights, strict=True))
+        exact = mpmath.mpf(moments[-1].numerator) / moments[-1].denominator
+        if abs(rebuilt / exact - 1) > 1e-20:
+            return None
     return np.array(nodes, dtype=float), np.array(weights, dtype=float)
 
 

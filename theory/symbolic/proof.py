@@ -24,7 +24,7 @@ class Proof:
     title: str
     """what is stated, in words"""
     latex: str
-    """the statement, as LaTeX without dollar signs and what Markdown takes for itself (escaped punctuation, bars)"""
+    """the statement in math mode, as LaTeX without dollar signs; nothing in it is escaped for another format"""
     holds: bool
     """whether every difference of two sides simplifies to 0"""
 

@@ -19,6 +19,7 @@ from sharpdiv.theory.spectra.wishart import FiniteWishart, trace_square
 from sharpdiv.theory.theorems.blocks import BlockMoments, block_moments, q_finite, q_paper
 
 __all__ = [
+    "NO_LOWER_RIGOROUS",
     "gradient_variance",
     "sam_lower_published",
     "sam_lower_rigorous",
@@ -27,6 +28,8 @@ __all__ = [
     "sharpbalance_upper_published",
     "sharpbalance_upper_rigorous",
 ]
+
+NO_LOWER_RIGOROUS = "proven up to 20 steps, for SAM without label noise"
 
 _JOINT_STEPS = 10
 """Up to here the gap uses exact joint moments of two traces; their number explodes with the degree ``4 k + 2``."""

@@ -68,7 +68,7 @@ def squared_bias(law: Spectrum, training: Filter, teacher: Float[np.ndarray, " d
     """
     if teacher is None or not isinstance(law, GeneralizedMarchenkoPastur):
         return integral(law.at_test, lambda x: training.residual(x) ** 2, 2 * training.degree)
-    return law.quadratic(training.residual, teacher / teacher.sum())
+    return law.quadratic(training.residual, teacher / teacher.sum(), training.resolved_degree)
 
 
 def error_parts(

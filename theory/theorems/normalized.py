@@ -4,14 +4,11 @@ At fixed k and large d the gradient's norm concentrates, so each step is un-norm
 all formulas hold with ``q^k`` replaced by the product of the steps' filters.
 """
 
-from functools import partial
-
 import numpy as np
-import scipy  # its parts load when they are used
 from jaxtyping import Bool, Float
 
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import Training, critical_rho, integral
+from sharpdiv.theory.filters import Training, critical_rho, integral, sam_filter
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.base import Spectrum
 
@@ -24,6 +21,10 @@ __all__ = [
     "normalized_training",
 ]
 
+_RELATIVE = 1e-12
+"""Of the critical rho, to which its logarithm is halved."""
+_FIRST_FALL, _LARGEST_FALL = 0.25, 600.0
+"""Logarithm of how far below the first step's critical rho the critical one is sought: doubled from, and at most, 260 decades."""
 OUTSIDE = "normalized SAM has a formula only while every step contracts, eta x_max (1 + rho_t x_max) < 2"
 
 
@@ -55,26 +56,59 @@ def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
     eta, edge = setting.learning_rate, spectrum.largest
     start = setting.init_variance * setting.d + setting.omega**2
     noise = setting.label_noise * setting.d
-    radii = np.empty((setting.steps, rho.size))
+    steps = _Steps(eta, np.zeros((setting.steps, rho.size)))
     valid = np.ones(rho.size, dtype=bool)
-    for step in range(setting.steps):
-        before = Training(eta, radii[:step], 1)
-        squared = integral(spectrum, partial(_squared_gradient, before, start, noise), 2 * before.degree + 2)
+    for _ in range(setting.steps):
+        size, squared = _squared_gradient(steps, start, noise, spectrum)
         if np.any(valid & (squared <= 0)):
-            raise DomainError("normalized SAM needs a gradient: the initialization is already a minimum")
-        radii[step] = rho / np.sqrt(squared)
-        valid &= eta * edge * (1 + radii[step] * edge) < 2
-        radii[:, ~valid] = 0.0  # what comes after the edge of the domain is not computed
-    radii[:, ~valid] = np.nan
-    return Training(eta, radii, 1)
+            raise DomainError("normalized SAM needs a gradient: the initialization, or a step, is already at a minimum")
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            radius = rho / size / np.sqrt(squared)
+            valid &= eta * edge * (1 + radius * edge) < 2
+        steps.take(np.where(valid, radius, 0.0))  # what comes after the edge of the domain is not computed
+    return Training(eta, np.where(valid, steps.radii, np.nan), 1)
 
 
 normalised_training = normalized_training
 """The old spelling."""
 
 
-def _squared_gradient(before: Training, start: float, noise: float, x: np.ndarray) -> np.ndarray:
-    return np.asarray((start * x**2 + noise * x) * before.residual(x) ** 2)
+class _Steps:
+    """Steps that have been taken; their residual is remembered at the nodes it was asked at, so that k steps cost k filters."""
+
+    def __init__(self, learning_rate: float, radii: Float[np.ndarray, "steps rho"]) -> None:
+        self.learning_rate, self.radii, self.taken = learning_rate, radii, 0
+        self._nodes, self._residual, self._included = np.empty(0), np.empty(0), 0
+
+    def take(self, radius: Float[np.ndarray, " rho"]) -> None:
+        """One step more."""
+        self.radii[self.taken] = radius
+        self.taken += 1
+
+    def residual(self, x: Float[np.ndarray, " nodes"]) -> Float[np.ndarray, "rho nodes"]:
+        """What the steps so far leave."""
+        if x is not self._nodes and not np.array_equal(x, self._nodes):
+            self._nodes, self._residual, self._included = x, np.ones((self.radii.shape[1], x.size)), 0
+        for row in self.radii[self._included : self.taken]:
+            self._residual = self._residual * sam_filter(x, self.learning_rate, row)
+        self._included = self.taken
+        return self._residual
+
+
+def _squared_gradient(
+    steps: _Steps, start: float, noise: float, spectrum: Spectrum
+) -> tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]:
+    """The largest residual, and ``|grad f|^2`` in units of its square, which itself may be below the doubles."""
+    size = np.zeros(steps.radii.shape[1])
+
+    def squares(x: np.ndarray) -> np.ndarray:
+        residual = steps.residual(x)
+        size[:] = np.abs(residual).max(axis=-1)
+        scaled = np.divide(residual, size[:, None], out=np.zeros_like(residual), where=size[:, None] > 0)
+        return np.asarray((start * x**2 + noise * x) * scaled**2)
+
+    squared = integral(spectrum, squares, 4 * steps.taken + 2)
+    return size, squared
 
 
 def is_valid(training: Training) -> Bool[np.ndarray, " rho"]:
@@ -105,7 +139,10 @@ def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
         spectrum: spectral measure of the data that a member trains on.
 
     Returns:
-        That rho, or None where even rho = 0 does not contract.
+        That rho, to a relative 1e-12, or None where even rho = 0 does not contract.
+
+    Raises:
+        DomainError: if the gradient vanishes, at once or in later steps, so that no rho that is a double contracts.
 
     Example:
         >>> from sharpdiv.theory import EmpiricalSpectrum, Setting
@@ -115,18 +152,28 @@ def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
         6.0
     """
     critical = critical_rho(spectrum, setting.learning_rate)
-    if critical is None or setting.steps == 0:
+    if critical is None or setting.steps == 0 or not np.isfinite(critical):
         return critical
 
-    def outside(rho: float) -> float:
-        return -1.0 if is_valid(normalized_training(setting, np.array([rho]), spectrum))[0] else 1.0
+    def contracts(rho: float) -> bool:
+        return bool(is_valid(normalized_training(setting, np.array([rho]), spectrum))[0])
 
     first = integral(spectrum, lambda x: x**2, 2)
     scale = (setting.init_variance * setting.d + setting.omega**2) * first
     scale += setting.label_noise * setting.d * integral(spectrum, lambda x: x, 1)
-    # The first step alone already breaks down at this rho, later ones see a smaller gradient.
-    upper = float(critical * np.sqrt(scale) * (1 + 1e-9))
-    return float(scipy.optimize.bisect(outside, 0.0, upper, rtol=1e-10))
+    # The first step alone already breaks down at this rho, later ones see a smaller gradient: by any number of orders of magnitude.
+    high = float(critical * np.sqrt(scale) * (1 + 1e-9))
+    fall = _FIRST_FALL
+    while not contracts(low := high * np.exp(-fall)):
+        fall *= 2
+        if fall > _LARGEST_FALL:
+            raise DomainError(
+                f"normalized SAM contracts at no rho above {low:.3g}: the gradient vanishes; lower steps or the learning rate"
+            )
+    while high > low * (1 + _RELATIVE):
+        middle = np.sqrt(low) * np.sqrt(high)
+        low, high = (middle, high) if contracts(middle) else (low, middle)
+    return float(np.sqrt(low) * np.sqrt(high))
 
 
 def gradient_floor(largest: float, learning_rate: float, rho: float) -> float:

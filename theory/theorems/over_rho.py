@@ -50,7 +50,8 @@ def predict_over_rho(
     critical, stable = optimizer.critical_rho(setting, limit), optimizer.stable(setting, rho, limit)
 
     def inside(some: np.ndarray) -> Tradeoff:
-        known = predict(optimizer.filter(setting, rho[some], law))
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the prediction itself
+            known = predict(optimizer.filter(setting, rho[some], law))
         return Tradeoff.of(rho[some], **known, stable=stable[some], critical_rho=critical)
 
     everywhere = not optimizer.outside
@@ -71,10 +72,10 @@ def _where_valid(
     warnings.warn(f"{outside}; NaN elsewhere", DomainWarning, stacklevel=4)
     names = [item.name for item in fields(Tradeoff) if item.name.startswith("sharpness")]
     full: dict[str, Any] = {name: np.full(rho.shape, np.nan) for name in (*ERRORS, "eir", *names)}
-    reasons = {"diversity": outside}
+    reasons = dict.fromkeys(full, outside)
     if valid.any():
         known = predict(valid)
-        reasons = known.reasons | reasons
+        reasons |= known.reasons | {"diversity": outside}
         for name, values in full.items():
             values[valid] = getattr(known, name)
     return Tradeoff.of(rho, **full, stable=valid, critical_rho=critical, reasons=reasons)

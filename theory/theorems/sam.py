@@ -149,7 +149,7 @@ def _bounds(setting: Setting, training: Filter, law: Spectrum, limit: Spectrum, 
         found["sharpness_lower"] = bounds.sam_lower_published(setting, training, limit)
         found["sharpness_upper"] = bounds.sam_upper_published(setting, training, limit)
     if isinstance(law, FiniteWishart):
-        reasons |= dict.fromkeys(SHARPNESS, NO_LIMIT)
+        reasons |= dict.fromkeys(SHARPNESS, NO_LIMIT) | {"sharpness_lower_rigorous": bounds.NO_LOWER_RIGOROUS}
         found["sharpness_upper_rigorous"] = bounds.sam_upper_rigorous(setting, training)
         if published and isinstance(training, Training):
             found["sharpness_lower_rigorous"] = bounds.sam_lower_rigorous(setting, training)

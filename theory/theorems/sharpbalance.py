@@ -36,6 +36,8 @@ __all__ = ["sharpbalance_tradeoff"]
 
 _OPEN = "the sharpness of SharpBalance on anisotropic data is an open problem: the blocks are free only if Sigma is 1"
 _NO_LOWER = "no lower bound is published for SharpBalance"
+_NO_LOWER_RIGOROUS = "no lower bound is proven for SharpBalance"
+_NO_UPPER_RIGOROUS = "proven without label noise only"
 
 
 def sharpbalance_tradeoff(
@@ -130,7 +132,7 @@ def _sharpness(
     setting: Setting, training: Filter, block: DataLaw, blocks: int, *, shared_init: bool, published: bool
 ) -> dict[str, Any]:
     """Exact limits of kappa and its bounds, as far as there are any, and why not."""
-    reasons = {"sharpness_lower": _NO_LOWER}
+    reasons = {"sharpness_lower": _NO_LOWER, "sharpness_lower_rigorous": _NO_LOWER_RIGOROUS}
     found: dict[str, Any] = {}
     if isinstance(block, GeneralizedMarchenkoPastur):
         return {"reasons": reasons | dict.fromkeys(SHARPNESS, _OPEN) | {"sharpness_upper": NO_BOUND}}
@@ -146,4 +148,6 @@ def _sharpness(
         return found | dict(zip(SHARPNESS, places, strict=True)) | {"reasons": reasons}
     if published and isinstance(training, Training):
         found["sharpness_upper_rigorous"] = bounds.sharpbalance_upper_rigorous(setting, training, blocks)
-    return found | {"reasons": reasons | dict.fromkeys(SHARPNESS, NO_LIMIT)}
+    return found | {
+        "reasons": reasons | dict.fromkeys(SHARPNESS, NO_LIMIT) | {"sharpness_upper_rigorous": _NO_UPPER_RIGOROUS}
+    }

@@ -98,8 +98,15 @@ def dual_sharpness(
         True
     """
     require_finite("radius", radius, positive=True)
-    if not np.all(np.isfinite(squared_gradient) & (squared_gradient >= 0)):
-        raise DomainError(f"squared gradient must be finite and non-negative, got {squared_gradient}")
+    for value in squared_gradient.ravel().tolist():
+        if not np.isfinite(value):
+            raise DomainError(
+                "the gradient overflows; lower rho, steps, the learning rate, or what the weights start from"
+            )
+        if value < 0:
+            raise DomainError(
+                f"squared gradient must be non-negative, got {value:.3g}: it is smaller than its rounding"
+            )
     norm = np.sqrt(squared_gradient)
     if not norm.any():
         return np.full_like(norm, largest * radius**2 / 2)
@@ -168,7 +175,9 @@ def _dual_minimum(
             value, secular = evaluate(gap)
             residual = radius / np.sqrt(secular) - 1
             if np.any(np.isnan(residual)):
-                raise DomainError("sharpness overflows: SAM diverges; lower rho, steps or the learning rate")
+                raise DomainError(
+                    "sharpness has no value in doubles, its secular equation over- or underflows: lower rho, steps or the rate"
+                )
             return value, residual
 
         value, residual = excess(low)

@@ -129,7 +129,7 @@ class BlockSharpness:
 
     @property
     def _block(self) -> MarchenkoPastur:
-        return MarchenkoPastur(self.moments.ratio, 2 * self.training.degree + 255)
+        return MarchenkoPastur(self.moments.ratio, 4 * self.training.degree + 255)
 
     @cached_property
     def _resolvent(self) -> Resolvent:
@@ -139,7 +139,7 @@ class BlockSharpness:
             a = self.training.residual(x)
             parts = [a, a**2]
             if self.setting.label_noise:
-                parts += [self.training.noise(x), 1 - a, np.broadcast_to(x, a.shape)]
+                parts += [self.training.noise(x), self.training.learnt(x), np.broadcast_to(x, a.shape)]
             return np.asarray(np.stack(parts)[:, None] * x ** np.arange(3)[:, None, None])
 
         return self._block.resolvent(functions)
@@ -149,7 +149,7 @@ class BlockSharpness:
         """``int f x^i`` for f = (1-a)^2/x and 1-a."""
 
         def functions(x: np.ndarray) -> np.ndarray:
-            parts = np.stack([self.training.noise(x), 1 - self.training.residual(x)])
+            parts = np.stack([self.training.noise(x), self.training.learnt(x)])
             return np.asarray(parts[:, None] * x ** np.arange(3)[:, None, None])
 
         return integral(self._block, functions, 2 * self.training.degree + 2)

@@ -9,14 +9,20 @@ from jaxtyping import Bool, Float
 from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import DomainError
 
-__all__ = ["BOUNDS", "ERRORS", "NO_BOUND", "NO_LIMIT", "SHARPNESS", "Tradeoff", "improvement_rate"]
+__all__ = ["BOUNDS", "ERRORS", "NO_BOUND", "NO_LIMIT", "RIGOROUS", "SHARPNESS", "Tradeoff", "improvement_rate"]
 
 SHARPNESS = ("sharpness", "sharpness_ensemble", "sharpness_member")
 """Where kappa is measured: at the mean over the ensemble's randomness, at the mean of its members, at one member."""
 BOUNDS = ("sharpness_lower", "sharpness_upper")
 """The published bounds."""
+RIGOROUS = ("sharpness_lower_rigorous", "sharpness_upper_rigorous")
+"""Bounds that are proven at finite (n, d)."""
 ERRORS = ("diversity", "member_error", "ensemble_error")
 NO_LIMIT = "no closed form at finite (n, d); the limit has one, and the rigorous bounds hold"
+_NO_ERROR = "the member error is 0"
+_AT_FINITE_SIZE = (
+    "proven at finite (n, d), for isotropic data and un-normalized SAM: take data_law(setting, finite=True)"
+)
 NO_BOUND = "published for un-normalized SAM on isotropic data without label noise only"
 
 
@@ -65,7 +71,7 @@ class Tradeoff(Curves):
     sharpness_upper_rigorous: Float[np.ndarray, " rho"]
     """upper bound of ``sharpness`` proven at finite (n, d)"""
     reasons: dict[str, str]
-    """why a field is NaN, by its name"""
+    """why a field is NaN, by its name; every field that is NaN somewhere has one"""
 
     def __post_init__(self) -> None:
         for name in (*ERRORS, *SHARPNESS, "sharpness_upper", "sharpness_upper_rigorous"):
@@ -88,7 +94,11 @@ class Tradeoff(Curves):
         """
         unknown = np.full(rho.shape, np.nan)
         blank = {item.name: unknown for item in fields(cls) if item.name.startswith("sharpness")}
-        return cls(rho=rho, **(blank | {"reasons": {}} | known))
+        given: dict[str, Any] = {"reasons": {}} | known
+        reasons = {"eir": _NO_ERROR} | dict.fromkeys(RIGOROUS, _AT_FINITE_SIZE) | given.pop("reasons")
+        found: dict[str, Any] = blank | given
+        missing = {name: why for name, why in reasons.items() if np.any(np.isnan(found[name]))}
+        return cls(rho=rho, **found, reasons=missing)
 
 
 def improvement_rate(

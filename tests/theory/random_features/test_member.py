@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sharpdiv.theory.random_features import degrees, member
+from sharpdiv.theory import filters
+from sharpdiv.theory.random_features import degrees
 from sharpdiv.theory.random_features.activations import activation
 from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
@@ -105,7 +106,7 @@ def test_given_data_are_predicted_like_dense_gaussian_networks() -> None:
 @law(
     Mutation(
         "degree too low",
-        "sharpdiv.theory.random_features.member.filter_degree",
+        "sharpdiv.theory.filters.power_degree",
         lambda f: lambda power: f(power) // 8,
     ),
 )
@@ -115,8 +116,8 @@ def test_many_steps_need_a_degree_of_their_square_root_only() -> None:
     rho = np.array([0.0, 0.9, 1.02]) * (random_feature_tradeoff(setting, 0.0).critical_rho or 0.0)
     curve = random_feature_tradeoff(setting, rho)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (degrees, member):
-            patch.setattr(module, "filter_degree", lambda power: 2 * power)
+        for module in (degrees, filters):
+            patch.setattr(module, "power_degree", lambda power: 2 * power)
         full = random_feature_tradeoff(setting, rho)
     for field in ("diversity", "sharpness", "member_error", "ensemble_error"):
         assert getattr(curve, field) == pytest.approx(

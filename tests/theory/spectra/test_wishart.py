@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.checks.closed_forms.partitions import partition_moment
 from sharpdiv.theory.errors import DomainError
 from sharpdiv.theory.spectra import wishart
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
@@ -16,15 +17,10 @@ from sharpdiv.theory.spectra.wishart import FiniteWishart
 from tests.laws import Mutation, law
 
 sizes = st.integers(1, 9)
-HOOKS = Mutation(
-    "twice the second row's hooks",
-    "sharpdiv.theory.spectra.wishart._hooks",
-    lambda f: lambda a, b, c: f(a, b, c) * (2 if b else 1),
-)
-ROWS = Mutation(
-    "twice the hooks of a single row",
-    "sharpdiv.theory.spectra.wishart._hooks",
-    lambda f: lambda a, b, c: f(a, b, c) * (1 if b else 2),
+THIRD = Mutation(
+    "third coefficient of the next order",
+    "sharpdiv.theory.spectra.wishart._power_sums",
+    lambda f: lambda n, d: (*f(n, d)[:5], *(x + n * d for x in f(n, d)[5:])),
 )
 ONCE = Mutation(
     "p in place of 2 p",
@@ -45,7 +41,7 @@ COMPLEX = Mutation(
 @pytest.fixture(autouse=True)
 def _no_memory() -> Any:
     """Mutations must not find, or leave, remembered values."""
-    caches = (wishart.wishart_moment, wishart._traces, wishart._gauss)
+    caches = (wishart._power_sums, wishart._traces, wishart._gauss)
     for cached in caches:
         cached.cache_clear()
     yield
@@ -53,24 +49,29 @@ def _no_memory() -> Any:
         cached.cache_clear()
 
 
-def fresh_moment(m: int, n: int, d: int) -> Fraction:
-    wishart.wishart_moment.cache_clear()
-    return wishart.wishart_moment(m, n, d)
-
-
 def fresh_joint(powers: tuple[int, ...], n: int, d: int) -> Fraction:
     wishart._traces.cache_clear()
     return wishart.joint_moment(powers, n, d)
 
 
-@law(HOOKS, COMPLEX, m=st.integers(0, 14), n=sizes, d=sizes)
-def test_sum_over_partitions_is_integration_by_parts(m: int, n: int, d: int) -> None:
-    assert fresh_moment(m, n, d) == fresh_joint((m,), n, d) / d
+@law(THIRD, examples=60, m=st.integers(0, 40), n=st.integers(1, 2000), d=st.integers(1, 2000))
+def test_the_recurrence_is_the_sum_over_partitions(m: int, n: int, d: int) -> None:
+    assert wishart.wishart_moment(m, n, d) == partition_moment(m, n, d)
 
 
-@law(ROWS, m=st.integers(0, 30), n=st.integers(1, 40))
+@pytest.mark.parametrize(("m", "n", "d"), [(170, 1, 100), (170, 10**9, 100), (169, 37, 41), (133, 5, 5)])
+def test_the_recurrence_holds_up_to_the_largest_moment(m: int, n: int, d: int) -> None:
+    assert wishart.wishart_moment(m, n, d) == partition_moment(m, n, d)
+
+
+@law(THIRD, COMPLEX, m=st.integers(0, 14), n=sizes, d=sizes)
+def test_the_recurrence_is_integration_by_parts(m: int, n: int, d: int) -> None:
+    assert wishart.wishart_moment(m, n, d) == fresh_joint((m,), n, d) / d
+
+
+@law(THIRD, m=st.integers(0, 30), n=st.integers(1, 40))
 def test_in_one_dimension_the_law_is_chi_square(m: int, n: int) -> None:
-    assert fresh_moment(m, n, 1) == prod(n + 2 * i for i in range(m))
+    assert wishart.wishart_moment(m, n, 1) == prod(n + 2 * i for i in range(m))
 
 
 @law(

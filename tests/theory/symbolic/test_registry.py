@@ -1,25 +1,54 @@
 """Every proof holds and can be printed, and bad input is a typed error."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from sharpdiv.theory import symbolic
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.theorems.blocks import q_exact, q_paper
 from tests.theory.symbolic.wrong import gram
 
 
 def test_every_proof_holds_and_can_be_printed() -> None:
-    found = symbolic.proofs(q_paper, q_exact)
+    found = symbolic.proofs()
     assert [proof.id for proof in found if not proof.holds] == []
     assert len({proof.id for proof in found}) == len(found) == 10
     for proof in found:
         assert proof.title
-        # Markdown takes a backslash before punctuation as an escape, and a bar or a line's end as the end of a cell.
-        assert not re.search(r"\\[^A-Za-z]|[$|\n]", proof.latex), proof.latex
-        assert proof.latex.count("{") == proof.latex.count("}")
+        assert_latex(proof.latex)
+
+
+def assert_latex(text: str) -> None:
+    """Groups and delimiters close, and a backslash starts a command, a space or a brace: nothing is escaped for Markdown."""
+    assert not re.search(r"[$\n]|\\[^A-Za-z,;:!{}| ]|\\\\", text), text
+    bare = re.sub(r"\\[{}]", "", text)
+    depth = [bare[:i].count("{") - bare[:i].count("}") for i in range(len(bare) + 1)]
+    assert min(depth) == depth[-1] == 0, text
+    for opening, closing in (
+        (r"\\bigl", r"\\bigr"),
+        (r"\\Bigl", r"\\Bigr"),
+        (r"\\lvert", r"\\rvert"),
+        (r"\\lbrace", r"\\rbrace"),
+    ):
+        assert len(re.findall(opening, text)) == len(re.findall(closing, text)), text
+
+
+def test_what_is_escaped_for_markdown_is_no_latex() -> None:
+    for wrong in (r"a \\, b", r"\_", "$x$", r"\bigl( x )", "{"):
+        with pytest.raises(AssertionError):
+            assert_latex(wrong)
+
+
+def test_sympy_loads_when_a_proof_is_asked_for() -> None:
+    code = (
+        "import sys, sharpdiv.theory as t; t.sam_tradeoff; t.simulate; assert 'sympy' not in sys.modules; "
+        "t.proofs; assert 'sympy' in sys.modules; print(t.Proof.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Proof\n"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from sharpdiv.theory.errors import DomainError
-from sharpdiv.theory.filters import Training, critical_rho
+from sharpdiv.theory.filters import Training, critical_rho, phi
 from sharpdiv.theory.setting import Setting
+from sharpdiv.theory.spectra.base import tangent_resolvent
+from sharpdiv.theory.spectra.data_law import data_law
 from sharpdiv.theory.spectra.empirical import EmpiricalSpectrum
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.theorems import sam, sharpbalance, sharpness
@@ -205,5 +208,93 @@ def test_bad_input_is_a_typed_error(eigenvalues: list[float], gradient: list[flo
 
 
 def test_dual_refuses_a_gradient_that_is_no_number() -> None:
-    with pytest.raises(DomainError, match="squared gradient"):
-        dual_sharpness(lambda gap: gap, 1.0, np.array([np.nan]), 1.0)
+    for value, message in (
+        (np.nan, "the gradient overflows"),
+        (np.inf, "the gradient overflows"),
+        (-1e-20, "got -1e-20"),
+    ):
+        with pytest.raises(DomainError, match=message) as found:
+            dual_sharpness(lambda gap: gap, 1.0, np.array([1.0, value]), 1.0)
+        assert "\n" not in str(found.value)
+
+
+TINY = [1e-8, 1e-12, 1e-16, 1e-20, 1e-30]
+
+
+@law(
+    Mutation(
+        "the tangent at every gap",
+        "sharpdiv.theory.spectra.marchenko_pastur.tangent_resolvent",
+        lambda _: tangent_everywhere,
+    ),
+)
+def test_at_a_tiny_radius_sharpness_is_the_gradients_norm() -> None:
+    """``kappa = rho_0 |g| + O(rho_0^2)`` with ``|g|^2 = omega^2 phi(2k,2)``, or ``omega^2 Q / s^2``, to 1e-9 and better."""
+    settings = (
+        Setting(n=300, d=100, steps=5, learning_rate=0.05, teacher_norm=1.0),
+        Setting(n=50, d=100, steps=40, learning_rate=0.3, teacher_norm=30.0),
+        Setting(n=3000, d=150, steps=3, learning_rate=0.01, teacher_norm=1e-6),
+    )
+    for setting, rho in zip(settings, (0.05, 0.2, 0.4), strict=True):
+        law_, block = MarchenkoPastur(setting.ratio), MarchenkoPastur(setting.ratio / 3)
+        steps = Training(setting.learning_rate, np.array([[rho]]), setting.steps)
+        norm = setting.omega * np.sqrt(phi(2 * setting.steps, 2, law_, setting.learning_rate, rho))
+        of_blocks = setting.omega / 3 * np.sqrt(q_exact(*block_moments(setting, steps, block, 3)))
+        for radius in TINY:
+            there = replace(setting, radius=radius * setting.omega)
+            rest = 10 * radius * law_.largest * setting.omega / min(norm, of_blocks[0])  # the next order, and a margin
+            kappa = sam.sam_tradeoff(there, rho).sharpness / there.radius
+            assert kappa == pytest.approx([norm], rel=1e-12 + rest, abs=0), (setting, radius)
+            kappa = sharpbalance.sharpbalance_tradeoff(there, rho, blocks=3).sharpness / there.radius
+            assert kappa == pytest.approx(of_blocks, rel=1e-11 + rest, abs=0), (setting, radius)
+
+
+def tangent_everywhere(*args: Any) -> Any:
+    return replace(tangent_resolvent(*args), far=np.inf)
+
+
+@pytest.mark.parametrize("name", ["sharpness", "sharpness_ensemble", "sharpness_member"])
+@pytest.mark.parametrize("covariance", [[1.0], [0.2, 1.0, 5.0], [1e-6, 1.0]])
+def test_tiny_radii_at_every_place_and_covariance(name: str, covariance: list[float]) -> None:
+    """Kappa over the radius has a limit, and stays there."""
+    setting = Setting(n=200, d=100, steps=7, learning_rate=0.02, label_noise=0.1)
+    values = []
+    for radius in (1e-10, 1e-16, 1e-25):
+        there = replace(setting, radius=radius)
+        curve = sam.sam_tradeoff(there, 0.1, law=data_law(there, covariance=np.array(covariance)))
+        values.append(float(getattr(curve, name)[0]) / radius)
+    assert values == pytest.approx([values[-1]] * 3, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "steps", "rate", "rho", "radius"),
+    [(3.0, 5, 0.05, 0.05, 1e-16), (3.0, 20, 0.25, 0.1, 1e-9), (1.5, 6, 0.2, 0.4, 0.3), (4.0, 20, 0.1, 0.0, 1e-3)],
+)
+def test_sharpness_in_fifty_digits(ratio: float, steps: int, rate: float, rho: float, radius: float) -> None:
+    """The dual by the trapezoidal rule in the angle, from its definition, in mpmath; the second setting is unstable."""
+    setting = Setting(round(100 * ratio), 100, steps, rate, radius=radius, teacher_norm=1.0)
+    found = float(sam.sam_tradeoff(setting, rho).sharpness[0])
+    with mpmath.workdps(50):
+        exact = exact_sharpness(mpmath.mpf(ratio), steps, mpmath.mpf(rate), mpmath.mpf(rho), mpmath.mpf(radius))
+        assert abs(found / exact - 1) <= 1e-12
+
+
+def exact_sharpness(ratio: Any, steps: int, rate: Any, rho: Any, radius: Any, count: int = 300) -> Any:
+    root = mpmath.sqrt(ratio)
+    angles = [mpmath.pi * (2 * j + 1) / (2 * count) for j in range(count)]
+    nodes = [1 + ratio + 2 * root * mpmath.cos(angle) for angle in angles]
+    top, energy = (root + 1) ** 2, []
+    for x, angle in zip(nodes, angles, strict=True):
+        weight = 2 * ratio * mpmath.sin(angle) ** 2 / (x * count)
+        energy.append(weight * (x * (1 - rate * x * (1 + rho * x)) ** steps) ** 2)
+
+    def power(gap: Any, exponent: int) -> Any:
+        return sum(e / (top + gap - x) ** exponent for e, x in zip(energy, nodes, strict=True))
+
+    norm = mpmath.sqrt(sum(energy))
+    low, high = mpmath.log(norm / radius / 10**8), mpmath.log(norm / radius * 2)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(mpmath.exp(middle), 2) > radius**2 else (low, middle)
+    gap = mpmath.exp(low)
+    return ((top + gap) * radius**2 + power(gap, 1)) / 2

@@ -1,17 +1,20 @@
 """Laws of both theorems: identities, monotonicity, limits, and explicit iterates as a referee."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.errors import ConvergenceError, DomainError, DomainWarning
 from sharpdiv.theory.filters import Training, critical_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import Simulation
+from sharpdiv.theory.spectra.data_law import data_law
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.theorems import blocks as row_blocks
 from sharpdiv.theory.theorems import sam, sharpbalance
@@ -252,3 +255,89 @@ def test_r_of_one_and_below_have_a_null_space(ratio: float) -> None:
 def test_bad_input_is_a_typed_error(make: Callable[[], object], message: str) -> None:
     with pytest.raises(DomainError, match=message):
         make()
+
+
+WILD = st.floats(-45, 45).map(lambda power: 10.0**power)
+SOME = st.one_of(WILD, st.floats(1e-3, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.sampled_from([(1, 100), (300, 100), (6, 3), (40, 20)]),
+    steps=st.sampled_from([0, 1, 5, 25, 41]),
+    rate=SOME,
+    variance=st.one_of(st.just(0.0), WILD),
+    teacher=st.one_of(st.none(), st.just(0.0), WILD),
+    noise=st.one_of(st.just(0.0), WILD),
+    radius=WILD,
+    rho=st.one_of(st.just(0.0), SOME),
+    kind=st.sampled_from(["sam", "sharpbalance", "normalized", "finite", "covariance"]),
+)
+def test_every_setting_gives_numbers_and_reasons_or_one_typed_line(
+    shape: tuple[int, int],
+    steps: int,
+    rate: float,
+    variance: float,
+    teacher: float | None,
+    noise: float,
+    radius: float,
+    rho: float,
+    kind: str,
+) -> None:
+    """Over 90 orders of magnitude, where pytest takes NumPy's warnings for errors."""
+    setting = Setting(*shape, steps, rate, variance, radius, teacher, noise)
+    curve, line = None, ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DomainWarning)
+            curve = predicted(kind, setting, rho)
+    except (DomainError, ConvergenceError) as error:
+        line = str(error)
+    if curve is None:
+        assert line
+        assert "\n" not in line
+        return
+    for name, column in vars(curve).items():
+        if isinstance(column, np.ndarray) and column.dtype.kind == "f" and np.isnan(column).any():
+            assert curve.reasons[name]
+
+
+def predicted(kind: str, setting: Setting, rho: float) -> Tradeoff:
+    if kind == "sharpbalance":
+        return sharpbalance.sharpbalance_tradeoff(setting, rho, blocks=min(3, setting.n) if setting.n > 1 else 2)
+    if kind == "normalized":
+        return sam.sam_tradeoff(setting, rho, optimizer="normalized-sam")
+    if kind == "sam":
+        return sam.sam_tradeoff(setting, rho)
+    covariance = np.array([0.1, 3.0]) if kind == "covariance" else None
+    return sam.sam_tradeoff(setting, rho, law=data_law(setting, covariance=covariance, finite=kind == "finite"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "finite", "name", "reason"),
+    [
+        (Setting(), False, "sharpness_lower_rigorous", "proven at finite"),
+        (Setting(), False, "sharpness_upper_rigorous", "proven at finite"),
+        (Setting(40, 20, 25), True, "sharpness_lower_rigorous", "up to 20 steps"),
+        (Setting(40, 20, label_noise=0.1), True, "sharpness_lower_rigorous", "without label noise"),
+        (Setting(init_variance=0.0, teacher_norm=0.0), False, "eir", "member error is 0"),
+    ],
+)
+def test_what_is_nan_has_its_own_reason(setting: Setting, finite: bool, name: str, reason: str) -> None:
+    curve = sam.sam_tradeoff(setting, (0.0, 0.01), law=data_law(setting, finite=finite))
+    assert np.isnan(getattr(curve, name)).all()
+    assert reason in curve.reasons[name]
+
+
+def test_sharpbalance_says_that_no_lower_bound_is_proven() -> None:
+    setting = Setting(60, 20)
+    curve = sharpbalance.sharpbalance_tradeoff(setting, 0.1, blocks=3, law=data_law(setting, finite=True))
+    assert curve.reasons["sharpness_lower_rigorous"] == "no lower bound is proven for SharpBalance"
+
+
+def test_a_huge_start_is_no_divergence() -> None:
+    """Kappa is homogeneous: at init_variance 1e40 it is 1e20 times that at a radius 1e20 times smaller."""
+    large, small = Setting(init_variance=1e40), Setting(init_variance=1.0, radius=1e-22)
+    for theorem in (sam.sam_tradeoff, lambda *a: sharpbalance.sharpbalance_tradeoff(*a, blocks=3)):
+        there, here = theorem(large, 0.1).sharpness, theorem(small, 0.1).sharpness
+        assert there == pytest.approx(1e40 * here, rel=1e-12)
