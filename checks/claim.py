@@ -39,7 +39,7 @@ class Finding:
 
 
 Subject = Literal["paper", "transfer", "implementation", "networks"]
-"""Whose statement: the paper's, its claim as we carried it over to another model, ours about this package, or one about networks."""
+"""Whose statement: the paper's, the paper's carried over to another model by us, ours about this package, one about networks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Claim:
     id: str
     """short name, as ``sharpdiv check --only`` takes it"""
     subject: Subject
-    """``paper``, ``transfer`` or ``networks``: its failure is a finding; ``implementation``: a bug, and ``sharpdiv check`` exits 1"""
+    """``paper``, ``transfer`` or ``networks``: a failure is a finding; ``implementation``: a bug, ``sharpdiv check`` exits 1"""
     title: str
     """one line"""
     statement: str

@@ -74,8 +74,7 @@ def corrupt(
             images are missing, too small or not as described.
 
     Example:
-        >>> import numpy as np
-    import torch
+        >>> import torch
         >>> from sharpdiv import corrupt
         >>> images = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
         >>> corrupt(images, "brightness", severity=5).unique()  # 128 + 0.3 * 255, truncated
