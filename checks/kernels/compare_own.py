@@ -76,7 +76,8 @@ def compare_ensembles(
     others, test_labels = _samples(test, "test", test_samples, classes)
     if not np.array_equal(test_labels, first.labels[:test_samples]):
         raise InputError("the test data are not those the ensembles were measured on: their first labels differ")
-    count, members, device = len(first.members), [], torch.device("cpu")
+    count, device = len(first.members), torch.device("cpu")
+    members: list[LinearizedNetwork] = []
     both = np.concatenate([labels, test_labels])
     for model in initial:
         device = device_of(model, f"initial network {len(members) + 1}")

@@ -89,8 +89,9 @@ def our_images(
         >>> len(found.train.labels), len(found.test.labels), len(found.corrupted), len(found.corrupted["fog"][0].labels)
         (200, 1597, 14, 10)
     """
-    split = {"train_samples": train_samples, "validation_samples": validation_samples, "split_seed": split_seed}
-    config = RunConfig("sgd", data=name, **split)
+    config = RunConfig(
+        "sgd", data=name, train_samples=train_samples, validation_samples=validation_samples, split_seed=split_seed
+    )
     if train_samples is None and not len(load_images(name).test_labels):
         raise InputError(
             f"{name} has no test set of its own: say how many training images there are, the rest is the test set"

@@ -1,6 +1,7 @@
 """Measurement of anybody's ensemble, one network after the other: what ``sharpdiv measure --model`` calls."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -21,6 +22,8 @@ from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 
 __all__ = ["measure_ensemble"]
+
+_END: Any = object()
 
 
 def measure_ensemble(
@@ -105,7 +108,7 @@ def _members(
     total = len(models) if isinstance(models, Sized) else 0
     remaining = iter(models)
     # Not a for loop over pairs: it would keep the last network while the next one is made.
-    while (model := next(remaining, None)) is not None:
+    while (model := next(remaining, _END)) is not _END:
         name = next(names)
         found = device_of(model, name)
         if members and found != device:

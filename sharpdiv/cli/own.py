@@ -121,6 +121,8 @@ def users_data(name: str, train_data: str | None, batch: int) -> OwnData:
     if train_data is None:
         return OwnData(found.test, found.train, {})
     train = named_data(train_data, batch)
+    if found.train is not None:
+        raise UsageError(f"--train-data does not go with {name}, which has training data")
     if train.train is not None:
         raise UsageError(f"--train-data must be training data alone; {train_data} is a pair")
     return OwnData(found.test, train.test, {})

@@ -241,7 +241,7 @@ class Noisy(TensorDataset):
     """Augmented at random."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        x, y = super().__getitem__(index)
+        x, y = (each[index] for each in self.tensors)
         return x + torch.randn_like(x), y
 
 
@@ -274,10 +274,14 @@ def labelled(label: int) -> tuple[Tensor, Tensor]:
     return TEST[0], torch.full_like(TEST[1], label)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "one network": (lambda: measure_ensemble(models(1), TEST, how=HOW), "at least 2 networks, got 1"),
     "one of an iterator": (lambda: measure_ensemble(iter(models(1)), TEST, how=HOW), "at least 2 networks, got 1"),
     "no network": (lambda: measure_ensemble([mlp(0), torch.ones], TEST, how=HOW), "member 2 must be a torch.nn.Module"),  # type: ignore[list-item]
+    "none at the end": (
+        lambda: measure_ensemble([*models(), None], TEST, how=HOW),  # type: ignore[list-item]
+        "member 4 must be a torch.nn.Module, got NoneType",
+    ),
     "shuffled": (
         lambda: measure_ensemble(models(), loader(TEST, shuffle=True), how=HOW),
         r"the test data: labels differ .* switch shuffling off",
