@@ -171,7 +171,7 @@ def _fill(model: nn.Module, state: Mapping[str, Any], path: Path) -> None:
 def _without_prefix(state: Mapping[str, Any], own: set[str]) -> Mapping[str, Any]:
     """The state dict, without a prefix of all keys if that makes them the network's."""
     for prefix in _PREFIXES:
-        if set(state) != own and {f"{prefix}{key}" for key in own} == set(state):
+        if {f"{prefix}{key}" for key in own} == set(state):
             return {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 

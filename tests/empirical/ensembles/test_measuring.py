@@ -62,6 +62,7 @@ def found() -> MeasuredEnsemble:
 
 def test_predictions_and_metrics_are_those_of_the_networks(found: MeasuredEnsemble) -> None:
     logits = by_hand(models(), TEST[0])
+    assert found.logits.dtype == found.probs.dtype == np.float64
     # Batches of another size round otherwise in float32.
     np.testing.assert_allclose(found.logits, logits.numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.probs, torch.from_numpy(found.logits).softmax(dim=2).numpy(), rtol=1e-15)
