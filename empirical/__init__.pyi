@@ -68,6 +68,11 @@ from .data.corruption_files import load_published as load_published
 from .data.verifying import verify as verify
 from .data.corruption_files import verify_published as verify_published
 
+# Anybody's ensembles, measured
+from .ensembles.checkpoints import Checkpoints as Checkpoints
+from .ensembles.result import MeasuredEnsemble as MeasuredEnsemble
+from .ensembles.measuring import measure_ensemble as measure_ensemble
+
 # Runs: trained, measured, kept
 from .runs.measure_config import MeasureConfig as MeasureConfig
 from .runs.plan import PlannedRun as PlannedRun

@@ -26,6 +26,7 @@ __all__ = [
     "outputs_of",
     "refilled",
     "rows",
+    "run_on",
     "samples_of",
 ]
 
@@ -204,6 +205,27 @@ def refilled(inputs: Inputs, tensors: Iterable[Tensor]) -> Any:
     return _map(lambda leaf: next(new) if isinstance(leaf, Tensor) else leaf, inputs)
 
 
+def run_on(model: nn.Module, inputs: Inputs) -> Any:
+    """A network's forward pass, whatever it returns.
+
+    Args:
+        model: network.
+        inputs: tensor, positional or keyword arguments.
+
+    Returns:
+        What the network returns.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.batches import run_on
+        >>> run_on(torch.nn.Identity(), {"input": torch.ones(1)})
+        tensor([1.])
+    """
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*((inputs,) if isinstance(inputs, Tensor) else inputs))
+
+
 def outputs_of(model: nn.Module, inputs: Inputs) -> Tensor:
     """What a network gives for inputs: its tensor, or the ``logits`` of an object that holds them.
 
@@ -223,8 +245,7 @@ def outputs_of(model: nn.Module, inputs: Inputs) -> Tensor:
         >>> outputs_of(torch.nn.Bilinear(1, 1, 3), (torch.ones(2, 1), torch.ones(2, 1))).shape
         torch.Size([2, 3])
     """
-    positional = (inputs,) if isinstance(inputs, Tensor) else inputs
-    found = model(**inputs) if isinstance(inputs, Mapping) else model(*positional)
+    found = run_on(model, inputs)
     found = getattr(found, "logits", found)
     if not isinstance(found, Tensor):
         raise InputError(

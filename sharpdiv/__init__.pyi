@@ -116,6 +116,11 @@ from .empirical.data.corruption_files import load_published as load_published
 from .empirical.data.verifying import verify as verify
 from .empirical.data.corruption_files import verify_published as verify_published
 
+# Anybody's ensembles, measured
+from .empirical.ensembles.checkpoints import Checkpoints as Checkpoints
+from .empirical.ensembles.result import MeasuredEnsemble as MeasuredEnsemble
+from .empirical.ensembles.measuring import measure_ensemble as measure_ensemble
+
 # Runs: trained, measured, kept
 from .empirical.runs.measure_config import MeasureConfig as MeasureConfig
 from .empirical.runs.plan import PlannedRun as PlannedRun

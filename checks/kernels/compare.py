@@ -13,7 +13,6 @@ loss in a small ball.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,9 @@ from jaxtyping import Int
 from torch import nn
 
 from sharpdiv.checks.kernels.compared import ComparedRun, KernelComparison
-from sharpdiv.checks.kernels.dials import LIMIT, RADIUS, RATE
-from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
+from sharpdiv.checks.kernels.predicting import in_units, linearized, measured, predicted, steps_to
 from sharpdiv.empirical.data.splits import load_data
 from sharpdiv.empirical.errors import InputError, StoreError
-from sharpdiv.empirical.lazy.training import freeze_batch_norm
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress
@@ -34,12 +31,10 @@ from sharpdiv.empirical.runs.folders import open_run
 from sharpdiv.empirical.runs.member import new_member
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.workers import choose_device
-from sharpdiv.theory.kernels import LinearizedNetwork, ensemble_errors, linearize
-from sharpdiv.theory.theorems.tradeoff import improvement_rate
+from sharpdiv.theory.kernels import LinearizedNetwork
 
 __all__ = ["compare_runs"]
 
-_STEPS = tuple(5 * 2**j for j in range(15))
 _MAY_DIFFER = {"method", "rho", "seeds", "switch_epoch", "first_phase", "top_fraction", "rule", "adaptive", "m"}
 
 
@@ -81,7 +76,7 @@ def compare_runs(
     members, labels = _linearized(first, seeds, (train_samples, test_samples), place, progress)
     plain = [r for r in runs if (r.config.method, r.config.rho) == (first.method, first.rho)]
     reached = float(np.mean([run.of_members("train_accuracy") for run in plain]))
-    steps, accuracy = _steps_to(reached, members, labels[:train_samples])
+    steps, accuracy = steps_to(reached, list(members.values()), labels[:train_samples])
     return KernelComparison(
         config={name: value for name, value in first.to_json().items() if name not in _MAY_DIFFER},
         kernel={"train_samples": train_samples, "test_samples": test_samples},
@@ -90,7 +85,7 @@ def compare_runs(
         accuracy_predicted=accuracy,
         accuracy_measured=reached,
         sharpness=runs[0].first_measure,
-        points=_in_units(_points(runs, members, steps, train_samples)),
+        points=in_units(_points(runs, members, steps, train_samples)),
     )
 
 
@@ -112,12 +107,12 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
             raise InputError(
                 f"runs to compare may differ in method, rho and seeds; {config.run_id} differs in {', '.join(different)}"
             )
-    predicted = [config for config in configs if config.method != "sharpbalance"]
-    rhos = {config.rho for config in predicted}
+    plain = [config for config in configs if config.method != "sharpbalance"]
+    rhos = {config.rho for config in plain}
     if len(rhos) < 2:
         raise InputError("compare needs runs of SGD or SAM at two values of rho at least")
-    ensembles = {config.seeds for config in predicted}
-    if missing := sorted({(rho, s) for rho in rhos for s in ensembles} - {(c.rho, c.seeds) for c in predicted}):
+    ensembles = {config.seeds for config in plain}
+    if missing := sorted({(rho, s) for rho in rhos for s in ensembles} - {(c.rho, c.seeds) for c in plain}):
         rho, seeds = missing[0]
         raise InputError(
             f"compare needs the same seeds at every rho of SGD and SAM; no run has rho {rho:g} with {seeds}"
@@ -149,25 +144,9 @@ def _linearized(
     members = {}
     for count, seed in enumerate(seeds, start=1):
         model: nn.Module = new_member(config, data, seed, device).model
-        freeze_batch_norm(model, train)
-        kernel = tangent_kernel(model, train, test)
-        members[seed] = linearize(kernel.train.cpu().numpy(), kernel.test.cpu().numpy(), np.eye(data.classes)[labels])
+        members[seed] = linearized(model, train, test, np.eye(data.classes)[labels])
         progress("kernels", count, len(seeds))
     return members, labels
-
-
-def _steps_to(
-    reached: float, members: dict[int, LinearizedNetwork], labels: Int[np.ndarray, " train"]
-) -> tuple[int, float]:
-    """The first of some numbers of steps at which gradient descent has a training accuracy, and its accuracy there."""
-    for steps in _STEPS:
-        predicted = [
-            m.predictions(m.training(RATE / m.largest, np.zeros(1), steps))[0, : len(labels)] for m in members.values()
-        ]
-        accuracy = float(np.mean([p.argmax(axis=1) == labels for p in predicted]))
-        if accuracy >= reached:
-            break
-    return steps, accuracy
 
 
 def _points(
@@ -178,58 +157,11 @@ def _points(
     points = []
     for run in runs:
         config = run.config
-        place = (config.run_id, config.method, config.rho, config.seeds, _measured(run))
+        sharpness = float(np.mean(run.sharpness(run.first_measure)))
+        place = (config.run_id, config.method, config.rho, config.seeds, measured(run.metric, sharpness))
         if config.method == "sharpbalance":
             points.append(ComparedRun(*place, None, "no closed form for SharpBalance on sharpness-aware sets"))
         else:
-            fraction = 0.95 * LIMIT * config.rho / strongest
-            points.append(ComparedRun(*place, _predicted(config, members, fraction, steps, train_samples)))
+            own = [members[seed] for seed in config.seeds]
+            points.append(ComparedRun(*place, predicted(own, config.rho / strongest, steps, train_samples)))
     return points
-
-
-def _in_units(points: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
-    """Points with sharpness in units of its mean at the smallest rho, on both sides."""
-    first = [p for p in points if (p.method, p.rho) == (points[0].method, points[0].rho)]
-    of_measured = float(np.mean([p.measured["sharpness"] for p in first]))
-    of_predicted = float(np.mean([p.predicted["sharpness"] for p in first if p.predicted]))
-    return tuple(
-        replace(
-            p,
-            measured={**p.measured, "sharpness": p.measured["sharpness"] / of_measured},
-            predicted=p.predicted and {**p.predicted, "sharpness": p.predicted["sharpness"] / of_predicted},
-        )
-        for p in points
-    )
-
-
-def _predicted(
-    config: RunConfig, members: dict[int, LinearizedNetwork], fraction: float, steps: int, train_samples: int
-) -> dict[str, float]:
-    """The prediction of one run with SAM's radius in units of ``1 / x_max``."""
-    outputs, kappas = [], []
-    for seed in config.seeds:
-        member = members[seed]
-        training = member.training(RATE / member.largest, np.array([fraction / member.largest]), steps)
-        outputs.append(member.predictions(training)[0, train_samples:])
-        kappas.append(float(member.sharpness(training, RADIUS / member.largest**0.5)[0]))
-    h = np.stack(outputs)
-    errors = h - members[config.seeds[0]].labels[train_samples:]
-    squared = ensemble_errors(np.einsum("mtc,ntc->mn", errors, errors) / h.shape[1])
-    classes = h.argmax(axis=2)
-    first, second = np.triu_indices(len(h), 1)
-    disagreement = float((classes[first] != classes[second]).mean())
-    values = {name: float(value) for name, value in squared.items()}
-    return values | {"disagreement": disagreement, "sharpness": float(np.mean(kappas))}
-
-
-def _measured(run: RunRecord) -> dict[str, float]:
-    """The same of probabilities, in the conventions of ``ensemble_errors``."""
-    member, ensemble = run.metric("brier_mean"), run.metric("brier_ensemble")
-    return {
-        "diversity": run.metric("variance"),
-        "member_error": member,
-        "ensemble_error": ensemble,
-        "eir": float(improvement_rate(np.asarray(member), np.asarray(ensemble))),
-        "disagreement": run.metric("disagreement"),
-        "sharpness": float(np.mean(run.sharpness(run.first_measure))),
-    }

@@ -37,7 +37,7 @@ class KernelComparison:
     """Runs that differ in method, rho and seeds only."""
 
     config: Mapping[str, Any]
-    """what all have in common, fields of ``RunConfig`` by name"""
+    """what all have in common: fields of ``RunConfig`` by name, or of networks that are not ours ``name`` and ``members``"""
     kernel: Mapping[str, int]
     """``train_samples`` and ``test_samples`` of the kernels"""
     provenance: Mapping[str, Any]
@@ -53,14 +53,11 @@ class KernelComparison:
     points: tuple[ComparedRun, ...]
 
     @property
-    def data(self) -> str:
-        """Name of the data set."""
-        return str(self.config["data"])
-
-    @property
-    def width(self) -> int:
-        """Channels of the first stage."""
-        return int(self.config["width"])
+    def name(self) -> str:
+        """What is compared: data set and channels of the first stage of runs of ours, or the name that others were given."""
+        if "width" in self.config:
+            return f"{self.config['data']}, width {self.config['width']}"
+        return str(self.config["name"])
 
     @property
     def rhos(self) -> list[float]:

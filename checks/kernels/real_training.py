@@ -22,7 +22,7 @@ def _check(evidence: Evidence) -> Finding:
     found: list[Comparison] = []
     rows: list[tuple[str, str]] = []
     for comparison in evidence.comparisons:
-        name = f"{comparison.data}, width {comparison.width}"
+        name = comparison.name
         reached = (
             f"training accuracy {comparison.accuracy_predicted:.3g}, of the runs {comparison.accuracy_measured:.3g}"
         )

@@ -4,7 +4,7 @@ The model runs with other weights than its own, in evaluation mode, and is never
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -186,16 +186,17 @@ class NormalizedLogits(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor) -> Float[Tensor, "samples classes"]:
+    def forward(self, *inputs: Any, **named: Any) -> Float[Tensor, "samples classes"]:
         """Normalized logits; norms below 1e-10 count as 1e-10, as in the authors' code.
 
         Args:
-            x: inputs as the model takes them.
+            *inputs: inputs as the model takes them.
+            **named: the same, by name.
 
         Returns:
             Rows of mean zero and norm one.
         """
-        logits = self.model(x)
+        logits = outputs_of(self.model, named or inputs)
         return nn.functional.normalize(logits - logits.mean(dim=1, keepdim=True), dim=1, eps=1e-10)
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sharpdiv.empirical.curvature.batches import Inputs, leaves, run_on
 from sharpdiv.empirical.curvature.recording import watched
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.checked import Array, as_tensor, float64
@@ -98,9 +99,7 @@ def _alignment(x: Float[Tensor, "samples_x features_x"], y: Float[Tensor, "sampl
     return inner.sum().clamp(0, 1)
 
 
-def layer_features(
-    model: nn.Module, inputs: Float[Tensor, "samples ..."], layers: Sequence[str]
-) -> dict[str, Float[Tensor, "samples _"]]:
+def layer_features(model: nn.Module, inputs: Inputs, layers: Sequence[str]) -> dict[str, Float[Tensor, "samples _"]]:
     """Outputs of named layers, of convolutions averaged over positions.
 
     All axes behind the second (channels) are positions. The average makes CKA blind to where in the image a feature is, and keeps
@@ -108,7 +107,8 @@ def layer_features(
 
     Args:
         model: any module.
-        inputs: inputs of a batch, first axis samples; concatenate the features of the batches of a large set.
+        inputs: inputs of a batch, first axis samples: a tensor, a tuple of positional or a mapping of keyword arguments;
+            concatenate the features of the batches of a large set.
         layers: names of layers as in ``model.named_modules()``; "" is the model itself.
 
     Returns:
@@ -127,14 +127,15 @@ def layer_features(
     modules = dict(model.named_modules())
     if unknown := [name for name in layers if name not in modules]:
         raise InputError(f"the model has no layer {unknown[0]!r}; it has {', '.join(filter(None, modules))}")
+    samples = next(len(leaf) for leaf in leaves(inputs) if isinstance(leaf, Tensor) and leaf.ndim)
     names = {modules[name]: name for name in layers}
     features: dict[str, Tensor] = {}
 
     def record(layer: nn.Module, _arguments: object, output: object) -> None:
-        features[names[layer]] = _over_positions(output, len(inputs), names[layer])
+        features[names[layer]] = _over_positions(output, samples, names[layer])
 
     with watched(model, names, record), torch.no_grad():
-        model(inputs)
+        run_on(model, inputs)
     if missing := [name for name in layers if name not in features]:
         raise InputError(f"layer {missing[0]!r} did not run in the model's forward pass")
     return {name: features[name] for name in layers}

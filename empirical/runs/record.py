@@ -23,13 +23,13 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.store import digest, write_atomically
 
-__all__ = ["SCHEMA", "Origin", "RunRecord", "Validation", "load_record", "save_record"]
+__all__ = ["DAMAGE", "SCHEMA", "Origin", "RunRecord", "Validation", "load_record", "save_record"]
 
 SCHEMA = 1
 """Version of the file's layout."""
 _STEPS = 64  # of a log-probability, in one nat
 _FLOOR = 32 * _STEPS - 1
-_DAMAGE = (
+DAMAGE = (
     KeyError,
     TypeError,
     ValueError,
@@ -331,7 +331,7 @@ def load_record(path: Path) -> RunRecord:
             whole = {name: stored[name].astype(np.int64) for name in ("labels", "predicted", "predicted_ensemble")}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise StoreError(f"{path} is not a whole record of a run ({error}); delete it and measure again") from error
     probs = np.exp(-codes / _STEPS)
     probs /= probs.sum(axis=2, keepdims=True)

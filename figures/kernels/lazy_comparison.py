@@ -42,12 +42,15 @@ def draw(evidence: Evidence) -> Figure:
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
             _plot(axes, comparison, name)
             axes.set(xlabel="rho", ylabel=f"relative {label}")
-        places[0].set_title(
-            f"{DATASETS[comparison.data].title}, width {comparison.width}; lazy limit at k = {comparison.steps}",
-            loc="left",
-        )
+        places[0].set_title(f"{_title(comparison)}; lazy limit at k = {comparison.steps}", loc="left")
         places[0].legend(fontsize=7)
     return figure
+
+
+def _title(comparison: KernelComparison) -> str:
+    """Title of the data set and width of runs of ours; the name of others."""
+    data = comparison.config.get("data")
+    return f"{DATASETS[data].title}, width {comparison.config['width']}" if data else comparison.name
 
 
 def _plot(axes: Axes, comparison: KernelComparison, name: str) -> None:

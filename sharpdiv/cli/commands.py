@@ -50,7 +50,8 @@ COMMANDS: dict[str, Command] = {
         prepare="train:from_file",
     ),
     "measure": Command(
-        "Measure trained runs: sharpness, diversity, accuracy, calibration, corruptions.", "measure:measure"
+        "Measure trained runs, or networks that are not ours: sharpness, diversity, accuracy, calibration, corruptions.",
+        "measure:measure",
     ),
     "metrics": Command("Diversity, accuracy and calibration of predictions of any framework.", "metrics:metrics"),
     "compare": Command(

@@ -8,7 +8,9 @@ import tyro
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
 from sharpdiv.checks.results import Evidence
-from sharpdiv.cli.options import RUNS, Device, Json
+from sharpdiv.cli.options import RUNS, Device, Flat, Json
+from sharpdiv.cli.own import given
+from sharpdiv.cli.own_compare import OwnInitial, compare_own
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.show import number, show, table
 from sharpdiv.empirical.store import save_json
@@ -19,6 +21,7 @@ __all__ = ["compare"]
 
 def compare(
     run: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    own: Annotated[OwnInitial, Flat],
     *,
     train_samples: int = 200,
     test_samples: int = 400,
@@ -29,10 +32,11 @@ def compare(
     """Put measured runs beside what the tangent kernels of their own networks predict.
 
     The runs may differ in method, rho and seeds; those of SGD and SAM need the same seeds at every rho. The numbers and a
-    figure are written to the folder --out.
+    figure are written to the folder --out. Networks that are not ours are compared with --model, --initial, --rho and --data.
 
     Args:
         run: folders or records (.npz) of measured runs, at least two of SGD or SAM.
+        own: networks that are not ours.
         train_samples: first training images, which kernels are taken on: one of (images x classes)^2 numbers for each seed.
         test_samples: first test images, which predictions are made for.
         out: folder for comparison.json and the figure.
@@ -40,9 +44,12 @@ def compare(
         json: where else to write the numbers.
     """
     with progress("kernels") as report:
-        found = compare_runs(
-            run, train_samples=train_samples, test_samples=test_samples, device=device, progress=report
-        )
+        if given(own):
+            found = compare_own(own, run, (train_samples, test_samples), device, report)
+        else:
+            found = compare_runs(
+                run, train_samples=train_samples, test_samples=test_samples, device=device, progress=report
+            )
     save_json(out / "comparison.json", found.to_json())
     paths = [out / "comparison.json", *render(["lazy_comparison"], Evidence(comparisons=(found,)), out)]
     show(found.to_json(), json, "\n".join([_text(found), *map(str, paths)]))

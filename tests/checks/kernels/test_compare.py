@@ -82,7 +82,7 @@ def test_the_steps_are_the_first_that_reach_the_training_accuracy(root: Path, mo
     found = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
     assert found.accuracy_measured == pytest.approx(np.mean(record(root, SGD).of_members("train_accuracy")))
     assert found.accuracy_predicted >= found.accuracy_measured
-    monkeypatch.setattr("sharpdiv.checks.kernels.compare._STEPS", (1,))
+    monkeypatch.setattr("sharpdiv.checks.kernels.predicting._STEPS", (1,))
     short = compare_runs(folders(root, *RUNS[:2]), train_samples=20, test_samples=30)
     assert short.steps == 1
     assert short.accuracy_predicted <= found.accuracy_predicted
