@@ -217,7 +217,7 @@ def run_on(model: nn.Module, inputs: Inputs) -> Any:
 
     Example:
         >>> import torch
-        >>> from sharpdiv.empirical.curvature.batches import run_on
+        >>> from sharpdiv.empirical.batches import run_on
         >>> run_on(torch.nn.Identity(), {"input": torch.ones(1)})
         tensor([1.])
     """

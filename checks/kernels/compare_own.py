@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sharpdiv.checks.kernels.compared import ComparedRun, KernelComparison
 from sharpdiv.checks.kernels.predicting import in_units, linearized, measured, predicted, steps_to
-from sharpdiv.empirical.curvature.batches import Batches
+from sharpdiv.empirical.batches import Batches
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
 from sharpdiv.empirical.ensembles.fixed import FixedBatches, joined
 from sharpdiv.empirical.ensembles.members import device_of

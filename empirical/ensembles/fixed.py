@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sharpdiv.empirical.curvature.batches import Batch, Batches, Inputs, batches_of, leaves, refilled, rows
+from sharpdiv.empirical.batches import Batch, Batches, Inputs, batches_of, leaves, refilled, rows
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["FixedBatches", "joined", "on_device"]

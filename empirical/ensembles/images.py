@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from sharpdiv.empirical.curvature.batches import Batch
+from sharpdiv.empirical.batches import Batch
 from sharpdiv.empirical.data.corruptions import SEVERITIES
 from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.data.splits import ImageData

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Batches
+from sharpdiv.empirical.batches import Batches
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
 from sharpdiv.empirical.ensembles.fixed import FixedBatches, joined
 from sharpdiv.empirical.ensembles.members import Member, Work, device_of, measure_member

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Batch, outputs_of
+from sharpdiv.empirical.batches import Batch, outputs_of
 from sharpdiv.empirical.curvature.loss_surface import NormalizedLogits
 from sharpdiv.empirical.curvature.measures import MEASURES
 from sharpdiv.empirical.curvature.untouched import untouched

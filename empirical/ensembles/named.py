@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from sharpdiv.empirical.curvature.batches import Batches
+from sharpdiv.empirical.batches import Batches
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["NamedData", "imported", "named_data", "named_factory", "working_folder"]

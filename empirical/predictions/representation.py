@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.curvature.batches import Inputs, leaves, run_on
+from sharpdiv.empirical.batches import Inputs, leaves, run_on
 from sharpdiv.empirical.curvature.recording import watched
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.checked import Array, as_tensor, float64

@@ -10,7 +10,7 @@ import tyro
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.show import columns, show
-from sharpdiv.empirical.curvature.batches import Batches
+from sharpdiv.empirical.batches import Batches
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
 from sharpdiv.empirical.ensembles.images import our_images
