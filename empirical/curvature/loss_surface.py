@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of, mean_loss, rows
+from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of, mean_loss, outputs_of, rows
 from sharpdiv.empirical.curvature.untouched import WeightSlots, untouched
 from sharpdiv.empirical.errors import DivergenceError, InputError
 
