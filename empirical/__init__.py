@@ -6,6 +6,7 @@ The rooms in the order of an experiment:
 * ``data``: ``datasets`` (the registry; ``parsers``), ``loading``, ``fetching``, ``verifying``, ``splits`` (in memory),
   ``corruptions`` (made here; by family in ``corrupting``), ``corruption_files`` (published ones);
 * ``models`` and ``optim``: networks, SAM, SharpBalance;
+* ``adapters``: SAM in the training loops of ``lightning`` and Hugging Face's ``transformers``;
 * ``runs``: ``config``, ``profiles``, ``member`` (one network), ``ensembles``, ``plan``; ``measuring`` takes all measures of a run;
 * ``curvature``: measures of sharpness of one network, an estimator in each file, and their registry ``measures``;
 * ``predictions``: ``metrics`` of an ensemble, ``bootstrap``, ``decompositions`` of its loss, ``uncertainty``, ``pairs`` of members,
