@@ -24,7 +24,7 @@ def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "other").mkdir()
     for path in (folder / "good.npz", folder / "other" / "good.npz"):
         np.savez(path, probs=probs.astype(np.float32), labels=labels)
-    for name, text in (("negative", "1\n-1"), ("nan", "1\nnan"), ("empty", "# nothing")):
+    for name, text in (("negative", "1\n-1"), ("wide", "1 2"), ("nan", "1\nnan"), ("empty", "# nothing")):
         (folder / f"{name}.txt").write_text(text)
     np.savez(folder / "no-labels.npz", probs=probs)
     np.savez(folder / "sums.npz", probs=2 * probs, labels=labels)
