@@ -77,7 +77,7 @@ def _upper_bound(_: Evidence) -> Finding:
     errors = standard_errors(kappa)
     beyond = (kappa.mean[0] - bound) / errors[0]
     return Finding(
-        _verdict(valid=np.min(slack) >= 1 - 1e-9 and np.isfinite(beyond), violated=beyond > Z),
+        _verdict(valid=bool(np.min(slack) >= 1 - 1e-9 and np.isfinite(beyond)), violated=bool(beyond > Z)),
         (
             (
                 "bound / exact limit, smallest and median of 100 settings",
@@ -101,9 +101,9 @@ def _lower_bound(_: Evidence) -> Finding:
     beyond = (published - kappa.mean[0]) / errors[0]
     scores = finite_lower_scores(_SIZES)
     counts = {size: int(np.sum(of_size > Z)) for size, of_size in zip(_SIZES, scores, strict=True)}
-    valid = np.max(slack) <= 1 + 1e-9 and np.isfinite(beyond) and bool(np.isfinite(scores).all())
+    valid = bool(np.max(slack) <= 1 + 1e-9 and np.isfinite(beyond) and np.isfinite(scores).all())
     return Finding(
-        _verdict(valid=valid, violated=beyond > Z or any(counts.values())),
+        _verdict(valid=valid, violated=bool(beyond > Z) or any(counts.values())),
         (
             ("bound / exact limit, largest of 100 settings", f"{np.max(slack):.4f}"),
             *(

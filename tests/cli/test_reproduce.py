@@ -219,6 +219,7 @@ def test_the_main_job_takes_the_data_sets_asked_for(
     assert (status, error.strip()) == (2, "sharpdiv: error: profile paper has nothing on fashion-mnist")
 
 
+@pytest.mark.slow
 def test_the_main_job_is_a_function(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]
 ) -> None:

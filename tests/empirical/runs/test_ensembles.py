@@ -207,6 +207,7 @@ def test_what_an_interruption_loses_is_made_again_to_the_bit(finished: Path, tmp
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bits_and_share_the_first_phase(finished: Path, tmp_path: Path) -> None:
     reproduce(tmp_path, TINY_BALANCE, workers=2)
     assert everything(tmp_path, TINY_BALANCE) == everything(finished, TINY_BALANCE)
