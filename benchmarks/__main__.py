@@ -16,6 +16,7 @@ from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 from benchmarks.plain_loop import simulate_plainly
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.curvature.recording import evaluation_mode
+from sharpdiv.empirical.curvature.sample_gradients import slow_norms
 from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages
@@ -127,6 +128,9 @@ def per_sample_scores() -> None:
 
     ours = best_of(3, lambda: per_sample_sharpness(model, inputs, targets))
     report("per-sample sharpness / vmap", ours, best_of(2, by_vmap), "ResNet-18, width 16, batch 64")
+    with evaluation_mode(model):
+        slow = best_of(2, lambda: slow_norms(model, (inputs, targets), nn.functional.cross_entropy))
+    report("the same / route of unknown layers", ours, slow, "one gradient for each sample")
 
 
 def kernels() -> None:
