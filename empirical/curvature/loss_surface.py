@@ -3,7 +3,7 @@
 The model runs with other weights than its own, in evaluation mode, and is never written to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -131,33 +131,43 @@ class LossSurface:
         """
         _refuse_unfit(self._probe(batch).tolist(), torch.finfo(self.weights.dtype).eps)
 
-    def _probe(self, batch: Batch) -> Float[Tensor, "4"]:
-        """Two losses of some samples at the network's weights, by itself and through the slots, and how their gradients differ."""
-        some = rows(batch[0], slice(_PROBED)), batch[1][:_PROBED]
-        own, point = self._own(some), self.weights.clone().requires_grad_(True)
-        moved = self(point, some)
-        found = torch.autograd.grad(own, self._slots.parameters, allow_unused=True) if own.requires_grad else []
-        flat = [
-            p.new_zeros(p.numel()) if g is None else g.flatten()
-            for g, p in zip(found, self._slots.parameters, strict=False)
-        ]
-        expected = torch.cat(flat) if flat else torch.zeros_like(point)
-        (through,) = torch.autograd.grad(moved, point, allow_unused=True) if moved.requires_grad else (None,)
-        through = torch.zeros_like(point) if through is None else through
-        return torch.stack([own.detach(), moved.detach(), expected.norm(), (through - expected).norm()])
+    def _probe(self, batch: Batch) -> Float[Tensor, "5"]:
+        """A sum of outputs by the network itself and through the slots, the size of its terms, its gradient, how those differ."""
+        # A linear function of the outputs is well conditioned, as a loss that is almost 0 is not.
+        inputs = rows(batch[0], slice(_PROBED))
+        outputs = outputs_of(self._model, inputs)
+        signs = (
+            torch.arange(1.0, outputs.numel() + 1, device=outputs.device).cos().reshape(outputs.shape).to(outputs.dtype)
+        )
+        own, parameters = (outputs * signs).sum(), self._slots.parameters
+        copies = [p.detach().clone().requires_grad_(True) for p in parameters]
+        with self._slots.holding(copies):
+            moved = (outputs_of(self._model, inputs) * signs).sum()
+        expected, through = _flat_gradient(own, parameters), _flat_gradient(moved, copies)
+        terms = (outputs * signs).abs().sum()
+        found = [own.detach(), moved.detach(), terms.detach(), expected.norm(), (through - expected).norm()]
+        return torch.stack([number.to(self.weights.dtype) for number in found])
+
+
+def _flat_gradient(value: Tensor, weights: Sequence[Tensor]) -> Float[Tensor, " weights"]:
+    """Gradient in all weights; 0 in those that the value does not depend on."""
+    none = (None,) * len(weights)
+    gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else none
+    parts = [p.new_zeros(p.shape) if g is None else g for g, p in zip(gradients, weights, strict=True)]
+    return torch.cat([part.detach().flatten() for part in parts])
 
 
 def _refuse_unfit(probe: list[float], eps: float) -> None:
-    """Rounding may differ by some multiple of itself where a device sums in no fixed order; what is random differs by more."""
+    """Rounding errors of many products grow like a random walk, to half of the digits at most; what is random differs by more."""
     if not probe or not np.isfinite(probe).all():
         return
-    own, moved, size, difference = probe
-    if abs(own - moved) > 1000 * eps * max(abs(own), abs(moved)):
+    own, moved, terms, size, difference = probe
+    if abs(own - moved) > eps**0.5 * terms:
         raise InputError(
-            f"the network gives two losses for the same samples in evaluation mode ({own:.4g}, {moved:.4g}): what is random in "
-            "it (dropout that stays on?) must be switched off"
+            "the network gives other outputs for the same samples when it runs again in evaluation mode: what is random in it "
+            "(dropout that stays on?) must be switched off"
         )
-    if difference > 1000 * eps * size:
+    if difference > eps**0.5 * size:
         raise InputError(
             "a weight is used from a place where it cannot be replaced (a list of its own, say): look it up as the attribute of "
             "its module instead"
