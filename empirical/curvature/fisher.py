@@ -9,6 +9,7 @@ from torch import nn
 from sharpdiv.empirical.batches import Batches, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.errors import InputError
 
 __all__ = ["fisher_trace"]
 
@@ -23,6 +24,9 @@ def fisher_trace(model: nn.Module, batches: Batches) -> Estimate:
     Returns:
         Mean over all samples, and its standard error over samples.
 
+    Raises:
+        InputError: if there are fewer than two samples.
+
     Example:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.fisher import fisher_trace
@@ -33,4 +37,6 @@ def fisher_trace(model: nn.Module, batches: Batches) -> Estimate:
         6.5
     """
     scores = torch.cat([per_sample_sharpness(model, inputs, labels) for inputs, labels in batches_of(batches)]).double()
+    if len(scores) < 2:
+        raise InputError(f"the Fisher trace needs at least 2 samples to have a standard error, got {len(scores)}")
     return Estimate(float(scores.mean()), float(scores.std() / len(scores) ** 0.5))

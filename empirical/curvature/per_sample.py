@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import vmap
 
 from sharpdiv.empirical.batches import (
     Batch,
@@ -35,6 +36,8 @@ _TRIED = 3
 """Samples on which the fast route must prove right."""
 _FOUND: WeakKeyDictionary[nn.Module, dict[Hashable, str]] = WeakKeyDictionary()
 """Why the fast route cannot be taken, by network and kind of call; empty where it can."""
+_PLAIN = (bool, int, float, str, tuple, type(None))
+"""Kinds of attributes that switch what a forward does."""
 
 
 def per_sample_sharpness(
@@ -81,26 +84,43 @@ def per_sample_sharpness(
     batch = refilled(inputs, [leaf.detach() for leaf in leaves(inputs) if isinstance(leaf, Tensor)]), targets
     if not any(p.requires_grad for p in model.parameters()):
         raise InputError("the model has no trainable parameters")
-    known, kind = _FOUND.setdefault(model, {}), _kind(model, batch, loss)
+    known, kind = _FOUND.setdefault(model, {}), _kind(model, batch)
     if kind not in known:
         known[kind] = _obstacle(model, batch, loss)
         if known[kind]:
-            warnings.warn(
-                f"gradients are taken sample by sample, which is slow, because {known[kind]}", UserWarning, stacklevel=2
-            )
+            _warn(known[kind])
     if loss is nn.functional.cross_entropy and not batch[1].is_floating_point() and int(batch[1].min()) < 0:
         raise InputError(f"labels must be classes counted from 0, got {int(batch[1].min())}: leave such samples out")
     with untouched(model):
-        if known[kind]:
-            return slow_norms(model, batch, loss)
-        return fast_norms(model, batch[0], partial(_summed, loss, batch[1]))
+        if not known[kind]:
+            try:
+                return fast_norms(model, batch[0], partial(_summed, loss, batch[1]))
+            except _NotMeanError as error:
+                _warn(str(error))
+        return slow_norms(model, batch, loss)
 
 
-def _kind(model: nn.Module, batch: Batch, loss: Loss) -> Hashable:
-    """What decides whether the fast route is right: the network's modules, what is trainable, the inputs' kind."""
-    modules = tuple((type(m), vars(m).get("forward"), len(m._forward_hooks), _trainable(m)) for m in model.modules())
+class _NotMeanError(Exception):
+    """A loss is no plain mean over samples."""
+
+
+def _warn(reason: str) -> None:
+    warnings.warn(f"gradients are taken sample by sample, which is slow, because {reason}", UserWarning, stacklevel=3)
+
+
+def _kind(model: nn.Module, batch: Batch) -> Hashable:
+    """What decides whether the fast route is right: modules and how they are set, what is trainable, the inputs' kind."""
     inputs = tuple(map(_kind_of, leaves(batch[0])))
-    return modules, inputs, loss, torch.is_autocast_enabled(batch[1].device.type)
+    few = min(_TRIED, samples_of(batch))  # of one sample it is not seen whether samples interact
+    return tuple(map(_setting_of, model.modules())), inputs, few, torch.is_autocast_enabled(batch[1].device.type)
+
+
+def _setting_of(module: nn.Module) -> Hashable:
+    """All of a module that may decide what its forward does, but for the values of its weights."""
+    plain = tuple(f"{k}={v!r}" for k, v in vars(module).items() if isinstance(v, _PLAIN) and k != "training")
+    hooks = (*module._forward_hooks, *module._forward_pre_hooks)
+    tensors = tuple(id(p) for p in module._parameters.values()), tuple(b is None for b in module._buffers.values())
+    return type(module), id(vars(module).get("forward")), plain, hooks, tensors, _trainable(module)
 
 
 def _trainable(module: nn.Module) -> tuple[bool, ...]:
@@ -114,7 +134,8 @@ def _kind_of(leaf: Any) -> tuple[object, int]:
 def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
     """Why the fast route is wrong for a network or a loss; what no route can measure is refused."""
     size = min(_TRIED, samples_of(batch))
-    inputs, targets = rows(batch[0], slice(size)), batch[1][:size]
+    spread = torch.linspace(0, samples_of(batch) - 1, size, device=batch[1].device).long()
+    inputs = rows(batch[0], spread)
     with untouched(model):
         outputs = outputs_apart(model, inputs, size)
         if loss is nn.functional.cross_entropy and outputs.shape[1:2] == (1,):
@@ -136,13 +157,19 @@ def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
             return str(error)
     if not close(found, alone, outputs.dtype):
         return "layers do not see each sample apart (tokens first? a weight that is used elsewhere, too?)"
-    return "" if _is_mean(loss, outputs, targets) else "the loss is no plain mean over samples"
+    return ""
 
 
 def _summed(loss: Loss, targets: Tensor, outputs: Tensor) -> Float[Tensor, ""]:
     """The sum over samples, of the cross-entropy without a division that its mean would round."""
     if loss is nn.functional.cross_entropy:
+        if not targets.is_floating_point() and int(targets.max()) >= outputs.shape[1]:
+            raise InputError(
+                f"labels must be below the number of outputs, {outputs.shape[1]}; got {int(targets.max())}"
+            )
         return nn.functional.cross_entropy(outputs, targets, reduction="sum")
+    if not _is_mean(loss, outputs.detach(), targets):
+        raise _NotMeanError("the loss is no plain mean over samples")
     return len(outputs) * loss(outputs, targets)
 
 
@@ -152,9 +179,12 @@ def _weighted_sum(weights: Tensor, outputs: Tensor) -> Float[Tensor, ""]:
 
 def _is_mean(loss: Loss, outputs: Tensor, targets: Tensor) -> bool:
     """Whether a loss is the mean over samples of what it is for each alone, by its gradient in the outputs."""
-    point = outputs.detach().requires_grad_(True)
+    point = outputs.requires_grad_(True)
     with torch.enable_grad():
-        (found,) = torch.autograd.grad(_summed(loss, targets, point), point)
-        alone = [loss(point[i : i + 1], targets[i : i + 1]) for i in range(len(point))]
-        (expected,) = torch.autograd.grad(torch.stack(alone).sum(), point)
+        (found,) = torch.autograd.grad(len(point) * loss(point, targets), point)
+        try:
+            alone = vmap(lambda output, target: loss(output[None], target[None]))(point, targets)
+        except RuntimeError:  # what torch raises where it cannot map over samples
+            alone = torch.stack([loss(point[i : i + 1], targets[i : i + 1]) for i in range(len(point))])
+        (expected,) = torch.autograd.grad(alone.sum(), point)
     return close(found, expected, outputs.dtype)

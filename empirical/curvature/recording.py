@@ -32,7 +32,9 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         True
     """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    # Not by eval(): a module's own train() may do more, such as merging weights, which setting the mode back would not undo.
+    for module, _ in modes:
+        module.training = False
     try:
         yield
     finally:

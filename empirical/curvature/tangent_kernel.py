@@ -70,15 +70,18 @@ def tangent_kernel(
     """
     if not any(p.requires_grad for p in model.parameters()):
         raise InputError("the model has no trainable parameters")
+    if not len(train):
+        raise InputError("a kernel needs at least one training sample")
     some = torch.cat([train[:2], test[:2]])
     with untouched(model):
         outputs = outputs_apart(model, some, len(some))
         if outputs.ndim != 2:
             raise InputError(f"expected outputs (samples, classes), got shape {tuple(outputs.shape)}")
-        first = jacobian_of_one(model, train[:1])
+        places = sorted({0, len(train) // 2, len(train) - 1})
+        alone = {i: jacobian_of_one(model, train[i : i + 1]) for i in places}
         try:
             kernel = _by_layers(model, train, test)
-            whole = close(kernel.train[0, :, 0], first @ first.T, outputs.dtype)
+            whole = all(close(kernel.train[i, :, i], j @ j.T, outputs.dtype) for i, j in alone.items())
             obstacle = "" if whole else "layers do not see each sample apart, or a weight is used elsewhere, too"
         except InputError as error:
             obstacle = str(error)

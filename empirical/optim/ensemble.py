@@ -102,7 +102,7 @@ class SharpBalance:
         switch_epoch: epochs before the exchange, 0 for networks that are trained already.
         top_fraction: fraction of a member's sharpest samples that the others treat with SAM.
         rule: way to form the sets, see ``sharpness_aware_sets``.
-        loss: mean loss of outputs and targets that is trained with; scores are the cross-entropy's.
+        loss: mean loss of outputs and targets that is trained with; scores are the loss's.
         m: number of samples that share one ascent; all aware ones of a batch unless given.
         autocast: lower precision of the passes, ``torch.bfloat16``.
         generator: source of random samples for rules that need one.
@@ -269,7 +269,8 @@ class SharpBalance:
         for inputs, targets, indices in self._scoring:
             places = _checked(indices, self.samples)
             times += torch.bincount(places, minlength=self.samples)
-            labels[places] = targets.cpu().long()
+            if targets.ndim == 1 and not targets.is_floating_point():
+                labels[places] = targets.cpu().long()
             for score, member in zip(scores, self.members, strict=True):
                 device = next(member.model.parameters()).device
                 found = per_sample_sharpness(member.model, _moved(inputs, device), targets.to(device), self.loss)

@@ -19,6 +19,7 @@ from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.curvature.trace import hessian_trace
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
 from sharpdiv.empirical.errors import InputError
+from tests.empirical.curvature.odd_layers import Centred
 from tests.empirical.curvature.whole_networks import LAYERS, NETWORKS
 from tests.laws import Mutation, law, types_unchecked
 
@@ -219,3 +220,116 @@ def test_the_kernel_of_a_network_with_attention() -> None:
     ]
     assert float(kernel.train[0, 0, 0, 1]) == pytest.approx(float(flat[0] @ flat[1]), rel=1e-9)
     assert float(kernel.test[0, 1, 0, 0]) == pytest.approx(float(flat[3] @ flat[0]), rel=1e-9)
+
+
+# ------------------------------------------------------------------------------------------- what changes after a first call
+
+X, Y = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 3
+
+
+def by_autograd(
+    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
+) -> list[float]:
+    model.eval()
+    weights, found = list(model.parameters()), []
+    for i in range(len(targets)):
+        gradients = torch.autograd.grad(loss(model(inputs[i : i + 1]), targets[i : i + 1]), weights, allow_unused=True)
+        found.append(sum(float(g.square().sum()) for g in gradients if g is not None))
+    return found
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2])),
+        nn.CrossEntropyLoss(reduction="sum"),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        nn.functional.cross_entropy,
+    ],
+)
+def test_scores_by_any_loss_are_those_of_each_sample_alone(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """In the order of the classes too, where the first samples are all alike; and after a call with one sample."""
+    model, order = nn.Linear(4, 3), Y.argsort()
+    expected = by_autograd(model, loss, X[order], Y[order])
+    for size in (1, 8):
+        found, _ = quietly(lambda: per_sample_sharpness(model, X[order][:size], Y[order][:size], loss))  # noqa: B023
+        assert found.tolist() == pytest.approx(expected[:size], rel=1e-4)  # float32
+
+
+class Switched(nn.Module):
+    """A forward that an attribute or the data decide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.twice, self.dropped = nn.Linear(4, 4), nn.Linear(4, 3), False, 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x)
+        if self.twice:
+            hidden = hidden + nn.functional.linear(x, self.first.weight) * 2
+        found: Tensor = self.last(nn.functional.dropout(hidden.relu(), self.dropped))
+        return found
+
+
+def test_a_network_that_changes_after_a_first_call_is_tried_again() -> None:
+    torch.manual_seed(0)
+    model = Switched()
+    per_sample_sharpness(model, X, Y)
+    model.twice = True
+    found, slow = quietly(lambda: per_sample_sharpness(model, X, Y))
+    assert slow
+    assert found.tolist() == pytest.approx(by_autograd(model, nn.functional.cross_entropy, X, Y), rel=1e-4)
+    model.twice, model.dropped = False, 0.5
+    with pytest.raises(InputError, match="random in evaluation mode"):
+        per_sample_sharpness(model, X, Y)
+    other = nn.Sequential(nn.Linear(4, 3))
+    per_sample_sharpness(other, X, Y)
+    handle = other[0].register_forward_pre_hook(lambda _, arguments: (arguments[0] - arguments[0].mean(0),))
+    with pytest.raises(InputError, match="samples interact"):
+        per_sample_sharpness(other, X, Y)
+    handle.remove()
+    per_sample_sharpness(other, X, Y)
+    other[0].register_forward_hook(lambda _m, _a, output: output - output.mean(0))
+    with pytest.raises(InputError, match="samples interact"):
+        per_sample_sharpness(other, X, Y)
+
+
+def test_one_sample_does_not_vouch_for_more() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), Centred())
+    per_sample_sharpness(model, X[:1], Y[:1])
+    with pytest.raises(InputError, match="samples interact"):
+        per_sample_sharpness(model, X, Y)
+
+
+def test_a_label_beyond_the_outputs_is_refused() -> None:
+    with pytest.raises(InputError, match="labels must be below the number of outputs, 3; got 5"):
+        per_sample_sharpness(nn.Linear(4, 3), X, Y + 3)
+
+
+class Merging(nn.Linear):
+    """A low-rank adapter whose ``train`` merges it into the weight, and out again."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 3)
+        self.left, self.right, self.merged = nn.Parameter(torch.ones(3, 1)), nn.Parameter(torch.ones(1, 4)), False
+        self.weight.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        if mode == self.merged:
+            self.weight.data += (-1 if mode else 1) * (self.left @ self.right)
+            self.merged = not mode
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        plain = nn.functional.linear(x, self.weight, self.bias)
+        return plain if self.merged else plain + x @ self.right.T @ self.left.T
+
+
+def test_a_module_whose_train_does_more_is_not_changed() -> None:
+    model = Merging()
+    before = model.weight.clone()
+    quietly(lambda: per_sample_sharpness(model, X, Y))
+    assert worst_case_sharpness(model, (X, Y), iterations=2) > 0
+    assert torch.equal(model.weight, before)
+    assert (model.training, model.merged) == (True, False)
