@@ -50,6 +50,7 @@ def test_all_entry_points_are_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
     """In processes of their own, which import the package by themselves."""
     assert "stripes" in sharpdiv(site, "data", "list")

@@ -90,6 +90,7 @@ def evidence() -> Evidence:
     return load_evidence(PROJECT / "results")
 
 
+LONG = {"bounds-rigorous", "random-features", "exact-sharpness", "rule-errors"}
 SLOW = {
     "theorem1-upper",
     "theorem1-lower",
@@ -129,7 +130,9 @@ def _plain(text: str) -> str:
     return re.sub(r"\b[0-9a-f]{12,64}\b|no checkout here", "commit", text)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in BY_ID])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW) + [pytest.mark.long] * (n in LONG)) for n in BY_ID]
+)
 def test_the_verdict_and_its_section_of_the_report_stand(name: str) -> None:
     """Numbers may differ in their last digit between machines; words and verdicts may not."""
     finding = BY_ID[name].check(evidence())
