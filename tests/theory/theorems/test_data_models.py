@@ -94,7 +94,7 @@ def test_sharpbalance_with_label_noise(shared: bool) -> None:
     Mutation(
         "teacher of uniform direction",
         "sharpdiv.theory.spectra.covariance.GeneralizedMarchenkoPastur.quadratic",
-        lambda f: lambda self, g, e: f(self, g, np.full_like(e, e.mean())),
+        lambda f: lambda self, g, e, *more, **named: f(self, g, np.full_like(e, e.mean()), *more, **named),
     ),
     Mutation(
         "two resolvents taken as independent",
