@@ -6,9 +6,9 @@ from functools import cache, partial
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.errors import InputError, StoreError, WorkerError
+from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
 from sharpdiv.empirical.workers import processes, shared
-from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.errors import ConvergenceError, DomainError
 
 __all__ = ["check_claims"]
 
@@ -63,11 +63,14 @@ def _check(name: str) -> Finding:
     return _checked(_known()[name], shared())
 
 
+_TYPED = (InputError, StoreError, NotMeasuredError, DivergenceError, WorkerError, DomainError, ConvergenceError)
+
+
 def _checked(claim: Claim, evidence: Evidence) -> Finding:
     """What a check finds; one of somebody else's may raise anything, and is named."""
     try:
         return claim.check(evidence)
-    except (InputError, StoreError, DomainError):
+    except _TYPED:
         raise
     except Exception as error:
         found = f"{type(error).__name__}: {error}"

@@ -36,6 +36,8 @@ _TRIED = 3
 """Samples on which the fast route must prove right."""
 _FOUND: WeakKeyDictionary[nn.Module, dict[Hashable, str]] = WeakKeyDictionary()
 """Why the fast route cannot be taken, by network and kind of call; empty where it can."""
+_KEPT = 16
+"""Kinds of call of one network whose verdict is kept."""
 _PLAIN = (bool, int, float, str, tuple, type(None))
 """Kinds of attributes that switch what a forward does."""
 
@@ -86,11 +88,14 @@ def per_sample_sharpness(
         raise InputError("the model has no trainable parameters")
     known, kind = _FOUND.setdefault(model, {}), _kind(model, batch)
     if kind not in known:
-        known[kind] = _obstacle(model, batch, loss)
+        if len(known) > _KEPT:  # of a network that counts its passes, say
+            known.clear()
+        known[kind] = _obstacle(model, batch)
         if known[kind]:
             _warn(known[kind])
     if loss is nn.functional.cross_entropy and not batch[1].is_floating_point() and int(batch[1].min()) < 0:
         raise InputError(f"labels must be classes counted from 0, got {int(batch[1].min())}: leave such samples out")
+    loss = _of_classes if loss is nn.functional.cross_entropy else loss
     with untouched(model):
         if not known[kind]:
             try:
@@ -131,17 +136,13 @@ def _kind_of(leaf: Any) -> tuple[object, int]:
     return (leaf.dtype, leaf.ndim) if isinstance(leaf, Tensor) else (type(leaf), 0)
 
 
-def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
-    """Why the fast route is wrong for a network or a loss; what no route can measure is refused."""
+def _obstacle(model: nn.Module, batch: Batch) -> str:
+    """Why the fast route is wrong for a network; what no route can measure is refused."""
     size = min(_TRIED, samples_of(batch))
     spread = torch.linspace(0, samples_of(batch) - 1, size, device=batch[1].device).long()
     inputs = rows(batch[0], spread)
     with untouched(model):
         outputs = outputs_apart(model, inputs, size)
-        if loss is nn.functional.cross_entropy and outputs.shape[1:2] == (1,):
-            raise InputError(
-                "one output has no cross-entropy; pass loss=torch.nn.functional.binary_cross_entropy_with_logits"
-            )
         # A linear function of the outputs is well conditioned, as a loss that is almost 0 is not.
         weights = torch.arange(1.0, outputs[0].numel() + 1, device=outputs.device).cos().reshape(outputs.shape[1:])
         functional = partial(_weighted_sum, weights)
@@ -160,9 +161,23 @@ def _obstacle(model: nn.Module, batch: Batch, loss: Loss) -> str:
     return ""
 
 
+def _require_classes(outputs: Tensor) -> None:
+    if outputs.shape[1] < 2:
+        raise InputError(
+            "one output has no cross-entropy; pass loss=torch.nn.functional.binary_cross_entropy_with_logits"
+        )
+
+
+def _of_classes(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The cross-entropy, of one output refused: it would be 0."""
+    _require_classes(outputs)
+    return nn.functional.cross_entropy(outputs, targets)
+
+
 def _summed(loss: Loss, targets: Tensor, outputs: Tensor) -> Float[Tensor, ""]:
     """The sum over samples, of the cross-entropy without a division that its mean would round."""
-    if loss is nn.functional.cross_entropy:
+    if loss is _of_classes:
+        _require_classes(outputs)
         if not targets.is_floating_point() and int(targets.max()) >= outputs.shape[1]:
             raise InputError(
                 f"labels must be below the number of outputs, {outputs.shape[1]}; got {int(targets.max())}"

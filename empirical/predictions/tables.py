@@ -189,6 +189,13 @@ def _columns(path: Path, names: Sequence[str] | None, columns: list[np.ndarray])
             raise InputError(
                 f"{path}: column {name!r} numbers the rows; write the table without it (pandas: index=False)"
             )
+    of_classes = [name for i, name in enumerate(names or ()) if i not in labels]
+    if (
+        of_classes
+        and all(name.isdecimal() for name in of_classes)
+        and list(map(int, of_classes)) != list(range(len(of_classes)))
+    ):
+        raise InputError(f"{path}: columns named by numbers must be 0, 1, 2, ... in order, got {', '.join(of_classes)}")
     classes = [column for i, column in enumerate(columns) if i not in labels]
     rows = len(columns[0])
     # No probability is 2, and no logits of a class are 0, 1, 2, ...

@@ -9,7 +9,7 @@ from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Finding
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.errors import InputError, WorkerError
+from sharpdiv.empirical.errors import InputError, NotMeasuredError, WorkerError
 from tests.laws import types_unchecked
 
 MANY = [claim for claim in CLAIMS if claim.id.startswith(("alternating-sum", "c1-", "c6-"))]
@@ -48,3 +48,11 @@ def test_a_check_that_goes_wrong_is_named() -> None:
         check_claims([claim], Evidence())
     with pytest.raises(WorkerError, match=r"the check of mine went wrong .ZeroDivisionError: division by zero."):
         check_claims([replace(claim, check=lambda _: 1 / 0)], Evidence())  # type: ignore[arg-type,return-value]
+
+
+def test_errors_of_ours_stay_what_they_are() -> None:
+    def check(_: Evidence) -> Finding:
+        raise NotMeasuredError("there are no validation images")
+
+    with pytest.raises(NotMeasuredError, match="no validation images"):
+        check_claims([replace(MANY[0], check=check)], Evidence())

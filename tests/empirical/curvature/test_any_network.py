@@ -333,3 +333,13 @@ def test_a_module_whose_train_does_more_is_not_changed() -> None:
     assert worst_case_sharpness(model, (X, Y), iterations=2) > 0
     assert torch.equal(model.weight, before)
     assert (model.training, model.merged) == (True, False)
+
+
+@pytest.mark.parametrize("last", [nn.Linear(4, 1), nn.Sequential(nn.PReLU(), nn.Linear(4, 1))])
+def test_one_output_has_no_cross_entropy_after_another_loss_either(last: nn.Module) -> None:
+    def binary(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(outputs[:, 0], targets.float())
+
+    quietly(lambda: per_sample_sharpness(last, X, Y % 2, binary))
+    with pytest.raises(InputError, match="one output has no cross-entropy"):
+        per_sample_sharpness(last, X, 0 * Y)

@@ -278,14 +278,26 @@ def test_an_interruption_while_weights_are_put_back_does_not_keep_them_away() ->
     assert layer.weight is slots.parameters[0]
 
 
+class OtherRounding(nn.Module):
+    """Large logits that are rounded another way in every second pass, as kernels for another memory layout do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.passes = nn.Linear(4, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        logits = 1e3 + self.layer(x)
+        return logits * (1 + 1e-6 * (-1) ** self.passes * torch.arange(3))
+
+
 def test_a_network_that_fits_to_rounding_is_measured() -> None:
-    """Losses of 1e-7 and gradients of their rounding differ between two ways to run a network; its outputs do not."""
+    """A loss of 1e-5 whose gradient changes by a thousandth where logits of 1000 change by a millionth: they are one network."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 8, 2), nn.Flatten(), nn.Linear(8, 3))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = OtherRounding()
     with torch.no_grad():
-        model[3].weight.mul_(1e3)
-    targets = model(BATCH[0]).argmax(dim=1)
-    assert nn.functional.cross_entropy(model(BATCH[0]), targets) < 1e-6
-    assert worst_case_sharpness(model, (BATCH[0], targets), radius=1e-6, iterations=2) >= 0
-    assert np.isfinite(per_sample_sharpness(model, BATCH[0], targets).numpy()).all()
+        model.layer.weight.zero_()
+        model.layer.bias.copy_(torch.tensor([12.0, 0.0, 0.0]))
+    targets = torch.zeros(6, dtype=torch.int64)
+    assert 1e-6 < nn.functional.cross_entropy(model(BATCH[0]), targets) < 1e-4
+    assert np.isfinite(worst_case_sharpness(model, (BATCH[0], targets), radius=1e-3, adaptive=False, iterations=2))
