@@ -12,6 +12,7 @@ import torch
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.files import load_ensembles, load_predictions
 from sharpdiv.empirical.predictions.metrics import diversity
+from sharpdiv.empirical.predictions.tables import read_csv
 from tests.empirical.predictions.made_up import predictions
 
 PROBS, LABELS = predictions(5, 3, 6, 4)
@@ -250,3 +251,15 @@ def test_bad_parquet_is_named(columns: dict[str, list[Any]] | None, message: str
         load_predictions(tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"none\.parquet does not exist"):
         load_predictions(tmp_path / "none.parquet")
+
+
+def test_columns_named_by_numbers_are_in_their_order(tmp_path: Path) -> None:
+    """Label 0 would be compared with the column of class 10."""
+    path = tmp_path / "member.csv"
+    path.write_text("10,2,1,0,label\n0.1,0.2,0.3,0.4,0\n")
+    with pytest.raises(InputError, match=r"columns named by numbers must be 0, 1, 2, .* in order, got 10, 2, 1, 0"):
+        read_csv(path)
+    path.write_text("0,1,2,label\n0.2,0.3,0.5,1\n")
+    values = read_csv(path).values
+    assert values is not None
+    assert values.tolist() == [[0.2, 0.3, 0.5]]
