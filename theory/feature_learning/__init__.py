@@ -1,0 +1,1 @@
+"""Solvable networks with a weight that multiplies another: what SAM shrinks, and diversity with it."""
