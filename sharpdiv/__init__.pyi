@@ -56,7 +56,9 @@ from .empirical.optim.running import frozen_running_statistics as frozen_running
 from .empirical.optim.sharpbalance import sharpbalance_step as sharpbalance_step
 from .empirical.optim.sharpbalance import sharpness_aware_sets as sharpness_aware_sets
 
-# Networks that stay close to their initialization
+# Networks that stay close to their initialization, and small ones at equal training loss
+from .empirical.lazy.equal_loss import EqualLoss as EqualLoss
+from .empirical.lazy.equal_loss import FitProblem as FitProblem
 from .empirical.lazy.training import LazyProblem as LazyProblem
 from .empirical.lazy.training import LazyTraining as LazyTraining
 from .empirical.lazy.training import freeze_batch_norm as freeze_batch_norm
@@ -64,6 +66,7 @@ from .empirical.lazy.training import lazy_network as lazy_network
 from .empirical.curvature.tangent_kernel import tangent_kernel as tangent_kernel
 from .empirical.curvature.tangent_kernel import TangentKernel as TangentKernel
 from .empirical.lazy.training import train_lazy as train_lazy
+from .empirical.lazy.equal_loss import train_to_losses as train_to_losses
 
 # Curvature and sharpness
 from .empirical.curvature.measures import MEASURES as MEASURES
