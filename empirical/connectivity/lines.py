@@ -1,13 +1,15 @@
 """Loss along the line between two members, and the barrier on it (Frankle et al. 2020; Entezari et al. 2022)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import nn
 
 from sharpdiv.empirical.batches import Batches, Loss
+from sharpdiv.empirical.connectivity.arrays import arrays_of, json_of
 from sharpdiv.empirical.connectivity.landscape import Landscape
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.errors import DivergenceError, InputError
@@ -57,6 +59,41 @@ class Barriers(ByValue):
     """barriers of the share of wrong predictions; None where targets are no classes"""
     distance: Float[np.ndarray, "members members"]
     """Euclidean distance of the members' weights"""
+
+    def of_pairs(self, name: str) -> list[float]:
+        """Numbers of all pairs.
+
+        Args:
+            name: ``loss``, ``error`` or ``distance``.
+
+        Returns:
+            Those above the diagonal, row by row; none of an error that is None.
+        """
+        matrix = getattr(self, name)
+        return [] if matrix is None else matrix[np.triu_indices(len(matrix), 1)].tolist()
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, to six digits.
+
+        Returns:
+            JSON values; null where targets are no classes.
+        """
+        return json_of(vars(self))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Barriers":
+        """What ``to_json`` made.
+
+        Args:
+            value: JSON values.
+
+        Returns:
+            The barriers.
+
+        Raises:
+            TypeError: if a field is missing or unknown.
+        """
+        return cls(**arrays_of(value))
 
 
 def barrier(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:

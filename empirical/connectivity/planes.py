@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import nn
 
 from sharpdiv.empirical.batches import Batches, Loss
+from sharpdiv.empirical.connectivity.arrays import arrays_of, json_of
 from sharpdiv.empirical.connectivity.landscape import Landscape
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.errors import DivergenceError, InputError
@@ -79,7 +80,7 @@ class LossPlane(ByValue):
         Returns:
             JSON values; null where targets are no classes.
         """
-        return {name: None if value is None else _rounded(value) for name, value in vars(self).items()}
+        return json_of(vars(self))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "LossPlane":
@@ -94,8 +95,7 @@ class LossPlane(ByValue):
         Raises:
             TypeError: if a field is missing or unknown.
         """
-        arrays: dict[str, Any] = {n: None if each is None else np.array(each, dtype=float) for n, each in value.items()}
-        return cls(**arrays)
+        return cls(**arrays_of(value))
 
 
 def plane_basis(members: Sequence[Float[np.ndarray, " weights"]]) -> Basis:
@@ -223,7 +223,3 @@ def _require_finite(heights: Float[np.ndarray, " points"], places: Sequence[tupl
                 f"the loss is not finite on the plane at ({x:.4g}, {y:.4g}), the first member being at (0, 0); with a smaller "
                 "margin the grid ends before"
             )
-
-
-def _rounded(values: Float[np.ndarray, "*shape"]) -> Any:
-    return np.vectorize(lambda value: float(f"{value:.6g}"))(values).tolist()
