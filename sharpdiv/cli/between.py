@@ -58,10 +58,11 @@ def between(
     if options and out:
         raise UsageError("--out writes planes of runs of ours; of other networks use sharpdiv.loss_on_plane")
     with progress("lines") as report:
+        written: list[str] = []
         if options:
-            found, written = {str(own.model): barriers_of_own(own, how.points, device, report)}, []
+            found = {str(own.model): barriers_of_own(own, how.points, device, report)}
         elif out is None:
-            found, written = _lines(run, how, device, report), []
+            found = _lines(run, how, device, report)
         else:
             found, written = _planes(run, how, device, out, report)
     show({"ensembles": [_json(name, *of) for name, of in found.items()]}, json, "\n".join([_text(found), *written]))
