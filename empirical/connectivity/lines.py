@@ -140,7 +140,8 @@ def loss_along_line(
         model: network of the members' architecture, on the device that counts; it is afterwards what it was, to the bit.
         ends: state dicts of the two members, of networks or files.
         batches: data of the loss, the same each time they are read: a ``DataLoader`` without shuffling, a list, or one batch.
-        train: training data for batch norm, likewise, without augmentation; needed where members differ in running statistics.
+        train: training data for batch norm, likewise, without augmentation; needed where members differ in running statistics. None
+            for statistics that are frozen, the same in all members.
         loss: mean loss of outputs and targets.
         points: points on the line, both ends among them.
 
