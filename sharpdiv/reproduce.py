@@ -22,7 +22,7 @@ from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report import render
 from sharpdiv.checks.results import load_evidence
-from sharpdiv.empirical.connectivity.run_planes import plane_runs, save_planes
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, plane_runs, save_planes
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, train_runs
@@ -48,6 +48,8 @@ _COMPARED = frozenset({"fashion-mnist", "cifar10-jpeg"})
 
 _ON_PLANES = ("sgd", "sam-mid", "sharpbalance-mid")
 """Conditions of the digits of whose first block a picture is made, side by side."""
+_QUICK_PLANE = PlaneConfig(grid=13, test_samples=400)
+"""For a picture within a minute, where the whole one takes five."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def reproduce(
         if design.name in _COMPARED:
             _compare_with_lazy_limit(design, target, device, progress)
         if design.name == "digits":
-            _look_between(design, runs, target, device=device, workers=workers, progress=progress)
+            how = _QUICK_PLANE if profile == "quick" else PlaneConfig()
+            _look_between(design, runs, target, how=how, device=device, workers=workers, progress=progress)
     return _report(target, workers, say)
 
 

@@ -287,7 +287,7 @@ def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
 
     def small(configs: Sequence[RunConfig], *arguments: Any, **options: Any) -> list[RunPlane]:
         measured.extend(config.method for config in configs)
-        return plane_runs(configs, *arguments, how=PlaneConfig(2, 2, 40, 20), **options)
+        return plane_runs(configs, *arguments, **options)
 
     monkeypatch.setattr("sharpdiv.reproduce.plane_runs", small)
     conditions = {
@@ -296,12 +296,12 @@ def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
         "sharpbalance-mid": replace(SMALL_RUN, method="sharpbalance", rho=0.1),
     }
     design = Design("digits", conditions, ((1, 2, 3), (4, 5, 6)), HOW, HOW)
-    target, mine = tmp_path / "theirs", tmp_path / "mine"
-    job._look_between(design, tmp_path / "none", mine, workers=1)
+    target, mine, how = tmp_path / "theirs", tmp_path / "mine", PlaneConfig(2, 2, 40, 20)
+    job._look_between(design, tmp_path / "none", mine, how=how, workers=1)
     assert not mine.exists()
     runs.train_runs(design.runs((1, 2, 3)).values(), tmp_path, workers=1)
     for _ in range(2):
-        job._look_between(design, tmp_path, target, workers=1)
+        job._look_between(design, tmp_path, target, how=how, workers=1)
     assert measured == ["sgd", "sam", "sharpbalance"]
     assert [plane.config for plane in load_evidence(target).planes] == list(design.runs((1, 2, 3)).values())
     job._take(target, mine, [replace(design, name="tiny")])
