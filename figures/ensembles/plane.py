@@ -1,7 +1,7 @@
 """Between members: loss and error on the plane through three members of each method, side by side. A picture, no verdict.
 
-``results/planes.json`` is of the first block of the digits' design: ``sharpdiv reproduce --profile cpu --data digits`` makes it, on a
-coarser grid ``sharpdiv reproduce``; of runs that are trained ``sharpdiv between SGD SAM SHARPBALANCE --out FOLDER``.
+``results/planes.json`` is of the first block of the digits' design: ``sharpdiv reproduce --profile cpu --data digits`` makes it,
+on a coarser grid ``sharpdiv reproduce``; of runs that are trained ``sharpdiv between SGD SAM SHARPBALANCE --out FOLDER``.
 """
 
 import numpy as np
