@@ -124,6 +124,15 @@ from .empirical.ensembles.checkpoints import Checkpoints as Checkpoints
 from .empirical.ensembles.result import MeasuredEnsemble as MeasuredEnsemble
 from .empirical.ensembles.measuring import measure_ensemble as measure_ensemble
 
+# Between members: lines, barriers, planes
+from .empirical.connectivity.lines import Barriers as Barriers
+from .empirical.connectivity.lines import LossLine as LossLine
+from .empirical.connectivity.planes import LossPlane as LossPlane
+from .empirical.connectivity.lines import barriers as barriers
+from .empirical.connectivity.lines import loss_along_line as loss_along_line
+from .empirical.connectivity.planes import loss_on_plane as loss_on_plane
+from .empirical.connectivity.batch_norm import recalibrate_batch_norm as recalibrate_batch_norm
+
 # Runs: trained, measured, kept
 from .empirical.runs.measure_config import MeasureConfig as MeasureConfig
 from .empirical.runs.plan import PlannedRun as PlannedRun
