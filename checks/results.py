@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.compared import KernelComparison
@@ -33,6 +34,8 @@ class Evidence:
     """runs beside their lazy predictions, as ``sharpdiv compare`` writes them"""
     planes: tuple[RunPlane, ...] = ()
     """planes through members of trained runs, as ``sharpdiv between`` writes them"""
+    ascents: tuple[FittedRegime, ...] = ()
+    """networks of the sweep over ascents, each in a regime"""
 
     @property
     def trained_in_all_layers(self) -> list[DialNetwork]:
@@ -117,26 +120,31 @@ def load_evidence(path: Path) -> Evidence:
             raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
         loaded.append(record)
     networks: dict[str, DialNetwork] = {}
+    ascents: dict[str, FittedRegime] = {}
     comparisons: list[KernelComparison] = []
     planes: list[RunPlane] = []
     for file in _files(path, "*.json"):
         for found in _results(file):
+            # dial.json sorts behind dial-quick.json, and has more of the networks that are in both; ascents likewise.
             if isinstance(found, DialNetwork):
-                # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
                 networks[found.name] = found
+            elif isinstance(found, FittedRegime):
+                ascents[found.name] = found
             elif isinstance(found, RunPlane):
                 planes.append(found)
             else:
                 comparisons.append(found)
-    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons), tuple(planes))
+    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons), tuple(planes), tuple(ascents.values()))
 
 
-def _results(file: Path) -> Sequence[DialNetwork | KernelComparison | RunPlane]:
+def _results(file: Path) -> Sequence[DialNetwork | FittedRegime | KernelComparison | RunPlane]:
     """What a file of results holds; nothing of a protocol."""
     found = load_json(file)
     try:
         if "networks" in found:
             return [DialNetwork.from_json(network, found["dial"]) for network in found["networks"]]
+        if "ascents" in found:
+            return [FittedRegime.from_json(regime) for regime in found["ascents"]]
         if "points" in found:
             return [KernelComparison.from_json(found)]
         if "planes" in found:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import torch
 
+from sharpdiv.checks.ascents.networks import SWEEPS, Sweep
+from sharpdiv.checks.ascents.sweep import plan_sweep, run_sweep
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.ensembles.conditions import CURVE
@@ -22,7 +24,7 @@ from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report import render
 from sharpdiv.checks.results import load_evidence
-from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, plane_runs, save_planes
+from sharpdiv.empirical.connectivity.run_planes import plane_runs, save_planes
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, train_runs
@@ -48,8 +50,6 @@ _COMPARED = frozenset({"fashion-mnist", "cifar10-jpeg"})
 
 _ON_PLANES = ("sgd", "sam-mid", "sharpbalance-mid")
 """Conditions of the digits of whose first block a picture is made, side by side."""
-_QUICK_PLANE = PlaneConfig(grid=13, test_samples=400)
-"""For a picture within a minute, where the whole one takes five."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def reproduce(
         InputError: if the profile has nothing on the data sets, or there is no such folder to take results from.
     """
     target = runs / "reproduce"
-    designs, dial = _chosen(profile, data)
+    designs, dial, sweep = _chosen(profile, data)
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
     folders = [target] if have is None else [target, have]
@@ -116,23 +116,21 @@ def reproduce(
     ]
     if dry_run:
         say("Timing a step of each network")
-        return Reproduction((*plan_runs(missing, runs, device), *(plan_dial(dial, runs, device) if dial else ())))
+        return Reproduction((*plan_runs(missing, runs, device), *_plan_small(dial, sweep, runs, device)))
     if have is not None:
         _take(have, target, designs)
     for config in {config.data: config for config in missing}.values():
         load_run_data(config)  # what is missing is said now, not after hours
     members = sum(len(config.seeds) for config in missing)
     say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
-    if dial:
-        save_json(target / dial.results, run_dial(dial, runs, device=device, workers=workers, progress=progress))
+    _train_small(dial, sweep, runs, target, device=device, workers=workers, progress=progress)
     for design in designs:
         for block in design.blocks:
             measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
         if design.name in _COMPARED:
             _compare_with_lazy_limit(design, target, device, progress)
-        if design.name == "digits":
-            how = _QUICK_PLANE if profile == "quick" else PlaneConfig()
-            _look_between(design, runs, target, how=how, device=device, workers=workers, progress=progress)
+        if design.name == "digits" and profile != "quick":  # a picture that takes minutes
+            _look_between(design, runs, target, device=device, workers=workers, progress=progress)
     return _report(target, workers, say)
 
 
@@ -171,13 +169,37 @@ def measure_block(
     say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")
 
 
-def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial | None]:
-    """Designs and dial of a profile on some data sets."""
+def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial | None, Sweep | None]:
+    """Designs, and of those on digits dial and sweep over ascents, of a profile on some data sets."""
     designs = [design for design in PROFILES[profile] if not data or design.data in data]
-    dial = DIALS.get(profile) if not data or "digits" in data else None
-    if not (designs or dial):
+    on_digits = not data or "digits" in data
+    dial = DIALS.get(profile) if on_digits else None
+    sweep = SWEEPS.get(profile) if on_digits else None
+    if not (designs or dial or sweep):
         raise InputError(f"profile {profile} has nothing on {' or '.join(data)}")
-    return designs, dial
+    return designs, dial, sweep
+
+
+def _plan_small(dial: Dial | None, sweep: Sweep | None, runs: Path, device: str) -> list[PlannedRun]:
+    """What the small networks of dial and sweep take."""
+    return [*(plan_dial(dial, runs, device) if dial else ()), *(plan_sweep(sweep, runs) if sweep else ())]
+
+
+def _train_small(
+    dial: Dial | None,
+    sweep: Sweep | None,
+    runs: Path,
+    target: Path,
+    *,
+    device: str,
+    workers: int | None,
+    progress: Progress,
+) -> None:
+    """Train the small networks of dial and sweep, and put what they gave with the results."""
+    if dial:
+        save_json(target / dial.results, run_dial(dial, runs, device=device, workers=workers, progress=progress))
+    if sweep:
+        save_json(target / sweep.results, run_sweep(sweep, runs, workers=workers, progress=progress))
 
 
 def _record(target: Path, design: Design, run: RunConfig) -> Path:

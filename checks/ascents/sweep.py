@@ -4,6 +4,7 @@ runs/ascents/<network>/<regime>/<seed>.safetensors   what one member did, by eac
 runs/reproduce/<results>                             inner products of errors, steps, traces, norms
 """
 
+import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,19 +14,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sharpdiv.checks.ascents.networks import CONSTANTS, LOSSES, RATE, FittedNetwork, Regime, Sweep, largest_eigenvalue
+from sharpdiv.checks.ascents.networks import (
+    CONSTANTS,
+    LOSSES,
+    RATE,
+    Ascent,
+    FittedNetwork,
+    Regime,
+    Sweep,
+    largest_eigenvalue,
+)
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
 from sharpdiv.empirical.errors import DivergenceError
 from sharpdiv.empirical.lazy.equal_loss import EqualLoss, train_to_losses
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.plan import PlannedRun
 from sharpdiv.empirical.store import digest, load_tensors, save_tensors
-from sharpdiv.empirical.workers import Piece, choose_device, work
+from sharpdiv.empirical.workers import Piece, choose_device, single_thread, work
 
-__all__ = ["run_sweep"]
+__all__ = ["plan_sweep", "run_sweep"]
 
 _MOST_STEPS = 3000
-"""The pilot's members needed 250 to 450 for the last loss."""
+"""The pilot's members needed 230 to 300 for the last loss."""
+_USUAL_STEPS = 270
+_NEVER = (1e-6,)
+"""A loss that is not reached in a few steps."""
 
 
 def run_sweep(
@@ -52,6 +66,40 @@ def run_sweep(
     work([pieces], device, workers, partial(progress, "ascents"))
     found = [_assembled(root, network, regime) for network in sweep.networks for regime in network.regimes]
     return {"ascents": [regime.to_json() for regime in found], "provenance": provenance(device), "settings": CONSTANTS}
+
+
+def plan_sweep(sweep: Sweep, root: Path) -> list[PlannedRun]:
+    """What a sweep will take, in the terms of ``plan_runs``; steps until the losses are the pilot's.
+
+    Args:
+        sweep: networks.
+        root: folder of all runs.
+
+    Returns:
+        A plan for each network and regime.
+    """
+    plans = []
+    for network in sweep.networks:
+        with single_thread():
+            seconds = sum(_seconds_of_step(network, ascent) for ascent in network.ascents)
+        for regime in network.regimes:
+            left = sum(not _path(root, network, regime, seed).exists() for seed in network.seeds)
+            steps = left * _USUAL_STEPS
+            passes = steps * sum(2 if ascent.fraction else 1 for ascent in network.ascents)
+            name = f"ascents {network.name}, {regime.name}"
+            plans.append(PlannedRun(name, network.members - left, network.members, passes, steps * seconds))
+    return plans
+
+
+def _seconds_of_step(network: FittedNetwork, ascent: Ascent) -> float:
+    """Time of a step, of five after one to warm up."""
+    problem, model = network.problem(), network.initialized(0)
+    seconds = 0.0
+    for steps in (1, 5):
+        start = time.perf_counter()
+        train_to_losses(model, problem, _NEVER, rho=1e-3, learning_rate=1e-3, m=ascent.m or None, most_steps=steps)
+        seconds = (time.perf_counter() - start) / steps
+    return seconds
 
 
 def _train_member(root: Path, network: FittedNetwork, regime: Regime, seed: int) -> None:
