@@ -2,6 +2,7 @@
 
 from importlib.metadata import EntryPoint, entry_points
 
+from sharpdiv.checks.ascents import claims as ascents
 from sharpdiv.checks.claim import Claim
 from sharpdiv.checks.closed_forms import bounds, data_models, finite_size, random_features, sharpness, theorems
 from sharpdiv.checks.ensembles import claims as ensembles
@@ -25,6 +26,7 @@ CLAIMS: tuple[Claim, ...] = (
     *lazy_limit.CLAIMS,
     *lazy_to_rich.CLAIMS,
     *real_training.CLAIMS,
+    *ascents.CLAIMS,
     *rule.CLAIMS,
     *ensembles.CLAIMS,
 )

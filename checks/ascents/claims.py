@@ -1,0 +1,293 @@
+"""Predictions of the models that learn features, for small networks at equal training loss; stated before the members were trained.
+
+The pilot (seeds 0 to 3, ReLU at scale .5 and tanh at scale 1, which enter nowhere) chose rates, radii and losses. Seeds 1000 and on
+decide.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from sharpdiv.checks.ascents.networks import DESCENT, FULL_BATCH, Ascent, Regime
+from sharpdiv.checks.ascents.results import FittedRegime
+from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.members import jackknife, shares_of_members, square, without_each
+from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.statistics import LEVEL, Comparison, judge
+
+__all__ = ["CLAIMS", "changes", "few_samples"]
+
+_SYMBOLS = {
+    "diversity": "D",
+    "trace": "trace",
+    "eir": "EIR",
+    "member_error": "member error",
+    "last_norm": "|a|^2",
+}
+_EARLY, _LATE = 0, -1
+"""Of the losses that members are compared at."""
+_COMMAND = "sharpdiv reproduce --profile cpu"
+_MISSING = Finding(Verdict.NOT_RUN, remark=f"There is no sweep over ascents in these results; run {_COMMAND}.")
+
+
+def few_samples(found: FittedRegime) -> Ascent | None:
+    """The way to train whose ascents are of the fewest samples, by the largest rho.
+
+    Args:
+        found: a network in a regime.
+
+    Returns:
+        None if there is only full batch.
+    """
+    ways = [ascent for ascent in found.fitted if ascent.m]
+    return min(ways, key=lambda ascent: (ascent.m, -ascent.fraction)) if ways else None
+
+
+def changes(found: FittedRegime, ascent: Ascent, quantity: str, level: int = _LATE) -> Float[np.ndarray, " subsets"]:
+    """Logarithm of the ratio of a quantity to that of gradient descent, at one training loss.
+
+    Args:
+        found: a network in a regime.
+        ascent: a way to train it.
+        quantity: diversity, eir, member_error, ensemble_error, trace, last_norm, norm or steps.
+        level: place of the loss.
+
+    Returns:
+        Of the ensemble, and without each of its members in turn.
+    """
+    after, before = (_values(found, way, quantity, level) for way in (ascent, DESCENT))
+    return np.log(after / before)
+
+
+def _values(found: FittedRegime, ascent: Ascent, quantity: str, level: int) -> Float[np.ndarray, " subsets"]:
+    fitted = found.fitted[ascent]
+    members = len(fitted.steps)
+    if quantity in {"trace", "last_norm", "norm", "steps"}:
+        return shares_of_members(members) @ getattr(fitted, quantity)[:, level]
+    return without_each(square(fitted.products[level], members), np.arange(members))[quantity]
+
+
+def _change(found: FittedRegime, ascent: Ascent, quantity: str, level: int = _LATE) -> Comparison:
+    label = f"{found.name}, loss {found.losses[level]:g}, {ascent.name}"
+    statistic = f"log ratio of {_SYMBOLS[quantity]} to gradient descent"
+    return jackknife(label, changes(found, ascent, quantity, level), statistic)
+
+
+def _ordinary(evidence: Evidence) -> list[FittedRegime]:
+    return [found for found in evidence.ascents if found.regime == Regime()]
+
+
+def _in_both(evidence: Evidence, regime: Regime) -> list[tuple[FittedRegime, FittedRegime]]:
+    """Networks trained ordinarily and in another regime."""
+    others = {found.network.name: found for found in evidence.ascents if found.regime == regime}
+    pairs = [(found, others.get(found.network.name)) for found in _ordinary(evidence)]
+    return [(found, other) for found, other in pairs if other is not None]
+
+
+def _together(evidence: Evidence) -> Finding:
+    """Trace, D and EIR fall where ascents are of few samples."""
+    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each))]
+    if not found:
+        return _MISSING
+    rows = [_change(each, few, quantity).row() for each, few in found for quantity in ("member_error", "last_norm")]
+    family = [_change(each, few, quantity) for each, few in found for quantity in ("trace", "diversity", "eir")]
+    return judge(family, -1, rows=rows)
+
+
+def _against_full_batch(evidence: Evidence) -> Finding:
+    """D falls by less where one ascent is of all samples, at a rho as large or ten times as large."""
+    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each)) and FULL_BATCH in each.fitted]
+    if not found:
+        return _MISSING
+    rows = [
+        _change(each, FULL_BATCH, quantity).row() for each, _ in found for quantity in ("trace", "diversity", "eir")
+    ]
+    family = [
+        jackknife(
+            f"{each.name}: {few.name} against {FULL_BATCH.name}",
+            changes(each, few, "diversity") - changes(each, FULL_BATCH, "diversity"),
+            "difference of the log ratios of D",
+        )
+        for each, few in found
+    ]
+    return judge(family, -1, rows=rows)
+
+
+_POWER = (-1.25, -0.75)
+_SHARE = (0.5, 1.5)
+_NOTHING = (-0.05, 0.05)
+
+
+def _within(comparisons: Sequence[Comparison], bounds: tuple[float, float], rows: Sequence[tuple[str, str]]) -> Finding:
+    """Verdict on values that should all lie between two bounds: intervals inside hold, one outside fails."""
+    low, high = bounds
+    outside = [c.label for c in comparisons if not c.obstacle and (c.low > high or c.high < low)]
+    inside = all(not c.obstacle and low < c.low and c.high < high for c in comparisons)
+    verdict = Verdict.FAILS if outside else Verdict.HOLDS if inside else Verdict.INCONCLUSIVE
+    remark = f"Outside [{low:g}, {high:g}]: {'; '.join(outside)}." if outside else ""
+    return Finding(verdict, (*rows, *(c.row() for c in comparisons)), remark)
+
+
+def _power_of_m(evidence: Evidence) -> Finding:
+    """The exponent of m in the fall of trace and D."""
+    family, rows = [], []
+    for each in _ordinary(evidence):
+        few = few_samples(each)
+        ways = [ascent for ascent in each.fitted if few and ascent.fraction == few.fraction and ascent.m]
+        if len(ways) < 3:
+            continue
+        sizes = np.log([ascent.m for ascent in ways])
+        for quantity in ("trace", "diversity"):
+            rows += [_change(each, ascent, quantity).row() for ascent in ways]
+            falls = -np.stack([changes(each, ascent, quantity) for ascent in ways])
+            # What rises has no exponent.
+            slopes = np.polyfit(sizes, np.log(falls), 1)[0] if (falls > 0).all() else np.full_like(falls[0], np.nan)
+            family.append(jackknife(each.name, slopes, f"exponent of m in the fall of log {_SYMBOLS[quantity]}"))
+    return _within(family, _POWER, rows) if family else _MISSING
+
+
+def _of_norms(evidence: Evidence) -> Finding:
+    """The share of the change of log D that the change of the last layer's norm is."""
+    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each))]
+    if not found:
+        return _MISSING
+    shares = [
+        jackknife(
+            f"{each.name}, {few.name}",
+            changes(each, few, "last_norm") / changes(each, few, "diversity"),
+            "change of log |a|^2 over change of log D",
+        )
+        for each, few in found
+    ]
+    return _within(shares, _SHARE, ())
+
+
+def _subtracted(evidence: Evidence) -> Finding:
+    """With f - f_0 the fall of D is smaller than with f."""
+    pairs = [
+        (each, other, few)
+        for each, other in _in_both(evidence, Regime(subtract_initial=True))
+        if (few := few_samples(each))
+    ]
+    if not pairs:
+        return _MISSING
+    rows = [_change(other, few, quantity).row() for _, other, few in pairs for quantity in ("trace", "diversity")]
+    family = [
+        jackknife(
+            f"{each.network.name}, {few.name}",
+            changes(other, few, "diversity") - changes(each, few, "diversity"),
+            "log ratio of D, with f - f_0 less with f",
+        )
+        for each, other, few in pairs
+    ]
+    return judge(family, 1, rows=rows)
+
+
+def _early(evidence: Evidence) -> Finding:
+    """Early in training with f - f_0 D rises."""
+    pairs = [
+        (other, few) for _, other in _in_both(evidence, Regime(subtract_initial=True)) if (few := few_samples(other))
+    ]
+    return judge([_change(other, few, "diversity", _EARLY) for other, few in pairs], 1) if pairs else _MISSING
+
+
+def _lazy(evidence: Evidence) -> Finding:
+    """In the lazy regime nothing moves."""
+    found = [each for each in evidence.ascents if each.regime.alpha > 1]
+    if not found:
+        return _MISSING
+    ways = [(each, ascent) for each in found for ascent in (FULL_BATCH, few_samples(each)) if ascent in each.fitted]
+    family = [_change(each, ascent, q) for each, ascent in ways if ascent for q in ("trace", "diversity")]
+    return _within(family, _NOTHING, ())
+
+
+_METHOD = (
+    "Two-layer networks (48 hidden units, no biases) on 160 digits, and a residual one (three stages, group norm, width 8) on "
+    "100, tested on 400; squared loss, gradient descent and un-normalized SAM with learning rate 0.3 / x_max and rho as stated, "
+    "x_max the largest eigenvalue of the member's own kernel; one ascent for every m samples, drawn anew in every step; members "
+    "of all ways to train have the same initializations and are compared where the training loss first is the stated one."
+)
+_MEMBERS = (
+    "95% t intervals over members of the jackknife's pseudo-values, paired by initialization; test points held fixed; "
+)
+_FAMILY = (
+    f"{_MEMBERS}holds if every comparison is on the claimed side with p < {LEVEL:g}, fails if one is on the other with "
+    f"p < {LEVEL:g} after Holm's adjustment over all of them"
+)
+
+
+def _bounded(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{_MEMBERS}holds if every interval lies in [{low:g}, {high:g}], fails if one lies outside"
+
+
+def _claim(name: str, title: str, statement: str, tolerance: str, check: Callable[[Evidence], Finding]) -> Claim:
+    return Claim(
+        id=f"ascent-{name}",
+        subject="networks",
+        title=title,
+        statement=statement,
+        source="derived here (two-layer linear and diagonal networks)",
+        method=_METHOD,
+        tolerance=tolerance,
+        seed=None,
+        check=check,
+        about=("Reasons",),
+        where="digits",
+        command=_COMMAND,
+    )
+
+
+CLAIMS = (
+    _claim(
+        "together",
+        "Sharpness, diversity and improvement fall together",
+        "At equal training loss, late in training, SAM with ascents of few samples lowers the trace of the Hessian, D and EIR.",
+        _FAMILY,
+        _together,
+    ),
+    _claim(
+        "full-batch",
+        "Full-batch ascents hardly lower diversity",
+        "At equal training loss SAM with ascents of few samples lowers D by more than full-batch SAM does with ten times its rho.",
+        _FAMILY,
+        _against_full_batch,
+    ),
+    _claim(
+        "size",
+        "The effect goes like one over the samples of an ascent",
+        "At one rho and training loss the falls of log trace and of log D are proportional to a power of m near -1.",
+        _bounded(_POWER),
+        _power_of_m,
+    ),
+    _claim(
+        "norms",
+        "The last layer's norm tells what diversity does",
+        "The change of the logarithm of the last layer's squared norm is about the change of log D (1 in the two-layer linear "
+        "network of many dimensions).",
+        _bounded(_SHARE),
+        _of_norms,
+    ),
+    _claim(
+        "initial",
+        "Training on f - f_0 hides the fall of diversity",
+        "At equal training loss the fall of D is smaller where the initial outputs are subtracted.",
+        _FAMILY,
+        _subtracted,
+    ),
+    _claim(
+        "early",
+        "Early in training on f - f_0 diversity rises",
+        "At the highest loss D rises by SAM with ascents of few samples where the initial outputs are subtracted.",
+        _FAMILY,
+        _early,
+    ),
+    _claim(
+        "lazy",
+        "In the lazy regime nothing moves",
+        "With outputs ten times as large, less the initial ones, neither trace nor D moves at equal training loss.",
+        _bounded(_NOTHING),
+        _lazy,
+    ),
+)
