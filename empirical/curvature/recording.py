@@ -95,7 +95,7 @@ class LayerInputs:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.recording import LayerInputs
         >>> layer, images, inputs = torch.nn.ReLU(), torch.ones(2), LayerInputs()
-        >>> inputs.keep(layer, (images,))
+        >>> _ = inputs.keep(layer, (images,))
         >>> _ = images.add_(1)
         >>> inputs.refuse_changed()
         Traceback (most recent call last):
