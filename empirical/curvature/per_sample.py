@@ -57,6 +57,10 @@ def per_sample_sharpness(
     and those on which that fails against autograd, take a slow route, which one warning tells: a gradient for each sample, by
     ``vmap`` where the network allows it.
 
+    The comparison is of three samples, the first, one in the middle and the last. A network that uses a weight outside of its layer
+    for some samples only, and for none of these three, is not found out: nothing but a gradient for each sample could tell. Write
+    it so that every sample goes the same way, or weigh its ways by 0 and 1.
+
     The layout and precision of the pass are the caller's. Channels-last images are fastest on a CPU. Under
     ``torch.autocast`` to bfloat16 each entry of a gradient carries that format's rounding, 2^-9, at every layer it has passed;
     squares are summed in float32.
