@@ -1,4 +1,4 @@
-"""What was measured: records of trained ensembles, networks of the lazy-to-rich dial, runs beside their lazy predictions."""
+"""What was measured: records of trained ensembles, the lazy-to-rich dial, runs beside their lazy predictions, planes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.compared import KernelComparison
+from sharpdiv.empirical.connectivity.run_planes import RunPlane, planes_from_json
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import Design
@@ -30,6 +31,8 @@ class Evidence:
     """networks of the lazy-to-rich dial"""
     comparisons: tuple[KernelComparison, ...] = ()
     """runs beside their lazy predictions, as ``sharpdiv compare`` writes them"""
+    planes: tuple[RunPlane, ...] = ()
+    """planes through members of trained runs, as ``sharpdiv between`` writes them"""
 
     @property
     def trained_in_all_layers(self) -> list[DialNetwork]:
@@ -114,18 +117,21 @@ def load_evidence(path: Path) -> Evidence:
             raise StoreError(f"{file} and {earlier} are of one run; remove one of them")
         loaded.append(record)
     networks: dict[str, DialNetwork] = {}
-    comparisons = []
+    comparisons: list[KernelComparison] = []
+    planes: list[RunPlane] = []
     for file in _files(path, "*.json"):
         for found in _results(file):
             if isinstance(found, DialNetwork):
                 # dial.json sorts behind dial-quick.json, and has more of the networks that are in both.
                 networks[found.name] = found
+            elif isinstance(found, RunPlane):
+                planes.append(found)
             else:
                 comparisons.append(found)
-    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons))
+    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons), tuple(planes))
 
 
-def _results(file: Path) -> Sequence[DialNetwork | KernelComparison]:
+def _results(file: Path) -> Sequence[DialNetwork | KernelComparison | RunPlane]:
     """What a file of results holds; nothing of a protocol."""
     found = load_json(file)
     try:
@@ -133,6 +139,8 @@ def _results(file: Path) -> Sequence[DialNetwork | KernelComparison]:
             return [DialNetwork.from_json(network, found["dial"]) for network in found["networks"]]
         if "points" in found:
             return [KernelComparison.from_json(found)]
+        if "planes" in found:
+            return planes_from_json(found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
             f"{file} is not of a layout that this version reads ({error!r}); make reproduce writes such files"

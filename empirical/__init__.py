@@ -11,6 +11,7 @@ The rooms in the order of an experiment:
 * ``curvature``: measures of sharpness of one network, an estimator in each file, and their registry ``measures``;
 * ``predictions``: ``metrics`` of an ensemble, ``bootstrap``, ``decompositions`` of its loss, ``uncertainty``, ``pairs`` of members,
   ``representation``, ``streaming`` (in batches), ``files``;
+* ``connectivity``: the loss between members, on ``lines`` and ``planes``, with ``batch_norm`` recalibrated;
 * ``lazy``: training with scaled outputs, and ``random_features``, the referee of that theory;
 * ``store`` (files), ``workers`` (processes), ``provenance``.
 """

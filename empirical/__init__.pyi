@@ -73,6 +73,15 @@ from .ensembles.checkpoints import Checkpoints as Checkpoints
 from .ensembles.result import MeasuredEnsemble as MeasuredEnsemble
 from .ensembles.measuring import measure_ensemble as measure_ensemble
 
+# Between members: lines, barriers, planes
+from .connectivity.lines import Barriers as Barriers
+from .connectivity.lines import LossLine as LossLine
+from .connectivity.planes import LossPlane as LossPlane
+from .connectivity.lines import barriers as barriers
+from .connectivity.lines import loss_along_line as loss_along_line
+from .connectivity.planes import loss_on_plane as loss_on_plane
+from .connectivity.batch_norm import recalibrate_batch_norm as recalibrate_batch_norm
+
 # Runs: trained, measured, kept
 from .runs.measure_config import MeasureConfig as MeasureConfig
 from .runs.plan import PlannedRun as PlannedRun

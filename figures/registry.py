@@ -14,6 +14,7 @@ from sharpdiv.figures.ensembles import (  # noqa: F401
     calibration_size,
     diversity_metrics,
     headline_bars,
+    plane,
     set_rules,
     severity,
     sharpness_measures,

@@ -56,7 +56,9 @@ from .empirical.optim.running import frozen_running_statistics as frozen_running
 from .empirical.optim.sharpbalance import sharpbalance_step as sharpbalance_step
 from .empirical.optim.sharpbalance import sharpness_aware_sets as sharpness_aware_sets
 
-# Networks that stay close to their initialization
+# Networks that stay close to their initialization, and small ones at equal training loss
+from .empirical.lazy.equal_loss import EqualLoss as EqualLoss
+from .empirical.lazy.equal_loss import FitProblem as FitProblem
 from .empirical.lazy.training import LazyProblem as LazyProblem
 from .empirical.lazy.training import LazyTraining as LazyTraining
 from .empirical.lazy.training import freeze_batch_norm as freeze_batch_norm
@@ -64,6 +66,7 @@ from .empirical.lazy.training import lazy_network as lazy_network
 from .empirical.curvature.tangent_kernel import tangent_kernel as tangent_kernel
 from .empirical.curvature.tangent_kernel import TangentKernel as TangentKernel
 from .empirical.lazy.training import train_lazy as train_lazy
+from .empirical.lazy.equal_loss import train_to_losses as train_to_losses
 
 # Curvature and sharpness
 from .empirical.curvature.measures import MEASURES as MEASURES
@@ -120,6 +123,15 @@ from .empirical.data.corruption_files import verify_published as verify_publishe
 from .empirical.ensembles.checkpoints import Checkpoints as Checkpoints
 from .empirical.ensembles.result import MeasuredEnsemble as MeasuredEnsemble
 from .empirical.ensembles.measuring import measure_ensemble as measure_ensemble
+
+# Between members: lines, barriers, planes
+from .empirical.connectivity.lines import Barriers as Barriers
+from .empirical.connectivity.lines import LossLine as LossLine
+from .empirical.connectivity.planes import LossPlane as LossPlane
+from .empirical.connectivity.lines import barriers as barriers
+from .empirical.connectivity.lines import loss_along_line as loss_along_line
+from .empirical.connectivity.planes import loss_on_plane as loss_on_plane
+from .empirical.connectivity.batch_norm import recalibrate_batch_norm as recalibrate_batch_norm
 
 # Runs: trained, measured, kept
 from .empirical.runs.measure_config import MeasureConfig as MeasureConfig

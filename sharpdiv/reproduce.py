@@ -22,6 +22,7 @@ from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report import render
 from sharpdiv.checks.results import load_evidence
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, plane_runs, save_planes
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, train_runs
@@ -44,6 +45,11 @@ Say = Callable[[str], object]
 
 _COMPARED = frozenset({"fashion-mnist", "cifar10-jpeg"})
 """Designs put beside their lazy limit: the dial is about the digits', and a GPU's are too large for it."""
+
+_ON_PLANES = ("sgd", "sam-mid", "sharpbalance-mid")
+"""Conditions of the digits of whose first block a picture is made, side by side."""
+_QUICK_PLANE = PlaneConfig(grid=13, test_samples=400)
+"""For a picture within a minute, where the whole one takes five."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,9 @@ def reproduce(
             measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
         if design.name in _COMPARED:
             _compare_with_lazy_limit(design, target, device, progress)
+        if design.name == "digits":
+            how = _QUICK_PLANE if profile == "quick" else PlaneConfig()
+            _look_between(design, runs, target, how=how, device=device, workers=workers, progress=progress)
     return _report(target, workers, say)
 
 
@@ -201,6 +210,8 @@ def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
     for file in have.glob("comparison-*.json"):
         if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
             write_atomically(target / file.name, file.read_bytes())
+    if "digits" in {design.name for design in designs} and (have / "planes.json").exists():
+        write_atomically(target / "planes.json", (have / "planes.json").read_bytes())
     for design in designs:
         for name, run in (item for runs in design.runs_of_blocks.values() for item in runs.items()):
             if not _is_there(target, design, name, run) and _is_there(have, design, name, run):
@@ -215,6 +226,16 @@ def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress
     runs = [design.runs(block)[name] for block in design.blocks[:3] for name in CURVE]
     found = compare_runs([_record(target, design, run) for run in runs], device=device, progress=progress)
     save_json(path, found.to_json())
+
+
+def _look_between(design: Design, runs: Path, target: Path, **options: Any) -> None:
+    """Measure planes through members of a design's first block, if that is not done and the networks are here."""
+    path, of = target / "planes.json", design.runs(design.blocks[0])
+    files = [
+        run_folder(runs, of[name]) / f"member-{seed}.safetensors" for name in _ON_PLANES for seed in of[name].seeds
+    ]
+    if not path.exists() and all(file.exists() for file in files):
+        save_planes(path, plane_runs([of[name] for name in _ON_PLANES], runs, **options))
 
 
 def _report(target: Path, workers: int | None, say: Say) -> Reproduction:

@@ -27,7 +27,7 @@ def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|compare|figures", c)]
+    "command", [c for c in COMMANDS if not re.search(r"train (?!.*dry-run)|measure|metrics|compare|between|figures", c)]
 )
 def test_the_commands_of_the_readme_run(command: str) -> None:
     assert main.run(shlex.split(command)[1:]) == 0

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import BLOCKS
-from sharpdiv.checks.statistics import Comparison
+from sharpdiv.checks.members import shares_of_members, square, without_each
 
 __all__ = [
     "COMPARED_AT",
@@ -19,7 +19,6 @@ __all__ = [
     "changes_at_equal_loss",
     "common_loss",
     "curves",
-    "jackknife",
 ]
 
 
@@ -33,7 +32,6 @@ SYMBOLS = {
     "member_error": "member error",
     "ensemble_error": "ensemble error",
 }
-_FEWEST = 6  # members: with fewer a jackknifed ratio is far from Student's t
 
 
 @dataclass(frozen=True)
@@ -83,35 +81,13 @@ def curves(
     stored = network.predicted[optimizer] if alpha is None else network.measured[alpha][optimizer]
     loss, sharpness = stored.loss, stored.sharpness
     count = members or len(loss)
-    products = _square(stored.products, len(loss))[..., :count, :count]
-    own = np.einsum("xkmm->xkm", products)
-    distance = (own[..., None] + own[..., None, :]) / 2 - products
+    products = square(stored.products, len(loss))[..., :count, :count]
     blocks = np.arange(count) % BLOCKS if apart else np.arange(count)
-    pairs = (blocks[:, None] != blocks).astype(float)
-    kept = np.vstack([np.ones(count), 1 - np.eye(count)])
-    weights = kept / kept.sum(axis=1, keepdims=True)
-    among = np.einsum("bm,mn,bn->bmn", kept, pairs, kept)
-    with np.errstate(invalid="ignore"):  # one member of two has no pair
-        shares = among / among.sum(axis=(1, 2), keepdims=True)
-    spread = np.einsum("bmn,xkmn->bxk", shares, distance)
-    member = np.einsum("bm,xkm->bxk", weights, own)
-    gain = (1 - 1 / len(set(blocks))) * spread
-    values = {
-        "diversity": spread,
-        "member_error": member,
-        "ensemble_error": member - gain,
-        "eir": gain / member,
-        "loss": np.einsum("bm,mxk->bxk", weights, loss[:count]),
-        "sharpness": np.einsum("bm,mxk->bxk", weights, sharpness[:count]),
-    }
+    values = without_each(products, blocks)
+    weights = shares_of_members(count)
+    for name, of_members in (("loss", loss), ("sharpness", sharpness)):
+        values[name] = np.einsum("bm,mxk->bxk", weights, of_members[:count])
     return Curves(np.array(network.fractions), np.array(network.snapshots, dtype=float), values)
-
-
-def _square(triangle: Float[np.ndarray, "... pairs"], members: int) -> Float[np.ndarray, "... members members"]:
-    full = np.empty((*triangle.shape[:-1], members, members))
-    rows, columns = np.tril_indices(members)
-    full[..., rows, columns] = full[..., columns, rows] = triangle
-    return full
 
 
 def common_loss(ensembles: Sequence[Curves], steps: int) -> float:
@@ -177,22 +153,3 @@ def changes_at_equal_loss(
     theory, trained = curves(network, "sam", members=members), curves(network, "sam", alpha)
     level = common_loss((theory, trained), steps)
     return change(at_loss(theory, name, level)), change(at_loss(trained, name, level)), level
-
-
-def jackknife(label: str, values: Float[np.ndarray, " subsets"], statistic: str = "") -> Comparison:
-    """A statistic of an ensemble, with the uncertainty that comes from its members; test points are held fixed.
-
-    Args:
-        label: name of what is compared.
-        values: values of the statistic, of the ensemble and without each member.
-        statistic: name of the statistic.
-
-    Returns:
-        Comparison of the pseudo-values ``M T - (M-1) T_-i`` (Tukey 1958); none for fewer than six members or what has no value.
-    """
-    count = len(values) - 1
-    obstacle = "" if count >= _FEWEST else f"{count} members, an interval needs {_FEWEST}"
-    if not np.isfinite(values).all():
-        obstacle = "diverged, or the loss is not reached"
-    pseudo_values = count * values[0] - (count - 1) * values[1:]
-    return Comparison(label, pseudo_values, obstacle=obstacle, statistic=statistic)

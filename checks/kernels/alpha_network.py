@@ -4,7 +4,6 @@ Results are kept as JSON (``to_json``, five significant digits, None for what di
 here.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.checks.kernels.dials import Network
+from sharpdiv.checks.numbers import array, rounded
 
 __all__ = ["DialNetwork", "Measured", "Predicted"]
 
@@ -87,11 +87,11 @@ class DialNetwork:
         """
         return {
             "network": asdict(self.network) | {"name": self.name},
-            "largest": _rounded(self.largest),
-            "predicted": {name: _rounded(vars(members)) for name, members in self.predicted.items()},
-            "spectrum": _rounded(self.spectrum),
+            "largest": rounded(self.largest),
+            "predicted": {name: rounded(vars(members)) for name, members in self.predicted.items()},
+            "spectrum": rounded(self.spectrum),
             "measured": {
-                f"{alpha:g}": {name: _rounded(vars(members)) for name, members in of.items()}
+                f"{alpha:g}": {name: rounded(vars(members)) for name, members in of.items()}
                 for alpha, of in self.measured.items()
             },
         }
@@ -118,11 +118,11 @@ class DialNetwork:
         measured = {
             float(alpha): {
                 _OLDER.get(name, name): Measured(
-                    products=_array(members["products"]),
-                    loss=_array(members["loss"]),
-                    sharpness=_array(members["sharpness"]),
-                    relative_error={quantity: _array(error) for quantity, error in members["relative_error"].items()},
-                    distance=_array(members["distance"]),
+                    products=array(members["products"]),
+                    loss=array(members["loss"]),
+                    sharpness=array(members["sharpness"]),
+                    relative_error={quantity: array(error) for quantity, error in members["relative_error"].items()},
+                    distance=array(members["distance"]),
                 )
                 for name, members in of.items()
             }
@@ -133,26 +133,11 @@ class DialNetwork:
             fractions=tuple(dial["fractions"]),
             snapshots=tuple(dial["snapshots"]),
             members=dial["members"],
-            largest=_array(value["largest"]),
+            largest=array(value["largest"]),
             predicted={
-                _OLDER.get(name, name): Predicted(*(_array(of[part]) for part in ("products", "loss", "sharpness")))
+                _OLDER.get(name, name): Predicted(*(array(of[part]) for part in ("products", "loss", "sharpness")))
                 for name, of in value["predicted"].items()
             },
-            spectrum={name: _array(of) for name, of in value["spectrum"].items()},
+            spectrum={name: array(of) for name, of in value["spectrum"].items()},
             measured={alpha: measured[alpha] for alpha in sorted(measured)},
         )
-
-
-def _array(values: Any) -> Float[np.ndarray, "..."]:
-    return np.array(values, dtype=float)  # None becomes NaN
-
-
-def _rounded(value: Any) -> Any:
-    """Nested lists of five significant digits for arrays; what is not finite is None."""
-    if isinstance(value, dict):
-        return {name: _rounded(nested) for name, nested in value.items()}
-    if isinstance(value, np.ndarray):
-        return _rounded(value.tolist())
-    if isinstance(value, list):
-        return [_rounded(nested) for nested in value]
-    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -14,12 +14,12 @@ from sharpdiv.checks.kernels.alpha_curves import (
     change,
     changes_at_equal_loss,
     curves,
-    jackknife,
 )
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import BLOCKS
 from sharpdiv.checks.kernels.lazy_limit import COMMAND, SETTING, missing, percent
 from sharpdiv.checks.kernels.ranks import spearman
+from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, aligned, judge
 

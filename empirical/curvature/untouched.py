@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.recording import evaluation_mode
 
-__all__ = ["WeightSlots", "untouched"]
+__all__ = ["WeightSlots", "surely", "untouched"]
 
 
 class WeightSlots:
@@ -65,7 +65,7 @@ class WeightSlots:
                 holder[key] = tensors[index]
             yield
         finally:
-            _surely(self._restore)
+            surely(self._restore)
 
     def _restore(self) -> None:
         for holder, key, index in self._slots:
@@ -118,11 +118,25 @@ def untouched(model: nn.Module) -> Iterator[None]:
         with evaluation_mode(model):
             yield
     finally:
-        _surely(restore)
+        surely(restore)
 
 
-def _surely(restore: Callable[[], None]) -> None:
-    """Once more from the start if the user interrupts it; then the interruption goes on."""
+def surely(restore: Callable[[], None]) -> None:
+    """Put something back: once more from the start if the user interrupts it; then the interruption goes on.
+
+    Args:
+        restore: what puts it back, any number of times.
+
+    Raises:
+        KeyboardInterrupt: if the user interrupts it, after all is put back.
+
+    Example:
+        >>> from sharpdiv.empirical.curvature.untouched import surely
+        >>> restored = []
+        >>> surely(lambda: restored.append("weights"))
+        >>> restored
+        ['weights']
+    """
     try:
         restore()
     except KeyboardInterrupt:

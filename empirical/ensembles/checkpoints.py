@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.workers import choose_device
 
-__all__ = ["Checkpoints", "load_state"]
+__all__ = ["Checkpoints", "fitting", "load_state"]
 
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 _INSIDE = ("state_dict", "model")  # where training scripts, Lightning and timm put the state dict
@@ -149,23 +149,47 @@ def load_state(path: Path) -> dict[str, Any]:
 
 def _fill(model: nn.Module, state: Mapping[str, Any], path: Path) -> None:
     """Put the weights into the network, if all keys and shapes are its own."""
+    state = fitting(model, state, str(path))
+    try:
+        model.load_state_dict(dict(state))
+    except Exception as error:  # of hooks and extra states, which are the network's own
+        raise InputError(f"{path} does not fit the network: {error}") from error
+
+
+def fitting(model: nn.Module, state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A state dict by the network's own names, whose keys and shapes are the network's.
+
+    Args:
+        model: network that it is for.
+        state: weights and buffers by name, perhaps behind a prefix that all have in common.
+        name: what it is called in messages.
+
+    Returns:
+        The state dict without the prefix.
+
+    Raises:
+        InputError: if a key is missing or unknown, or a shape differs.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.ensembles.checkpoints import fitting
+        >>> list(fitting(torch.nn.Linear(1, 1), {"module.weight": torch.ones(1, 1), "module.bias": torch.ones(1)}, "a.pt"))
+        ['weight', 'bias']
+    """
     own = model.state_dict()
     state = _without_prefix(state, set(own))
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]
     if missing or unexpected:
         found = [f"{what} {_some(keys)}" for what, keys in (("lacks", missing), ("has", unexpected)) if keys]
-        raise InputError(f"{path} does not fit the network: it {', and '.join(found)}{_not_there(unexpected)}")
+        raise InputError(f"{name} does not fit the network: it {', and '.join(found)}{_not_there(unexpected)}")
     for key, value in own.items():
         if isinstance(value, Tensor) and not is_lazy(value) and getattr(state[key], "shape", None) != value.shape:
             found_shape = tuple(getattr(state[key], "shape", ()))
             raise InputError(
-                f"{path} does not fit the network: {key} has shape {found_shape}, the network's {tuple(value.shape)}"
+                f"{name} does not fit the network: {key} has shape {found_shape}, the network's {tuple(value.shape)}"
             )
-    try:
-        model.load_state_dict(dict(state))
-    except Exception as error:  # of hooks and extra states, which are the network's own
-        raise InputError(f"{path} does not fit the network: {error}") from error
+    return state
 
 
 def _without_prefix(state: Mapping[str, Any], own: set[str]) -> Mapping[str, Any]:

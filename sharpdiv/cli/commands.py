@@ -57,6 +57,10 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "Put measured runs beside what the tangent kernels of their own networks predict.", "compare:compare"
     ),
+    "between": Command(
+        "Loss between the members of ensembles: the barrier of every pair, and the plane through three members.",
+        "between:between",
+    ),
     "figures": Command("Render the figures from results, as PNG and PDF.", "report:figures"),
     "reproduce": Command(
         "The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, "

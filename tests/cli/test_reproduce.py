@@ -1,6 +1,7 @@
 """The main job: planned, interrupted and continued, with what is there already."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from sharpdiv import reproduce as job
 from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.checks.results import load_evidence
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, plane_runs
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
@@ -274,6 +277,37 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
     assert job._as_measured(short, [target]).how == HOW
     longer = replace(short, blocks=((1, 2), (3, 4)))
     assert job._as_measured(longer, [target]).how == short.how
+
+
+def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where records alone were taken from elsewhere; planes come with them then."""
+    measured: list[str] = []
+
+    def small(configs: Sequence[RunConfig], *arguments: Any, **options: Any) -> list[RunPlane]:
+        measured.extend(config.method for config in configs)
+        return plane_runs(configs, *arguments, **options)
+
+    monkeypatch.setattr("sharpdiv.reproduce.plane_runs", small)
+    conditions = {
+        "sgd": SMALL_RUN,
+        "sam-mid": replace(SMALL_RUN, method="sam", rho=0.1),
+        "sharpbalance-mid": replace(SMALL_RUN, method="sharpbalance", rho=0.1),
+    }
+    design = Design("digits", conditions, ((1, 2, 3), (4, 5, 6)), HOW, HOW)
+    target, mine, how = tmp_path / "theirs", tmp_path / "mine", PlaneConfig(2, 2, 40, 20)
+    job._look_between(design, tmp_path / "none", mine, how=how, workers=1)
+    assert not mine.exists()
+    runs.train_runs(design.runs((1, 2, 3)).values(), tmp_path, workers=1)
+    for _ in range(2):
+        job._look_between(design, tmp_path, target, how=how, workers=1)
+    assert measured == ["sgd", "sam", "sharpbalance"]
+    assert [plane.config for plane in load_evidence(target).planes] == list(design.runs((1, 2, 3)).values())
+    job._take(target, mine, [replace(design, name="tiny")])
+    assert not mine.exists()
+    job._take(target, mine, [design])
+    assert (mine / "planes.json").read_bytes() == (target / "planes.json").read_bytes()
 
 
 def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:

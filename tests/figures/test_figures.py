@@ -34,6 +34,7 @@ OF_EVERY_DESIGN = {
 }
 OF_ENSEMBLES = {*OF_ONE_DESIGN, *OF_EVERY_DESIGN, "tradeoff_shapes"}
 OF_LAZY_NETWORKS = {"bridge", "predicted_measured", "lazy_comparison"}
+OF_PLANES = {"plane"}
 SLOW = {"finite_size", "random_features", "sharpbalance_simulation"}
 """Drawn in more than three seconds."""
 
@@ -92,14 +93,14 @@ def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> 
     assert first == [p.read_bytes() for p in render([name], _made_up(("fashion-mnist",)), tmp_path)]
 
 
-@pytest.mark.parametrize("name", sorted(OF_ENSEMBLES | OF_LAZY_NETWORKS))
+@pytest.mark.parametrize("name", sorted(OF_ENSEMBLES | OF_LAZY_NETWORKS | OF_PLANES))
 def test_measured_figures_need_results(name: str) -> None:
     with pytest.raises(StoreError, match=r"run sharpdiv reproduce|sharpdiv compare"):
         FIGURES[name].draw(Evidence())
 
 
 def test_all_figures_but_those_of_measured_networks_need_none() -> None:
-    assert set(FIGURES) - set(drawable(Evidence())) == OF_ENSEMBLES | OF_LAZY_NETWORKS
+    assert set(FIGURES) - set(drawable(Evidence())) == OF_ENSEMBLES | OF_LAZY_NETWORKS | OF_PLANES
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -120,3 +121,19 @@ def test_methods_are_not_compared_at_the_best_rho_without_images_to_choose_on() 
     records = made_up_records(DESIGNS["digits"], 2)
     evidence = Evidence(tuple(replace(r, summary=r.summary | {"validation": None}) for r in records))
     assert OF_EVERY_DESIGN - set(drawable(evidence)) == {"headline_bars"}
+
+
+def test_planes_say_what_is_seen_and_of_how_many() -> None:
+    """On one scale of colors, members at their places."""
+    runs = _committed(RESULTS).planes
+    with style():
+        figure = FIGURES["plane"].draw(Evidence(planes=runs))
+    caption = " ".join((figure.get_suptitle()).split())
+    least = min(barrier for run in runs for barrier in run.barriers["train"].of_pairs("loss"))
+    assert f"the training loss rises by {least:.2g} nats or more" in caption
+    assert "200 training and 1297 test images, seeds 1004, 1005, 1006. One ensemble of each method" in caption
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    assert len(panels) == 6
+    for axes, run in zip(panels, [*runs, *runs], strict=True):
+        (members,) = axes.get_lines()
+        np.testing.assert_array_equal(members.get_xydata(), run.planes["test"].members)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from sharpdiv.checks.kernels.alpha_curves import Curves, at_loss, change, common_loss, curves, jackknife
+from sharpdiv.checks.kernels.alpha_curves import Curves, at_loss, change, common_loss, curves
 from sharpdiv.checks.kernels.alpha_network import DialNetwork, Predicted
 from sharpdiv.checks.kernels.dials import Network
+from sharpdiv.checks.members import jackknife
 from tests.checks.fake_dial import FRACTIONS, MEMBERS, STEPS, fake_network
 from tests.laws import Mutation, law
 

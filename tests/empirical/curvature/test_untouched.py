@@ -137,7 +137,7 @@ class StopError(Exception):
 @law(
     Mutation(
         "restored only in the end",
-        "sharpdiv.empirical.curvature.untouched._surely",
+        "sharpdiv.empirical.curvature.untouched.surely",
         lambda _: lambda restore: None,
     ),
     examples=8,

@@ -1,0 +1,130 @@
+"""The sweep over ascents: every member of a network trained to the same losses in every way, kept member by member.
+
+runs/ascents/<network>/<regime>/<seed>.safetensors   what one member did, by each way to train
+runs/reproduce/<results>                             inner products of errors, steps, traces, norms
+"""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharpdiv.checks.ascents.networks import CONSTANTS, LOSSES, RATE, FittedNetwork, Regime, Sweep, largest_eigenvalue
+from sharpdiv.checks.ascents.results import Fitted, FittedRegime
+from sharpdiv.empirical.errors import DivergenceError
+from sharpdiv.empirical.lazy.equal_loss import EqualLoss, train_to_losses
+from sharpdiv.empirical.provenance import provenance
+from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.store import digest, load_tensors, save_tensors
+from sharpdiv.empirical.workers import Piece, choose_device, work
+
+__all__ = ["run_sweep"]
+
+_MOST_STEPS = 3000
+"""The pilot's members needed 250 to 450 for the last loss."""
+
+
+def run_sweep(
+    sweep: Sweep, root: Path, *, workers: int | None = None, progress: Progress = lambda *_: None
+) -> dict[str, Any]:
+    """Train whatever of a sweep is not done yet, on the CPU.
+
+    Args:
+        sweep: networks.
+        root: folder of all runs.
+        workers: number of processes; one per CPU core unless given.
+        progress: listener, told after every finished piece.
+
+    Returns:
+        Results of every network and regime, as JSON values.
+    """
+    device = choose_device("cpu")
+    pieces: list[Piece] = [
+        (len(network.ascents), partial(_train_member, root, network, regime, seed))
+        for network in sweep.networks
+        for regime in network.regimes
+        for seed in network.seeds
+    ]
+    work([pieces], device, workers, partial(progress, "ascents"))
+    found = [_assembled(root, network, regime) for network in sweep.networks for regime in network.regimes]
+    return {"ascents": [regime.to_json() for regime in found], "provenance": provenance(device), "settings": CONSTANTS}
+
+
+def _train_member(root: Path, network: FittedNetwork, regime: Regime, seed: int) -> None:
+    """One member, trained in every way from one initialization; what diverged is left out."""
+    path = _path(root, network, regime, seed)
+    if path.exists():
+        load_tensors(path)
+        return
+    problem, model = network.problem(), network.initialized(seed)
+    largest = largest_eigenvalue(model, problem)
+    tensors: dict[str, Tensor] = {}
+    for ascent in network.ascents:
+        try:
+            found = train_to_losses(
+                model,
+                problem,
+                LOSSES,
+                rho=ascent.fraction / largest,
+                learning_rate=RATE / largest,
+                m=ascent.m or None,
+                alpha=regime.alpha,
+                subtract_initial=regime.subtract_initial,
+                most_steps=_MOST_STEPS,
+                seed=seed,
+            )
+        except DivergenceError:
+            continue
+        tensors |= {f"{_key(ascent.fraction, ascent.m)}.{name}": value for name, value in vars(found).items()}
+    save_tensors(path, tensors)
+
+
+def _key(fraction: float, m: int) -> str:
+    return f"{fraction:g}-{m}"
+
+
+def _path(root: Path, network: FittedNetwork, regime: Regime, seed: int) -> Path:
+    """Where a member is; its folder ends in a hash of all that it depends on."""
+    member = {name: value for name, value in asdict(network).items() if name not in {"regimes", "members"}}
+    name = digest({**member, **asdict(regime), **CONSTANTS, "most_steps": _MOST_STEPS})[:12]
+    return root / "ascents" / f"{network.kind}-{network.activation}-{name}" / f"{seed}.safetensors"
+
+
+def _assembled(root: Path, network: FittedNetwork, regime: Regime) -> FittedRegime:
+    """Members of a network in a regime, without what they say of single test samples."""
+    files = [load_tensors(_path(root, network, regime, seed))[0] for seed in network.seeds]
+    targets = network.test_targets().double().numpy()
+    fitted = {}
+    for ascent in network.ascents:
+        key = _key(ascent.fraction, ascent.m)
+        members = [_member(tensors, key) or _missing(files) for tensors in files]
+        fitted[ascent] = _gathered(members, targets, network.last_layer)
+    return FittedRegime(network, regime, LOSSES, fitted)
+
+
+def _member(tensors: dict[str, Tensor], key: str) -> EqualLoss | None:
+    parts = {name: tensors.get(f"{key}.{name}") for name in EqualLoss.__dataclass_fields__}
+    return None if any(part is None for part in parts.values()) else EqualLoss(**parts)  # type: ignore[arg-type]
+
+
+def _missing(files: list[dict[str, Tensor]]) -> EqualLoss:
+    """A member that diverged: NaN in the shapes of one that did not (gradient descent does not)."""
+    like = next(found for tensors in files if (found := _member(tensors, _key(0.0, 0))) is not None)
+    return EqualLoss(**{name: torch.full_like(value, torch.nan) for name, value in vars(like).items()})
+
+
+def _gathered(members: list[EqualLoss], targets: np.ndarray, last_layer: int) -> Fitted:
+    errors = np.stack([member.predictions.double().numpy() - targets for member in members])
+    products = np.einsum("mltc,nltc->lmn", errors, errors) / len(targets)
+    norms = np.stack([member.squared_norms.double().numpy() for member in members])
+    return Fitted(
+        products=products[:, *np.tril_indices(len(members))],
+        steps=np.stack([member.steps.numpy() for member in members]),
+        trace=np.stack([member.trace.numpy() for member in members]),
+        last_norm=norms[:, :, last_layer],
+        norm=norms.sum(axis=2),
+    )
