@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-slow test-all lint bench figures results clean
+.PHONY: reproduce test test-slow test-oracle test-all lint bench figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -17,6 +17,14 @@ test: $(STAMP)
 # What `make test` leaves out, three seconds or more each, or many processes, but for what takes a quarter of a minute.
 test-slow: $(STAMP)
 	$(BIN)/pytest -m 'slow and not long'
+
+# Against other people's implementations, which it installs. Where they cannot be, it says so and is no failure: nothing of ours is.
+test-oracle: $(STAMP)
+	@if $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,oracle]' >$(BIN)/../oracle.log 2>&1; then \
+	  $(BIN)/pytest -m "" -rs tests/oracle tests/empirical/predictions/test_streaming.py; \
+	else \
+	  echo "test-oracle: not run, the extra 'oracle' could not be installed: $$(grep -m 1 ERROR $(BIN)/../oracle.log || tail -n 1 $(BIN)/../oracle.log)"; \
+	fi
 
 # Everything, with twice the examples.
 test-all: $(STAMP)

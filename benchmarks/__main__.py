@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
 
+from benchmarks.networks import NETWORKS
 from benchmarks.plain_loop import simulate_plainly
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.curvature.recording import evaluation_mode
@@ -133,6 +134,24 @@ def per_sample_scores() -> None:
     report("the same / route of unknown layers", ours, slow, "one gradient for each sample")
 
 
+def scores_of_any_network() -> None:
+    """Per-sample squared gradient norms of networks of other kinds against the slow route, and as passes forward and backward."""
+    for name, (make, inputs_of) in NETWORKS.items():
+        torch.manual_seed(0)
+        model, inputs, targets = make().eval(), inputs_of(32), torch.randint(10, (32,))
+        weights = list(model.parameters())
+
+        def passes() -> None:
+            torch.autograd.grad(nn.functional.cross_entropy(model(inputs), targets), weights)  # noqa: B023
+
+        per_sample_sharpness(model, inputs, targets)  # the first time it is tried against autograd
+        ours = best_of(5, lambda: per_sample_sharpness(model, inputs, targets))  # noqa: B023
+        slow = best_of(2, lambda: slow_norms(model, (inputs, targets), nn.functional.cross_entropy))  # noqa: B023
+        plain = best_of(5, passes)
+        report(f"{name} / slow route", ours, slow, "batch 32")
+        print(f"    in passes forward and backward: fast route {ours / plain:.1f}, slow route {slow / plain:.1f}")
+
+
 def kernels() -> None:
     """The tangent kernel of a small network by layer hooks against Jacobians of all weights by torch.func."""
     model = ResNet(width=8, blocks=(1, 1, 1), channels=1, norm="none")
@@ -238,6 +257,7 @@ if __name__ == "__main__":
     closed_forms()
     random_features()
     per_sample_scores()
+    scores_of_any_network()
     kernels()
     training_steps()
     ascent()

@@ -75,7 +75,15 @@ def _convolution(channels_in: int, channels: int, kernel: int, stride: int, padd
 def _normalization(kind: Normalization, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    return nn.GroupNorm(min(_GROUPS, channels), channels) if kind == "group" else nn.Identity()
+    if kind != "group":
+        return nn.Identity()
+    groups = min(_GROUPS, channels)
+    if channels % groups:
+        raise InputError(
+            f"group norm has {_GROUPS} groups of channels, or as many as there are, which {channels} channels do not divide into: "
+            f"use a width of 1, 2 or a multiple of {_GROUPS}"
+        )
+    return nn.GroupNorm(groups, channels)
 
 
 class BasicBlock(nn.Module):
@@ -151,7 +159,8 @@ class ResNet(nn.Module):
         activation: nonlinearity of the network.
 
     Raises:
-        InputError: if a size is below 1, the sparsity is outside [0, 1), or norm or activation is unknown.
+        InputError: if a size is below 1, the sparsity is outside [0, 1), norm or activation is unknown, or channels do not
+            divide into the groups of group norm, as those of widths 1, 2 and multiples of 4 do.
 
     Example:
         >>> import torch

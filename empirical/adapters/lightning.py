@@ -137,7 +137,7 @@ class SAMCallback(Callback):
         """The strategy's optimizer step: ``closure`` is the first pass of the last micro-batch."""
         module = model or trainer.lightning_module
         result = closure()
-        if optimizer._ascends:
+        if optimizer.ascends:
             with optimizer.perturbed(), frozen_running_statistics(module), _unseen(module):
                 optimizer.zero_grad()
                 for arguments in self._batches:

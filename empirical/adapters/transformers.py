@@ -124,7 +124,7 @@ class SAMTrainer(Trainer):
         optimizer = _bare(self.optimizer)
         assert isinstance(optimizer, SAM)
         batches, self._batches = self._batches, []
-        if not optimizer._ascends:
+        if not optimizer.ascends:
             return
         with optimizer.perturbed(), frozen_running_statistics(model):
             optimizer.zero_grad()

@@ -1,23 +1,88 @@
 """Layers whose weights' gradients follow, sample by sample, from their inputs and the gradients at their outputs."""
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
 
-__all__ = ["layer_mask", "normalized_channels", "supported_layers"]
+__all__ = ["KnownLayers", "known_layers", "layer_mask", "normalized_channels", "supported_layers"]
 
 _KINDS: tuple[type[nn.Module], ...] = (
     nn.Linear,
+    nn.Conv1d,
     nn.Conv2d,
+    nn.Conv3d,
+    nn.Embedding,
     nn.BatchNorm1d,
     nn.BatchNorm2d,
+    nn.BatchNorm3d,
     nn.GroupNorm,
     nn.LayerNorm,
+    nn.RMSNorm,
 )
 
 
+class KnownLayers(NamedTuple):
+    """Where the trainable parameters of a model are.
+
+    Example: see ``known_layers``.
+    """
+
+    layers: dict[nn.Module, type[nn.Module]]
+    """layers that use theirs as their kind says, with that kind"""
+    others: dict[str, nn.Parameter]
+    """parameters of other modules by their names, each once"""
+
+
+def known_layers(model: nn.Module) -> KnownLayers:
+    """Layers of known kinds, and the parameters that are elsewhere.
+
+    Args:
+        model: network to look through.
+
+    Returns:
+        Both.
+
+    Raises:
+        InputError: if there is no trainable parameter, or a layer shares one with another module.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.curvature.layers import known_layers
+        >>> layers, others = known_layers(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.PReLU()))
+        >>> [kind.__name__ for kind in layers.values()], list(others)
+        (['Linear'], ['1.weight'])
+    """
+    found = KnownLayers({}, {})
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        own = dict(module.named_parameters(prefix=name, recurse=False))
+        if not any(p.requires_grad for p in own.values()):
+            continue
+        if {id(p) for p in own.values()} & seen:
+            raise InputError(f"layer {name} shares a parameter with another: use a parameter in one layer only")
+        seen |= {id(p) for p in own.values()}
+        kind = _kind_of(module)
+        if kind is None:
+            found.others.update({each: p for each, p in own.items() if p.requires_grad})
+        else:
+            found.layers[module] = kind
+    if not seen:
+        raise InputError("the model has no trainable parameters")
+    return found
+
+
+def _kind_of(module: nn.Module) -> type[nn.Module] | None:
+    """The kind whose forward a module has, or that forward with a mask on the weight."""
+    kind = next((kind for kind in _KINDS if isinstance(module, kind)), None)
+    if kind is None or module._parameters.keys() - {"weight", "bias"}:
+        return None
+    return kind if type(module).forward is kind.forward or layer_mask(module) is not None else None
+
+
 def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
-    """Layers that hold the trainable parameters of a model.
+    """Layers that hold the trainable parameters of a model, if all of them are of known kinds.
 
     Args:
         model: network to look through.
@@ -26,7 +91,7 @@ def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
         Every layer with its kind.
 
     Raises:
-        InputError: if there is none, or a parameter is in another kind of layer or shared by two.
+        InputError: if there is none, or a parameter is in another kind of module or shared by two.
 
     Example:
         >>> import torch
@@ -35,28 +100,11 @@ def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
         >>> [kind.__name__ for kind in supported_layers(model).values()]
         ['Linear', 'LayerNorm']
     """
-    layers: dict[nn.Module, type[nn.Module]] = {}
-    seen: set[int] = set()
-    for name, module in model.named_modules():
-        own = dict(module.named_parameters(recurse=False))
-        if not any(p.requires_grad for p in own.values()):
-            continue
-        kind = next((kind for kind in _KINDS if isinstance(module, kind)), None)
-        if kind is None or own.keys() - {"weight", "bias"}:
-            raise InputError(
-                f"layer {name or 'model'} ({type(module).__name__}) has parameters of a kind that is not supported; "
-                "expected Linear, Conv2d, BatchNorm1d/2d, GroupNorm or LayerNorm"
-            )
-        if type(module).forward is not kind.forward and layer_mask(module) is None:
-            raise InputError(
-                f"layer {name or 'model'} ({type(module).__name__}) has its own forward, but no mask of the weight's shape"
-            )
-        if {id(p) for p in own.values()} & seen:
-            raise InputError(f"layer {name} shares a parameter with another: use a parameter in one layer only")
-        seen |= {id(p) for p in own.values()}
-        layers[module] = kind
-    if not layers:
-        raise InputError("the model has no trainable parameters")
+    layers, others = known_layers(model)
+    if others:
+        raise InputError(
+            f"parameter {next(iter(others))} is in no layer of a known kind: {', '.join(kind.__name__ for kind in _KINDS)}"
+        )
     return layers
 
 
@@ -106,6 +154,6 @@ def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
     """
     if isinstance(layer, nn.GroupNorm):
         return nn.functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is not None:
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and layer.running_mean is not None:
         return nn.functional.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
     raise InputError(f"batch norm needs running statistics to be independent between samples, got {layer}")

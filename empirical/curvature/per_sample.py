@@ -50,11 +50,16 @@ def per_sample_sharpness(
     Evaluation mode is set for the measurement and restored after it; gradients stored on the parameters are left alone.
     Frozen parameters (``requires_grad`` False) do not count, nor do the weights that a fixed ``mask`` removes.
 
-    One forward and one backward pass suffice where trainable parameters sit in ``Linear``, ``Conv2d``, ``BatchNorm1d/2d``,
-    ``GroupNorm`` or ``LayerNorm`` layers, each used once per pass. A subclass of ``Linear`` or ``Conv2d`` with its own ``forward``
-    must compute with ``weight * mask``, where its attribute ``mask`` has the shape of the weight. Other networks, and those on
-    which that fails against autograd, take a slow route, which one warning tells: a gradient for each sample, by ``vmap`` where the
-    network allows it.
+    One forward and one backward pass suffice where trainable parameters sit in linear layers, convolutions, embeddings, batch,
+    group, layer and root mean square norms or multi-head attention of PyTorch's, used any number of times, or are added to,
+    multiplied with or expanded to all samples (class tokens, positions, scales). A subclass of ``Linear`` or ``Conv2d`` with its
+    own ``forward`` must compute with ``weight * mask``, where its attribute ``mask`` has the shape of the weight. Other networks,
+    and those on which that fails against autograd, take a slow route, which one warning tells: a gradient for each sample, by
+    ``vmap`` where the network allows it.
+
+    The comparison is of three samples, the first, one in the middle and the last. A network that uses a weight outside of its layer
+    for some samples only, and for none of these three, is not found out: nothing but a gradient for each sample could tell. Write
+    it so that every sample goes the same way, or weigh its ways by 0 and 1.
 
     The layout and precision of the pass are the caller's. Channels-last images are fastest on a CPU. Under
     ``torch.autocast`` to bfloat16 each entry of a gradient carries that format's rounding, 2^-9, at every layer it has passed;
@@ -132,8 +137,11 @@ def _trainable(module: nn.Module) -> tuple[bool, ...]:
     return tuple(p is not None and p.requires_grad for p in module._parameters.values())
 
 
-def _kind_of(leaf: Any) -> tuple[object, int]:
-    return (leaf.dtype, leaf.ndim) if isinstance(leaf, Tensor) else (type(leaf), 0)
+def _kind_of(leaf: Any) -> Hashable:
+    """Of the shape only the number of axes and which of them are single: along those, orders of rows cannot be told apart."""
+    if not isinstance(leaf, Tensor):
+        return type(leaf).__qualname__
+    return leaf.dtype, tuple(size == 1 for size in leaf.shape[1:])
 
 
 def _obstacle(model: nn.Module, batch: Batch) -> str:

@@ -44,17 +44,21 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def watched(
-    model: nn.Module, layers: Iterable[nn.Module], tell: Callable[[nn.Module, tuple[Any, ...], Any], None]
+    model: nn.Module,
+    layers: Iterable[nn.Module],
+    tell: Callable[[nn.Module, tuple[Any, ...], Any], None],
+    again: bool = False,
 ) -> Iterator[None]:
-    """Evaluation mode in which some layers tell what they take and give, each of them once.
+    """Evaluation mode in which some layers tell what they take and give.
 
     Args:
         model: network whose mode is set and restored.
         layers: modules of it that are watched.
         tell: receiver of a layer, its arguments and its output, right after the layer has run.
+        again: whether a layer may run more than once.
 
     Yields:
-        Nothing; a layer that runs for the second time raises an ``InputError`` there.
+        Nothing; a layer that runs for the second time, unless it may, raises an ``InputError`` there.
 
     Example:
         >>> import torch
@@ -67,7 +71,7 @@ def watched(
     seen: set[nn.Module] = set()
 
     def hook(layer: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-        if layer in seen:
+        if layer in seen and not again:
             name = next(name for name, module in model.named_modules() if module is layer)
             raise InputError(
                 f"layer {name!r} runs twice in one pass ({type(layer).__name__}); use a layer for each time"
@@ -91,7 +95,7 @@ class LayerInputs:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.recording import LayerInputs
         >>> layer, images, inputs = torch.nn.ReLU(), torch.ones(2), LayerInputs()
-        >>> inputs.keep(layer, (images,))
+        >>> _ = inputs.keep(layer, (images,))
         >>> _ = images.add_(1)
         >>> inputs.refuse_changed()
         Traceback (most recent call last):
@@ -100,27 +104,47 @@ class LayerInputs:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[nn.Module, tuple[Tensor, int]] = {}
+        self._kept: dict[nn.Module, dict[int, tuple[Tensor, int]]] = {}
 
     def __contains__(self, layer: nn.Module) -> bool:
         return layer in self._kept
 
-    def keep(self, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    def keep(self, layer: nn.Module, arguments: tuple[Tensor, ...]) -> int:
         """Keep the input of a layer.
 
         Args:
             layer: module that has just run.
             arguments: tensors that it was called with.
-        """
-        self._kept[layer] = (arguments[0].detach(), arguments[0]._version)
 
-    def take(self, layer: nn.Module) -> Tensor:
+        Returns:
+            How many times it had run before.
+        """
+        calls = self._kept.setdefault(layer, {})
+        calls[len(calls)] = (arguments[0].detach(), arguments[0]._version)
+        return len(calls) - 1
+
+    def take(self, layer: nn.Module, call: int = 0) -> Tensor:
         """Input of a layer, which is kept no longer, so that it is freed once it is used.
+
+        Args:
+            layer: module that has run.
+            call: which of its runs, counted from 0.
 
         Returns:
             The tensor, without a graph.
         """
-        return self._kept.pop(layer)[0]
+        return self._kept[layer].pop(call)[0]
+
+    def left(self, layer: nn.Module) -> int:
+        """Number of inputs of a layer that are still kept.
+
+        Args:
+            layer: module that has run.
+
+        Returns:
+            0 once all were taken.
+        """
+        return len(self._kept[layer])
 
     def refuse_changed(self) -> None:
         """Check that every input still is what its layer has seen.
@@ -128,8 +152,8 @@ class LayerInputs:
         Raises:
             InputError: if one was changed in place.
         """
-        for layer, (inputs, version) in self._kept.items():
-            if inputs._version != version:
+        for layer, calls in self._kept.items():
+            if any(inputs._version != version for inputs, version in calls.values()):
                 raise InputError(
                     f"the input of {type(layer).__name__} was changed in place; use out-of-place operations"
                 )

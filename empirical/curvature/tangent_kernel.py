@@ -23,6 +23,7 @@ from sharpdiv.empirical.errors import InputError
 
 __all__ = ["TangentKernel", "tangent_kernel"]
 
+_KINDS = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 _WORKSPACE = 2**28  # bytes of a layer's Jacobian that exist at once
 
 
@@ -141,8 +142,9 @@ def _layers(model: nn.Module, images: Tensor) -> tuple[LayerInputs, dict[nn.Modu
 
 def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[Float[Tensor, "samples classes ..."]]:
     """Parts of the Jacobian of all outputs in the layer's parameters, together all of it."""
-    if isinstance(layer, nn.LayerNorm):
-        raise InputError("the tangent kernel knows Linear, Conv2d, BatchNorm1d/2d and GroupNorm layers; got LayerNorm")
+    if not isinstance(layer, _KINDS):
+        names = ", ".join(kind.__name__ for kind in _KINDS)
+        raise InputError(f"the tangent kernel knows layers of the kinds {names}; got {type(layer).__name__}")
     if isinstance(layer, nn.Linear):  # channels last; axes between them and the samples share the weights
         gradients = gradients.movedim(-1, 2)
     positions = gradients.reshape(*gradients.shape[:3], -1)

@@ -1,5 +1,6 @@
 """SharpBalance around networks, loaders and optimizers of one's own: epochs are counted, scores are exchanged by itself."""
 
+import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -238,16 +239,30 @@ class SharpBalance:
         return {"settings": self._settings, "epoch": self.epoch, **exchanged, "members": members, "generator": source}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state.
+        """Go on from a saved state, or stay as it was where that fails.
 
         Args:
             state: what ``state_dict`` gave, of an ensemble with the same settings.
 
         Raises:
-            InputError: if its settings were others.
+            InputError: if an epoch is going on, settings were others, or something is missing or does not fit.
         """
-        if state["settings"] != self._settings:
-            raise InputError(f"the state is of an ensemble with {state['settings']}, this one has {self._settings}")
+        if self.running:
+            raise InputError("load between epochs, after the `with` block")
+        if state.get("settings") != self._settings:
+            raise InputError(f"the state is of an ensemble with {state.get('settings')}, this one has {self._settings}")
+        before = copy.deepcopy(self.state_dict())
+        try:
+            self._load(state)
+        except BaseException as error:
+            self._load(before)
+            if isinstance(
+                error, KeyError | TypeError | ValueError | RuntimeError
+            ):  # what torch raises, and missing names
+                raise InputError(f"the state does not fit this ensemble: {type(error).__name__}: {error}") from error
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
         for member, saved in zip(self.members, state["members"], strict=True):
             member.model.load_state_dict(saved["model"])
             member.optimizer.load_state_dict(saved["optimizer"])

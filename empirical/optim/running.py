@@ -1,13 +1,14 @@
 """What a forward pass in training advances besides gradients: buffers of norms, spectral norm's vectors, a layer's own."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Buffers", "frozen_running_statistics"]
+__all__ = ["Buffers", "frozen_running_statistics", "undone_on_failure"]
 
 _BY_SHARE = ("running_mean", "running_var")
 """Names of buffers that are means over samples, and can be mixed by the samples' shares."""
@@ -130,3 +131,33 @@ def frozen_running_statistics(model: nn.Module) -> AbstractContextManager[None]:
         tensor([0.])
     """
     return _Frozen(model)
+
+
+@contextmanager
+def undone_on_failure(model: nn.Module | None) -> Iterator[None]:
+    """Put back what forward passes have advanced if an exception leaves: a step that was not taken counts for nothing.
+
+    Args:
+        model: network in training mode; None for nothing to put back.
+
+    Yields:
+        Nothing.
+
+    Example:
+        >>> import torch
+        >>> from sharpdiv.empirical.optim.running import undone_on_failure
+        >>> norm = torch.nn.BatchNorm1d(1)
+        >>> try:
+        ...     with undone_on_failure(norm):
+        ...         norm(torch.tensor([[1.0], [3.0]])).backward()  # of no scalar
+        ... except RuntimeError:
+        ...     norm.running_mean
+        tensor([0.])
+    """
+    before = None if model is None else Buffers(model)
+    try:
+        yield
+    except BaseException:
+        if before is not None:
+            before.restore()
+        raise

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim.ascent import ascent, check_group
-from sharpdiv.empirical.optim.running import frozen_running_statistics
+from sharpdiv.empirical.optim.running import frozen_running_statistics, undone_on_failure
 from sharpdiv.empirical.optim.stored import StoredGradients
 
 __all__ = ["SAM"]
@@ -35,7 +35,7 @@ class SAM(torch.optim.Optimizer):
     from before the step cannot be taken again at ``w + e``: a closure that adds to them is refused.
 
     Running statistics of norms, and whatever else a forward pass advances, would advance in both passes: give the ``model``,
-    and they advance once.
+    and they advance once; after a step that an exception ends, in either pass, they and the weights are where they were before it.
 
     Float16: ``step(closure, scaler=scaler)``, where the closure calls ``scaler.scale(loss).backward()``, unscales each pass
     once, skips the step where a gradient is not finite, and leaves ``scaler.update()`` to the caller; ``scaler.step`` cannot
@@ -143,14 +143,20 @@ class SAM(torch.optim.Optimizer):
 
         Args:
             state_dict: what ``state_dict`` gave, of SAM or of the base optimizer alone: where it has no rho, groups keep theirs.
+
+        Raises:
+            InputError: if rho or ``adaptive`` in it have no meaning; nothing is loaded then.
         """
         own = [{name: group[name] for name in ("rho", "adaptive")} for group in self.param_groups]
+        for options, saved in zip(
+            own, state_dict["param_groups"], strict=False
+        ):  # of other numbers the base optimizer tells
+            check_group(options | saved, self.normalize)
         self.base.load_state_dict(state_dict)
         self.param_groups = self.base.param_groups
         self.state = self.base.state
         for group, options in zip(self.param_groups, own, strict=True):
             group.update(options | group)
-            check_group(group, self.normalize)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the base optimizer, with rho and ``adaptive`` in its groups.
@@ -189,16 +195,17 @@ class SAM(torch.optim.Optimizer):
         if closure is None:
             raise InputError("SAM needs a closure that it can call twice; without one use first_step and second_step")
         self._require_rest("step")
-        with StoredGradients(self._weights).no_adding(_FROM_BEFORE), torch.enable_grad():
-            result = closure()
-        if self._ascends:
-            if scaler is not None:
-                scaler.unscale_(self)
-                if not self._finite():
-                    return result
-            with self.perturbed(), self._frozen(), second_pass or nullcontext(), torch.enable_grad():
-                self.zero_grad()
-                closure()
+        with undone_on_failure(self.model):
+            with StoredGradients(self._weights).no_adding(_FROM_BEFORE), torch.enable_grad():
+                result = closure()
+            if self.ascends:
+                if scaler is not None:
+                    scaler.unscale_(self)
+                    if not self._finite():
+                        return result
+                with self.perturbed(), self._frozen(), second_pass or nullcontext(), torch.enable_grad():
+                    self.zero_grad()
+                    closure()
         self.descend(scaler)
         return result
 
@@ -274,7 +281,7 @@ class SAM(torch.optim.Optimizer):
             Nothing; gradients computed inside are those at the perturbed weights.
         """
         with torch.no_grad():
-            weights, steps = ascent(self.param_groups, self.normalize)
+            weights, steps = self.ascent()
             saved = [p.detach().clone() for p in weights]
             if weights:
                 torch._foreach_add_(weights, steps)
@@ -288,9 +295,17 @@ class SAM(torch.optim.Optimizer):
                     torch._foreach_copy_(weights, saved)
             torch.clear_autocast_cache()
 
+    def ascent(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Weights that the second pass moves, and how far: what another optimizer of two passes overrides.
+
+        Returns:
+            Weights and as many tensors of their shapes, from the gradients now stored.
+        """
+        return ascent(self.param_groups, self.normalize)
+
     @property
-    def _ascends(self) -> bool:
-        """Whether a second pass would be at other weights."""
+    def ascends(self) -> bool:
+        """Whether a second pass would be at other weights; without one, ``step`` and training loops of others save it."""
         return any(group["rho"] and any(p.grad is not None for p in group["params"]) for group in self.param_groups)
 
     def _finite(self) -> bool:

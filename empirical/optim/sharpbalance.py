@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sharpdiv.empirical.batches import Batch, Inputs, Loss, as_batch, leaves, mean_loss, rows, samples_of
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim.masks import mask_of
-from sharpdiv.empirical.optim.running import Buffers, frozen_running_statistics
+from sharpdiv.empirical.optim.running import Buffers, frozen_running_statistics, undone_on_failure
 from sharpdiv.empirical.optim.sam import SAM
 
 __all__ = ["Rule", "sam_samples", "sharpbalance_step", "sharpness_aware_sets"]
@@ -132,7 +132,7 @@ def sharpbalance_step(
     weighted by the parts' sizes, and running statistics advance once: means and variances by the size-weighted mean of the
     parts' plain passes, other buffers as in the last part's. With ``m`` the aware part is cut into parts of m samples, each with
     its own ascent. A part smaller than 2 samples joins another; a batch without aware samples is a step of the base optimizer,
-    one with nothing else (and no ``m``) a step of SAM, both to the bit.
+    one with nothing else (and no ``m``) a step of SAM, both to the bit. After an exception weights and buffers are where they were.
 
     Args:
         model: network in training mode.
@@ -178,9 +178,10 @@ def sharpbalance_step(
             return mean_loss(model, part, loss)
 
     parts = _parts(mask, m)
-    if len(parts) == 1:
-        return _whole_batch(model, optimizer, parts[0][1], lambda: evaluate(batch))
-    return _in_parts(model, optimizer, batch, parts, evaluate)
+    with undone_on_failure(model):
+        if len(parts) == 1:
+            return _whole_batch(model, optimizer, parts[0][1], lambda: evaluate(batch))
+        return _in_parts(model, optimizer, batch, parts, evaluate)
 
 
 def _device(batch: Batch) -> torch.device:

@@ -34,6 +34,8 @@ class Columns:
 def read_csv(path: Path) -> Columns:
     r"""Read a table with or without a header; a column ``label`` needs one.
 
+    A first row of whole numbers that may be names of columns, as pandas writes where there are none, is refused.
+
     Args:
         path: text with commas between columns.
 
@@ -41,7 +43,8 @@ def read_csv(path: Path) -> Columns:
         Its columns.
 
     Raises:
-        InputError: if a cell is no number, rows differ in length, or a column numbers the rows.
+        InputError: if a cell is no number, rows differ in length, a column numbers the rows, or it cannot be told whether the
+            first row names columns.
 
     Example:
         >>> import tempfile
@@ -54,7 +57,8 @@ def read_csv(path: Path) -> Columns:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), [])
+            rows = csv.reader(file)
+            first, second = next(rows, []), next(rows, [])
         names = [cell.strip() for cell in first]
         names[:1] = [name.removeprefix("#").strip() for name in names[:1]]  # as np.savetxt writes a header
         if any(mark in name for name in names for mark in ";\t"):
@@ -62,6 +66,7 @@ def read_csv(path: Path) -> Columns:
                 f"{path} must have commas between columns and points in numbers, got {','.join(first)[:60]!r}"
             )
         header = not all(map(_is_number, first))
+        _refuse_numbers_as_names(path, first, second)
         table = _numbers(path, ",", skip=int(header))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable table of text ({error})") from error
@@ -155,6 +160,19 @@ def whole(path: Path, name: str, column: np.ndarray) -> Int[np.ndarray, " sample
     if (wrong := column[column != np.floor(column)]).size:
         raise InputError(f"{path}: column {name!r} must hold whole numbers, got {wrong[0]}")
     return column.astype(np.int64)
+
+
+def _refuse_numbers_as_names(path: Path, first: list[str], second: list[str]) -> None:
+    """No row of probabilities is 0, 1, 2; and whole numbers in a row of their own may be names, or a row of logits."""
+    names = [cell.strip() for cell in first]
+    if len(names) < 2 or len(set(names)) < len(names) or not all(name.isdecimal() for name in names):
+        return
+    counted = len(names) > 2 and names == [str(i) for i in range(len(names))]
+    if counted or (second and not all(cell.strip().isdecimal() for cell in second)):
+        raise InputError(
+            f"{path}: the first row, {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}, may name columns or be a "
+            "sample; write it with decimal points if it is one, or the table without names (pandas: header=False)"
+        )
 
 
 def _is_number(cell: str) -> bool:

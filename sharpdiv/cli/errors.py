@@ -3,8 +3,9 @@
 import difflib
 import sys
 from collections.abc import Iterable
+from typing import TextIO
 
-__all__ = ["UsageError", "fail", "failure", "nearest"]
+__all__ = ["UsageError", "fail", "failure", "nearest", "warn"]
 
 _TRAIN = {"torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib"}
 """Modules of the extra ``train``, without which only the theory and its commands work."""
@@ -22,6 +23,18 @@ def fail(message: str, status: int = 2) -> int:
     """
     print(f"sharpdiv: error: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def warn(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Say a warning in one line, in place of ``warnings.showwarning``, which adds a file and a line of ours."""
+    print(f"sharpdiv: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

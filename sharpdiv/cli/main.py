@@ -1,11 +1,12 @@
 """The command line of sharpdiv: which command is meant, and how it ends."""
 
 import sys
+import warnings
 from typing import NoReturn
 
 from sharpdiv import __version__
 from sharpdiv.cli.commands import COMMANDS, COMPLETION, load
-from sharpdiv.cli.errors import fail, failure, nearest
+from sharpdiv.cli.errors import fail, failure, nearest, warn
 from sharpdiv.cli.streams import BROKEN_PIPE, discard_output, spell_out
 
 __all__ = ["COMMANDS", "main", "run"]
@@ -56,7 +57,9 @@ def run(arguments: list[str]) -> int:
     if name not in COMMANDS and name != "completion":
         return fail(f"unknown command {name!r}{nearest(name, COMMANDS)}; sharpdiv --help lists all")
     try:
-        return _call(name, rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return _call(name, rest)
     except KeyboardInterrupt:
         return fail("interrupted; finished work is kept, run the command again to continue", status=130)
     except BrokenPipeError:

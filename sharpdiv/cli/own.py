@@ -10,6 +10,7 @@ import tyro
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.show import columns, show
+from sharpdiv.cli.users_code import users_code
 from sharpdiv.empirical.batches import Batches
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
@@ -73,7 +74,8 @@ def measure_own(own: Own, how: MeasureConfig, device: str, json: str | None) -> 
     """Measure checkpoints of a user's network."""
     if not (own.model and own.checkpoints and own.data):
         raise UsageError("networks that are not runs of ours need --model, --checkpoints and --data")
-    with working_folder(), progress("members") as report:
+    named = [name for name in (own.model, own.data, own.train_data) if name and ":" in name]
+    with working_folder(), users_code(*named), progress("members") as report:
         models = Checkpoints(named_factory(own.model), own.checkpoints, device=device)
         data = _data(own, own.data, how)
         found = measure_ensemble(

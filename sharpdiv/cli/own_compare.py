@@ -12,6 +12,7 @@ from sharpdiv.checks.kernels.compared import KernelComparison
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.own import NAME, users_data
 from sharpdiv.cli.progress import Report
+from sharpdiv.cli.users_code import users_code
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
 from sharpdiv.empirical.ensembles.named import named_factory, working_folder
 from sharpdiv.empirical.ensembles.result import MeasuredEnsemble
@@ -53,7 +54,7 @@ def compare_own(
         raise UsageError(f"--rho needs a value of its own for each of the {len(measured)} ensembles, got {own.rho}")
     files = [path / "predictions.npz" if path.is_dir() else path for path in measured]
     ensembles = {rho: MeasuredEnsemble.load(file) for rho, file in zip(own.rho, files, strict=True)}
-    with working_folder():
+    with working_folder(), users_code(own.model, own.data, *filter(None, [own.train_data])):
         initial = Checkpoints(named_factory(own.model), own.initial, device=device)
         data = users_data(own.data, own.train_data, ensembles[own.rho[0]].how.sharpness_batch)
         if data.train is None:

@@ -91,3 +91,13 @@ def test_bad_input_is_one_line_and_status_2(
     assert err.startswith("sharpdiv: error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("default")  # as users have it
+def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = ("--n", "400", "--d", "20", "--features", "40", "--steps", "3")
+    status, out, err = run(capsys, "theory", "random-features", "sam", "--rho", "0.1", *setting)
+    assert status == 0
+    assert out
+    (line,) = err.splitlines()
+    assert line.startswith("sharpdiv: warning: 400 samples of a member are more than d^2/10 at d = 20")

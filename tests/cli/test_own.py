@@ -58,6 +58,35 @@ def both():
 def three():
     return Train(), Train(), test()
 
+class Missing(TensorDataset):
+    def __getitem__(self, index):
+        if index > 20:
+            raise FileNotFoundError("photo 21 is gone")
+        return super().__getitem__(index)
+
+def gone():
+    return Missing(*test().tensors)
+
+def gone_in_a_worker():
+    return DataLoader(gone(), batch_size=7, num_workers=1)
+
+def batches_of_three():
+    yield test()[:3]
+    raise KeyError("label")
+
+class Lost(list):
+    def __iter__(self):
+        return batches_of_three()
+
+lost = Lost()
+
+class Picky(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    def forward(self, x):
+        assert len(x) < 5, "four at most"
+        return super().forward(x)
+
 loader = DataLoader(test(), batch_size=7)
 batches = [test()[:10], test()[10:]]
 shuffled = DataLoader(test(), batch_size=30, shuffle=True)
@@ -193,6 +222,13 @@ REFUSED = {
     "three parts": ([*MODEL, "--data", "users_module:three"], "a pair of training and test data, got 3"),
     "no data set": ([*MODEL, "--data", "users_module:number"], "must be a torch Dataset"),
     "data that fail": ([*MODEL, "--data", "users_module:broken"], "(ValueError: no weights today)"),
+    "a sample that fails": ([*MODEL, "--data", "users_module:gone"], "line 42: FileNotFoundError: photo 21 is gone"),
+    "a sample that fails in a process": (
+        [*MODEL, "--data", "users_module:gone_in_a_worker"],
+        "line 42: FileNotFoundError: photo 21 is gone",
+    ),
+    "a batch that fails": ([*MODEL, "--data", "users_module:lost"], "KeyError: 'label'"),
+    "a network that fails": (["--model", "users_module:Picky", *MODEL[2:], *DATA], "four at most"),
     "shuffled": ([*MODEL, "--data", "users_module:shuffled"], "switch shuffling off"),
     "pair for training": (
         [*MODEL, "--data", "users_module:test", "--train-data", "users_module:both"],
@@ -220,6 +256,15 @@ def test_refusals_are_one_line(place: Path, capsys: pytest.CaptureFixture[str], 
     assert (status, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_an_error_of_ours_keeps_its_traceback(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file of the user's and no network of hers are in it."""
+    monkeypatch.setattr("sharpdiv.cli.own.measure_ensemble", None)
+    with pytest.raises(TypeError, match="not callable"):
+        run(capsys, "measure", *MODEL, *DATA)
 
 
 def test_a_member_that_diverged_exits_with_1(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,12 @@ def test_folding_in_float32_is_exact_to_its_rounding() -> None:
     )  # 7 convolutions at 6e-8, times ten for cancelling
 
 
+@pytest.mark.parametrize(("width", "blocks"), [(6, (1,)), (5, (1,)), (3, (1, 1))])
+def test_widths_that_group_norm_cannot_divide_are_refused(width: int, blocks: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"4 groups of channels, .*: use a width of 1, 2 or a multiple of 4"):
+        ResNet(width=width, blocks=blocks, channels=1, norm="group")
+
+
 @pytest.mark.parametrize("norm", ["group", "none"])
 def test_what_is_no_batch_norm_stays_as_it_is(norm: Normalization) -> None:
     model = lived_in(1, (1, 1), norm=norm)

@@ -10,6 +10,7 @@ __all__ = [
     "Branches",
     "Bypass",
     "Centred",
+    "Last",
     "MaskedConv2d",
     "MaskedLinear",
     "OwnForward",
@@ -68,6 +69,13 @@ class Centred(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x - x.mean(dim=0)
+
+
+class Last(nn.Module):
+    """Outputs of a recurrent layer at the last time."""
+
+    def forward(self, found: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return found[0][:, -1]
 
 
 class Bypass(nn.Module):

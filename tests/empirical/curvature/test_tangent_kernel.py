@@ -274,7 +274,10 @@ def biased_layer_norm() -> nn.Module:
         (Tied(), "used elsewhere"),
         (nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3)), "LayerNorm"),
         (biased_layer_norm(), "LayerNorm"),
-        (nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten()), "layer 1 .Conv1d"),
+        (
+            nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 1, 1), nn.Flatten()),
+            "knows layers of the kinds Linear, .*; got Conv1d",
+        ),
         (convolutional(groups=5), "one group"),
         (convolutional(padding="same"), "zero padding in numbers"),
         (convolutional(padding_mode="circular"), "zero padding"),

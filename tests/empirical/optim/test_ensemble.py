@@ -166,6 +166,51 @@ def test_a_state_of_other_settings_is_refused() -> None:
         Members(switch_epoch=1).ensemble().load_state_dict(Members().ensemble().state_dict())
 
 
+def last_weight_of_another_shape(saved: dict[str, Any]) -> None:
+    saved["members"][1]["model"]["last.weight"] = torch.zeros(1, 1)
+
+
+def rho_without_meaning(saved: dict[str, Any]) -> None:
+    saved["members"][1]["optimizer"]["param_groups"][0]["rho"] = -1.0
+
+
+def no_sets(saved: dict[str, Any]) -> None:
+    del saved["sets"]
+
+
+def one_member(saved: dict[str, Any]) -> None:
+    saved["members"].pop()
+
+
+def no_generator(saved: dict[str, Any]) -> None:
+    saved["generator"] = torch.zeros(3, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "damage", [last_weight_of_another_shape, rho_without_meaning, no_sets, one_member, no_generator]
+)
+def test_a_state_that_does_not_fit_changes_nothing(damage: Any) -> None:
+    """The damage is met after parts that fit; training then goes on to the bits of one that was never disturbed."""
+    found = []
+    for disturbed in (True, False):
+        members = Members(rule="random", generator=torch.Generator().manual_seed(5))
+        ensemble = members.ensemble()
+        train(ensemble, members.data, 1)
+        if disturbed:
+            other = Members(rule="random", generator=torch.Generator().manual_seed(6))
+            trained = other.ensemble()
+            train(trained, other.data, 3)
+            saved = trained.state_dict()
+            damage(saved)
+            with pytest.raises(InputError):
+                ensemble.load_state_dict(saved)
+            assert ensemble.epoch == 1
+        train(ensemble, members.data, 3)
+        assert ensemble.sets is not None
+        found.append([ensemble.sets, *(t for model in members.models for t in state(model))])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_steps_and_epochs_out_of_order() -> None:
     members = Members(epochs=1, switch_epoch=0)
     ensemble = members.ensemble()

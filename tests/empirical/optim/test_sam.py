@@ -15,6 +15,7 @@ from sharpdiv.empirical.optim import running
 from sharpdiv.empirical.optim.ascent import ascent
 from sharpdiv.empirical.optim.running import frozen_running_statistics
 from sharpdiv.empirical.optim.sam import SAM
+from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from tests.empirical.networks import batch, mlp, state
 from tests.laws import Mutation, law
 
@@ -278,3 +279,80 @@ def test_a_deep_copy_goes_on_to_the_same_bits() -> None:
         sam_.step(closure_of(network, sam_, *batch(1)))
     assert all(torch.equal(a, b) for a, b in zip(state(model), state(twin), strict=True))
     assert its_optimizer.param_groups is its_optimizer.base.param_groups
+
+
+class Normed(nn.Module):
+    """Batch norm around a layer, which fails in the pass that it is told."""
+
+    def __init__(self, failing: int) -> None:
+        super().__init__()
+        self.layer, self.norm, self.passes, self.failing = nn.Linear(5, 3), nn.BatchNorm1d(3), 0, failing
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        found: Tensor = self.norm(self.layer(x))
+        if self.passes == self.failing:
+            raise MemoryError("no memory left")
+        return found
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+@pytest.mark.parametrize("how", ["step", "sharpbalance, whole", "sharpbalance, parts"])
+def test_a_step_that_failed_in_either_pass_has_advanced_nothing(failing: int, how: str) -> None:
+    """Somebody who takes the batch again would advance statistics twice for one step."""
+    torch.manual_seed(0)
+    model = Normed(failing)
+    optimizer = SAM(model.parameters(), torch.optim.SGD, 0.1, lr=0.1, model=model)
+    before = state(model)
+    inputs, targets = batch(0)
+    aware = torch.ones(12, dtype=torch.bool)
+    aware[6 if how.endswith("parts") else 12 :] = False
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        loss.backward()
+        return loss
+
+    def take() -> Tensor:
+        if how == "step":
+            return optimizer.step(closure)
+        return sharpbalance_step(model, optimizer, inputs, targets, aware)
+
+    with pytest.raises(MemoryError, match="no memory left"):
+        take()
+    assert all(torch.equal(a, b) for a, b in zip(before, state(model), strict=True))
+
+
+class SignSAM(SAM):
+    """Another optimizer of two passes: each weight moves by rho along the sign of its gradient."""
+
+    def ascent(self) -> tuple[list[Tensor], list[Tensor]]:
+        weights, steps = super().ascent()
+        return weights, [self.rho * e.sign() for e in steps]
+
+
+def test_another_ascent_is_all_that_another_optimizer_needs() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    optimizer = SignSAM([weight], torch.optim.SGD, rho=0.5, lr=0.1)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    # Gradients 2 w at (1.5, -2.5).
+    assert weight.tolist() == pytest.approx([1 - 0.1 * 3, -2 + 0.1 * 5], rel=1e-15)
+
+
+def test_a_state_without_meaning_is_refused_before_anything_is_loaded() -> None:
+    w = nn.Parameter(torch.ones(1))
+    optimizer = SAM([w], torch.optim.SGD, 0.1, lr=0.1)
+    saved = optimizer.state_dict()
+    saved["param_groups"][0].update(rho=-1.0, lr=7.0)
+    with pytest.raises(InputError, match="rho must be finite and non-negative"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.rho == 0.1
+    assert optimizer.param_groups[0]["lr"] == 0.1

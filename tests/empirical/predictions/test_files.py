@@ -263,3 +263,33 @@ def test_columns_named_by_numbers_are_in_their_order(tmp_path: Path) -> None:
     values = read_csv(path).values
     assert values is not None
     assert values.tolist() == [[0.2, 0.3, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "ambiguous"),
+    [
+        ("0,1,2\n0.2,0.3,0.5\n0.1,0.1,0.8\n", True),
+        ("0,1,2\n5,6,7\n", True),  # logits, or names above a sample
+        ("0,1,2\n", True),
+        ("2,0,1\n0.2,0.3,0.5\n", True),
+        ("0,1\n0.2,0.8\n", True),
+        (" 0, 1\n0.2,0.8\n", True),
+        ("0,1\n1,0\n0,1\n", False),  # sure of class 1
+        ("0,1\n", False),
+        ("0.0,1.0\n0.2,0.8\n", False),
+        ("3,3,1\n0.5,2.5,1.5\n", False),  # no two columns have one name
+        ("7\n3\n", False),
+    ],
+)
+def test_a_first_row_that_may_name_columns_is_refused(text: str, ambiguous: bool, tmp_path: Path) -> None:
+    path = tmp_path / "member.csv"
+    path.write_text(text)
+    if ambiguous:
+        with pytest.raises(
+            InputError, match=r"the first row, .* may name columns or be a sample; write it with decimal"
+        ):
+            read_csv(path)
+    else:
+        values = read_csv(path).values
+        assert values is not None
+        assert len(values) == text.count("\n")

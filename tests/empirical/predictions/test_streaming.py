@@ -1,10 +1,8 @@
-"""Predictions in batches and on two processes against all at once, and our metrics against those of torchmetrics."""
+"""Predictions in batches and on two processes against all at once."""
 
-import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed
@@ -13,12 +11,11 @@ from torch.multiprocessing.spawn import spawn
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity
-from sharpdiv.empirical.predictions.pairs import pair_matrices
 from sharpdiv.empirical.predictions.streaming import EnsembleDiversity
 from tests.empirical.predictions.made_up import predictions, shapes
 from tests.laws import Mutation, law
 
-torchmetrics = pytest.importorskip("torchmetrics", reason="the extra torchmetrics is not installed")
+pytest.importorskip("torchmetrics", reason="the extra torchmetrics is not installed")
 
 PLACE = "sharpdiv.empirical.predictions.streaming"
 
@@ -110,36 +107,3 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_no_samples_have_no_metrics() -> None:
     with pytest.raises(InputError, match="no samples yet"):
         EnsembleDiversity(members=3, classes=4).compute()
-
-
-@law(
-    Mutation("14 bins", "sharpdiv.empirical.predictions.scores.torch.Tensor.ceil", lambda f: lambda t: f(t * 14 / 15)),
-    Mutation("bits", "sharpdiv.empirical.predictions.scores.nll", lambda f: lambda p: f(p) / math.log(2)),
-    examples=20,
-    **(shapes | {"classes": st.integers(3, 6)}),
-)
-def test_agrees_with_the_metrics_of_torchmetrics(seed: int, members: int, samples: int, classes: int) -> None:
-    """Where definitions coincide: accuracy, calibration error, likelihood, Brier score, divergence, Cohen's kappa.
-
-    Their bins are closed on the left, ours on the right, so the calibration errors differ where a confidence lies on an edge; it
-    is never there in random predictions. Their mean over classes is 1/classes of our Brier score. They have no plain likelihood:
-    perplexity is its exponential, of logits. For two classes their calibration error is of the probability of class 1, not of
-    the top class. All compute in the type they are given, binning in float32.
-    """
-    probs, labels = predictions(seed, members, samples, classes)
-    found, mean = diversity(probs, labels), probs.mean(dim=0)
-    one_hot = torch.nn.functional.one_hot(labels, classes).double()
-    theirs = torchmetrics.functional
-    expected = {
-        "accuracy_ensemble": theirs.classification.multiclass_accuracy(mean, labels, classes, average="micro"),
-        "ece_ensemble": theirs.classification.multiclass_calibration_error(mean, labels, classes, n_bins=15, norm="l1"),
-        "nll_ensemble": theirs.text.perplexity(mean.log()[None], labels[None]).log(),
-        "brier_ensemble": classes * theirs.mean_squared_error(mean, one_hot),
-        "kl": np.mean([float(theirs.kl_divergence(a, b)) for a in probs for b in probs]) * members / (members - 1),
-    }
-    for name, value in expected.items():
-        assert found[name] == pytest.approx(float(value), rel=1e-5, abs=1e-6), name  # float32 inside
-    kappa = theirs.classification.multiclass_cohen_kappa(probs[0].argmax(dim=1), probs[1].argmax(dim=1), classes)
-    ours = pair_matrices(probs, labels).kappa[0, 1]
-    if not ours.isnan():
-        assert float(ours) == pytest.approx(float(kappa), abs=1e-5)
