@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.hooks import RemovableHandle
 
 from sharpdiv.empirical.batches import Batches, batches_of, run_on
-from sharpdiv.empirical.curvature.untouched import surely, untouched
+from sharpdiv.empirical.curvature.restoring import surely
+from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.ensembles.fixed import on_device
 from sharpdiv.empirical.ensembles.members import device_of
 from sharpdiv.empirical.errors import InputError
@@ -113,7 +115,11 @@ def _averaging(norms: Iterable[_NormBase]) -> Iterator[dict[_NormBase, _Average]
     averages: dict[_NormBase, _Average] = {}
     momenta = [(norm, norm.momentum) for norm in norms]
 
+    handles: list[RemovableHandle] = []
+
     def restore() -> None:
+        for handle in handles:
+            handle.remove()
         for norm, momentum in momenta:
             norm.momentum = momentum
 
@@ -124,15 +130,13 @@ def _averaging(norms: Iterable[_NormBase]) -> Iterator[dict[_NormBase, _Average]
         found = [getattr(norm, name) for name in _STATISTICS]
         averages.setdefault(norm, _Average()).add(found, outputs.numel() // norm.num_features)
 
-    handles = [norm.register_forward_pre_hook(before) for norm, _ in momenta]
-    handles += [norm.register_forward_hook(after) for norm, _ in momenta]
     try:
         for norm, _ in momenta:
+            handles.append(norm.register_forward_pre_hook(before))
+            handles.append(norm.register_forward_hook(after))
             norm.training, norm.momentum = True, 1.0  # all of the statistics are the batch's
         yield averages
     finally:
-        for handle in handles:
-            handle.remove()
         surely(restore)
 
 

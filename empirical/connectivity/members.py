@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from sharpdiv.empirical.connectivity.batch_norm import running_norms
-from sharpdiv.empirical.curvature.untouched import surely, untouched
+from sharpdiv.empirical.curvature.restoring import surely
+from sharpdiv.empirical.curvature.untouched import untouched
 from sharpdiv.empirical.ensembles.checkpoints import fitting
 from sharpdiv.empirical.errors import DivergenceError, InputError
 
@@ -159,7 +160,7 @@ def _one(state: State, names: Sequence[str], parameter: nn.Parameter, member: st
     """A copy of a member's value of one parameter, which all its names agree on; half precision is summed in single."""
     first = state[names[0]]
     for name in names[1:]:
-        if not torch.equal(state[name], first):
+        if not torch.allclose(state[name], first, rtol=0, atol=0, equal_nan=True):  # that NaN is no number is told elsewhere
             raise InputError(f"{names[0]} and {name} are one weight in the network, and two in {member}")
     wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else parameter.dtype
     return first.detach().to(parameter.device, parameter.dtype).to(wide, copy=True)

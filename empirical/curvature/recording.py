@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from sharpdiv.empirical.curvature.restoring import surely
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["LayerInputs", "evaluation_mode", "watched"]
@@ -32,14 +34,18 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         True
     """
     modes = [(module, module.training) for module in model.modules()]
-    # Not by eval(): a module's own train() may do more, such as merging weights, which setting the mode back would not undo.
-    for module, _ in modes:
-        module.training = False
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for module, training in modes:
             module.training = training
+
+    try:
+        # Not by eval(): a module's own train() may do more, such as merging weights, which setting the mode back would not undo.
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        surely(restore)
 
 
 @contextmanager
@@ -79,13 +85,19 @@ def watched(
         seen.add(layer)
         tell(layer, arguments, output)
 
-    handles = [layer.register_forward_hook(hook) for layer in layers]
+    handles: list[RemovableHandle] = []
+
+    def remove() -> None:
+        for handle in handles:
+            handle.remove()
+
     try:
+        for layer in layers:
+            handles.append(layer.register_forward_hook(hook))  # noqa: PERF401  # those that an interruption leaves are known
         with evaluation_mode(model):
             yield
     finally:
-        for handle in handles:
-            handle.remove()
+        surely(remove)
 
 
 class LayerInputs:

@@ -5,7 +5,7 @@ the network is one module with one slot, and a weight that two modules share has
 every place and each place gets its own back. Recurrent layers compute from a list of their weights, whose places are slots, too.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sharpdiv.empirical.curvature.recording import evaluation_mode
+from sharpdiv.empirical.curvature.restoring import surely
 
-__all__ = ["WeightSlots", "surely", "untouched"]
+__all__ = ["WeightSlots", "untouched"]
 
 
 class WeightSlots:
@@ -119,26 +120,3 @@ def untouched(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         surely(restore)
-
-
-def surely(restore: Callable[[], None]) -> None:
-    """Put something back: once more from the start if the user interrupts it; then the interruption goes on.
-
-    Args:
-        restore: what puts it back, any number of times.
-
-    Raises:
-        KeyboardInterrupt: if the user interrupts it, after all is put back.
-
-    Example:
-        >>> from sharpdiv.empirical.curvature.untouched import surely
-        >>> restored = []
-        >>> surely(lambda: restored.append("weights"))
-        >>> restored
-        ['weights']
-    """
-    try:
-        restore()
-    except KeyboardInterrupt:
-        restore()
-        raise

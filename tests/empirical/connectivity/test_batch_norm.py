@@ -244,3 +244,20 @@ def test_networks_without_running_statistics_are_left_alone() -> None:
 def test_a_batch_that_cannot_be_normalized_is_named() -> None:
     with pytest.raises(InputError, match=r"batch 2 of the training data: Expected more than 1 value per channel"):
         recalibrate_batch_norm(nn.BatchNorm1d(3), [batch(0, 4, (3,)), batch(1, 1, (3,))])
+
+
+class Interrupted(nn.BatchNorm1d):
+    """A norm at which the user presses Ctrl-C when it gets its second hook."""
+
+    def register_forward_hook(self, *_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_while_hooks_are_set_leaves_none_and_no_momentum() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), Interrupted(3))
+    with pytest.raises(KeyboardInterrupt):
+        recalibrate_batch_norm(model, batch(0, 4, (3,)))
+    for norm in running_norms(model):
+        assert (norm.momentum, norm.training) == (0.1, True)
+        assert not norm._forward_pre_hooks
+        assert not norm._forward_hooks

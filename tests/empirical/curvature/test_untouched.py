@@ -15,6 +15,7 @@ from sharpdiv.empirical.curvature.eigenvalues import hessian_eigenvalues
 from sharpdiv.empirical.curvature.fisher import fisher_trace
 from sharpdiv.empirical.curvature.one_step import one_step_sharpness
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.curvature.recording import watched
 from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.curvature.trace import hessian_trace
 from sharpdiv.empirical.curvature.untouched import WeightSlots, untouched
@@ -301,3 +302,37 @@ def test_a_network_that_fits_to_rounding_is_measured() -> None:
     targets = torch.zeros(6, dtype=torch.int64)
     assert 1e-6 < nn.functional.cross_entropy(model(BATCH[0]), targets) < 1e-4
     assert np.isfinite(worst_case_sharpness(model, (BATCH[0], targets), radius=1e-3, adaptive=False, iterations=2))
+
+
+class Interrupted(nn.Linear):
+    """A layer at which the user presses Ctrl-C when its mode is set for the time that is counted, or when it gets a hook."""
+
+    left = 10**9
+
+    def _count(self) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "training" and "weight" in vars(self).get("_parameters", {}):
+            self._count()
+
+    def register_forward_hook(self, *arguments: Any, **options: Any) -> Any:
+        self._count()
+        return super().register_forward_hook(*arguments, **options)
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_an_interruption_while_modes_and_hooks_are_set_or_restored_leaves_neither(count: int) -> None:
+    first, last = nn.Linear(4, 3), Interrupted(3, 3)
+    model = nn.Sequential(first, last, nn.Linear(3, 2))
+    last.left = count
+    with pytest.raises(KeyboardInterrupt):  # hooks, modes, modes again: each stop is met
+        for _ in range(3):
+            with watched(model, [first, last], lambda *_: None, again=True):
+                pass
+    assert [module.training for module in model.modules()] == [True] * 4
+    assert not first._forward_hooks
+    assert not last._forward_hooks
