@@ -14,6 +14,7 @@ from sharpdiv.empirical.connectivity.members import Members, State
 from sharpdiv.empirical.ensembles.fixed import FixedBatches, on_device
 from sharpdiv.empirical.ensembles.members import device_of
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.predictions.checked import checked_labels
 
 __all__ = ["Heights", "Landscape"]
 
@@ -62,6 +63,7 @@ class Landscape:
             )
         self._data = FixedBatches(batches, "test")
         self._train = FixedBatches(train, "training") if train is not None and running_norms(model) else None
+        self._checked = loss is not nn.functional.cross_entropy  # whether labels are classes
 
     @torch.no_grad()
     def heights(
@@ -78,7 +80,7 @@ class Landscape:
             is None unless outputs are ``(samples, classes)`` and targets classes.
 
         Raises:
-            InputError: if data or network do not fit, or data differ when they are read again.
+            InputError: if data or network do not fit, a label is none of the classes, or data differ when they are read again.
         """
         found = []
         with self.members.held():
@@ -100,10 +102,14 @@ class Landscape:
             inputs, targets = on_device(batch, self._device)
             outputs = outputs_of(self._model, inputs)
             outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+            classes = outputs.ndim == 2 and targets.ndim == 1 and not (targets.is_floating_point() or targets.is_complex())
+            if classes and not self._checked:  # once: the data stay the same
+                checked_labels(batch[1], len(outputs), outputs.shape[1])
             losses.append(mean_loss(nn.Identity(), (outputs, targets), self._loss))
-            if outputs.ndim == 2 and targets.ndim == 1 and not (targets.is_floating_point() or targets.is_complex()):
+            if classes:
                 wrong.append((outputs.argmax(dim=1) != targets).sum())
             counts.append(len(targets))
+        self._checked = True
         values, samples = torch.stack(losses).tolist(), sum(counts)
         loss = math.fsum(count * value for count, value in zip(counts, values, strict=True)) / samples
         return loss, int(torch.stack(wrong).sum()) / samples if wrong else None

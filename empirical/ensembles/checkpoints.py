@@ -168,7 +168,7 @@ def fitting(model: nn.Module, state: Mapping[str, Any], name: str) -> Mapping[st
         The state dict without the prefix.
 
     Raises:
-        InputError: if a key is missing or unknown, or a shape differs.
+        InputError: if it is no state dict, a key is missing or unknown, a shape differs, or a lazy layer has never run.
 
     Example:
         >>> import torch
@@ -177,6 +177,10 @@ def fitting(model: nn.Module, state: Mapping[str, Any], name: str) -> Mapping[st
         ['weight', 'bias']
     """
     own = model.state_dict()
+    if not isinstance(state, Mapping):  # type: ignore[unreachable]  # of untyped callers
+        raise InputError(f"{name} must be a state dict, got {type(state).__name__}: pass model.state_dict()")
+    if empty := [key for key, value in state.items() if isinstance(value, Tensor) and is_lazy(value)]:
+        raise InputError(f"{name} has no {empty[0]} yet: run its network on a batch first")
     state = _without_prefix(state, set(own))
     missing = [key for key in own if key not in state]
     unexpected = [key for key in state if key not in own]

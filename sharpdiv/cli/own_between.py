@@ -11,6 +11,7 @@ import tyro
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.own import NAME, users_data
 from sharpdiv.cli.progress import Report
+from sharpdiv.cli.users_code import users_code
 from sharpdiv.empirical.connectivity.lines import Barriers, barriers
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints, load_state
 from sharpdiv.empirical.ensembles.named import named_factory, working_folder
@@ -47,7 +48,8 @@ def barriers_of_own(
     """
     if not (own.model and own.checkpoints and own.data):
         raise UsageError("networks that are not runs of ours need --model, --checkpoints and --data")
-    with working_folder():
+    named = [name for name in (own.model, own.data, own.train_data) if name]
+    with working_folder(), users_code(*named):
         factory = named_factory(own.model)
         model = next(iter(Checkpoints(factory, own.checkpoints, device=device)))
         states = [load_state(path) for path in own.checkpoints]

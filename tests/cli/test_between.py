@@ -32,6 +32,28 @@ def test():
 
 def both():
     return _set(2, 20), _set(1, 30)
+
+def of_other_classes():
+    inputs, labels = _set(1, 30).tensors
+    return TensorDataset(inputs, labels + 1)
+
+def ignored():
+    inputs, labels = _set(1, 30).tensors
+    return TensorDataset(inputs, labels.clone().fill_(-100))
+
+def of_other_pixels():
+    inputs, labels = _set(1, 30).tensors
+    return TensorDataset(inputs[:, :2], labels)
+
+class Lost(TensorDataset):
+    def __getitem__(self, place):
+        raise OSError if place < 0 else KeyError("photo 21")
+
+def lost():
+    return Lost(*_set(1, 30).tensors)
+
+def plain():
+    return nn.Linear(4, 3)
 """
 
 
@@ -112,3 +134,25 @@ def test_what_does_not_fit_is_refused_in_one_line(
     status, out, err = run(capsys, "between", *arguments)
     assert (status, out) == (2, "")
     assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("of_other_classes", "labels must lie between 0 and 2 for 3 classes, got 1 to 3"),
+        ("ignored", "labels hold -100, which marks samples that losses ignore; leave these samples out"),
+        ("of_other_pixels", "the network failed on the data: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+        ("lost", "KeyError: 'photo 21'"),
+    ],
+)
+def test_what_is_wrong_with_a_users_data_is_told_in_one_line(
+    data: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users_faulty.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        torch.save(nn.Linear(4, 3).state_dict(), f"{name}.pt")
+    named = ("--model", "users_faulty:plain", "--data", f"users_faulty:{data}")
+    status, out, err = run(capsys, "between", *named, "--checkpoints", "a.pt", "b.pt", "--points", "2")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err

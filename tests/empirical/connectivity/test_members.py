@@ -16,7 +16,7 @@ from sharpdiv.empirical.errors import DivergenceError, InputError
 from sharpdiv.empirical.models import ResNet
 from tests.empirical.curvature.test_untouched import Graph, Listed, StopError, everything, graphs
 from tests.empirical.networks import batch, mlp
-from tests.laws import Mutation, law
+from tests.laws import Mutation, law, types_unchecked
 
 BATCH = batch(0, 6, (4,))
 CrossEntropy = nn.functional.cross_entropy
@@ -178,6 +178,11 @@ def test_networks_that_do_not_fit_are_refused_in_one_line() -> None:
         with pytest.raises(InputError) as refused:
             Members(model, [good, state])
         assert str(refused.value) == message
+    with types_unchecked(), pytest.raises(InputError, match=r"^member 2 must be a state dict, got Mlp: pass model.state_dict\(\)$"):
+        Members(model, [good, mlp(2)])  # type: ignore[list-item]
+    lazy = nn.LazyLinear(3).state_dict()
+    with pytest.raises(InputError, match="^member 1 has no weight yet: run its network on a batch first$"):
+        Members(nn.Linear(4, 3), [lazy, lazy])
     with pytest.raises(DivergenceError, match="member 2 has weights that are not finite"):
         Members(model, [good, _changed(good, last__bias=torch.full((3,), torch.inf))])
 
@@ -188,6 +193,9 @@ def test_tied_weights_that_come_apart_are_refused() -> None:
     state = {"0.weight": torch.eye(2), "1.weight": torch.zeros(2, 2)}
     with pytest.raises(InputError, match=r"0.weight and 1.weight are one weight in the network, and two in member 1"):
         Members(model, [state, model.state_dict()])
+    diverged = {name: torch.full((2, 2), torch.nan) for name in state}
+    with pytest.raises(DivergenceError, match="member 1 has weights that are not finite"):
+        Members(model, [diverged, model.state_dict()])
 
 
 def test_networks_that_have_no_weights_yet_are_refused() -> None:
