@@ -86,6 +86,8 @@ class _Pass:
         name = type(layer).__name__
         if output.dtype == torch.float16:
             raise UnderflowError(f"{name} runs in float16, where gradients underflow; use bfloat16 or float32")
+        if not output.requires_grad:  # run under no_grad: no part of the loss
+            return
         if isinstance(layer, nn.Embedding) and (arguments[0].ndim < 2 or len(arguments[0]) == 1):  # of positions, say
             self._common.append((layer, arguments[0], get_gradient_edge(output), output.shape))
             return

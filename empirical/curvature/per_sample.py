@@ -5,10 +5,12 @@ comparison is made once for a network as long as its modules, what is trainable,
 """
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from enum import Enum
 from functools import partial
+from itertools import islice
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -38,8 +40,11 @@ _FOUND: WeakKeyDictionary[nn.Module, dict[Hashable, str]] = WeakKeyDictionary()
 """Why the fast route cannot be taken, by network and kind of call; empty where it can."""
 _KEPT = 16
 """Kinds of call of one network whose verdict is kept."""
-_PLAIN = (bool, int, float, str, tuple, type(None))
-"""Kinds of attributes that switch what a forward does."""
+_PLAIN = (bool, int, float, str, Enum, torch.dtype, type(None))
+"""Kinds of attributes that switch what a forward does, as callables do, and collections of them."""
+_LOOKED_AT = 64
+"""Items of a collection that are looked at."""
+_EVERY_MODULES = frozenset(vars(nn.Module()))
 
 
 def per_sample_sharpness(
@@ -127,10 +132,28 @@ def _kind(model: nn.Module, batch: Batch) -> Hashable:
 
 def _setting_of(module: nn.Module) -> Hashable:
     """All of a module that may decide what its forward does, but for the values of its weights."""
-    plain = tuple(f"{k}={v!r}" for k, v in vars(module).items() if isinstance(v, _PLAIN) and k != "training")
+    own = tuple((name, _switch(value)) for name, value in vars(module).items() if name not in _EVERY_MODULES)
     hooks = (*module._forward_hooks, *module._forward_pre_hooks)
-    tensors = tuple(id(p) for p in module._parameters.values()), tuple(b is None for b in module._buffers.values())
-    return type(module), id(vars(module).get("forward")), plain, hooks, tensors, _trainable(module)
+    tensors = tuple(id(p) for p in module._parameters.values()), tuple(map(_flag, module._buffers.values()))
+    return type(module), own, hooks, tensors, _trainable(module)
+
+
+def _switch(value: Any) -> Hashable:
+    """What of an attribute may switch what a forward does; of other objects their kind."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return len(value), tuple((repr(key), _switch(value[key])) for key in islice(value, _LOOKED_AT))
+    if isinstance(value, list | tuple | set | frozenset):
+        return len(value), tuple(map(_switch, islice(value, _LOOKED_AT)))
+    return id(value) if callable(value) and not isinstance(value, ReferenceType) else type(value)
+
+
+def _flag(buffer: Tensor | None) -> bool | None:
+    """A buffer that is one truth value; None for any other, False for none."""
+    if buffer is None:
+        return False
+    return bool(buffer) if buffer.dtype == torch.bool and buffer.numel() == 1 else None
 
 
 def _trainable(module: nn.Module) -> tuple[bool, ...]:

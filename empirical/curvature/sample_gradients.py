@@ -39,7 +39,7 @@ def squared_norm(model: nn.Module, inputs: Inputs, loss_of: Callable[[Tensor], F
         weights = [p for p in model.parameters() if p.requires_grad]
         gradients = torch.autograd.grad(loss, weights, allow_unused=True) if loss.requires_grad else ()
     wide = torch.promote_types(loss.dtype, torch.float32)
-    squares = [torch.linalg.vector_norm(g, dtype=wide).square() for g in gradients if g is not None]
+    squares = [torch.linalg.vector_norm(_dense(g), dtype=wide).square() for g in gradients if g is not None]
     return torch.stack(squares).sum() if squares else torch.zeros((), dtype=wide, device=loss.device)
 
 
@@ -162,8 +162,13 @@ def jacobian_of_one(model: nn.Module, inputs: Inputs) -> Float[Tensor, "outputs 
             of_each = [torch.autograd.grad(o, weights, retain_graph=True, allow_unused=True) for o in outputs]
     except RuntimeError as error:
         raise InputError(f"the network cannot be differentiated: {error}") from error
-    filled = [[p.new_zeros(p.shape) if g is None else g for g, p in zip(row, weights, strict=True)] for row in of_each]
+    filled = [[p.new_zeros(p.shape) if g is None else _dense(g) for g, p in zip(row, weights, strict=True)] for row in of_each]
     return torch.stack([torch.cat([g.flatten() for g in row]) for row in filled])
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """Also of an embedding that makes sparse ones, whose rows may come several times."""
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:

@@ -18,6 +18,9 @@ from sharpdiv.empirical.curvature.restoring import surely
 __all__ = ["WeightSlots", "untouched"]
 
 
+_LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
+
+
 class WeightSlots:
     """Places in a network that hold its trainable weights.
 
@@ -104,6 +107,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """
     buffers = [(module, name, b) for module in model.modules() for name, b in module._buffers.items() if b is not None]
     values = [buffer.clone() for _, _, buffer in buffers]
+    # Embeddings with a maximal norm shrink, in any mode, what they look up.
+    shrinking = [m.weight.detach() for m in model.modules() if isinstance(m, _LOOKUPS) and m.max_norm is not None]
+    rows = [weight.clone() for weight in shrinking]
     derived = [(m, n, v) for m in model.modules() for n, v in vars(m).items() if isinstance(v, Tensor)]
 
     def restore() -> None:
@@ -112,6 +118,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             if buffers:
                 torch._foreach_copy_([buffer for _, _, buffer in buffers], values)
+            for weight, value in zip(shrinking, rows, strict=True):
+                weight.copy_(value)
         for module, name, tensor in derived:
             vars(module)[name] = tensor
 
