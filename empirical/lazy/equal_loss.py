@@ -140,11 +140,18 @@ def train_to_losses(
                     f"lower rho {rho:g} or the learning rate {learning_rate:g}"
                 )
             while levels and loss <= levels[0]:
-                share = math.log(loss_before / levels[0]) / math.log(loss_before / loss) if loss < loss_before else 1.0
+                share = _share(loss_before, levels[0], loss)
                 between = {name: torch.lerp(before[name], weights[name], share) for name in weights}
                 looks.append(fit.look(between, step - 1 + share))
                 levels.pop(0)
     return _gathered(looks, len(losses), len(fit.start), problem, fit.outputs)
+
+
+def _share(before: float, level: float, after: float) -> float:
+    """How far into a step, from a loss to another, a level is: as if the loss fell exponentially."""
+    if not after:  # outputs that are right after the step, and were approached at one speed
+        return 1 - math.sqrt(level / before)
+    return math.log(before / level) / math.log(before / after)
 
 
 class _Fit:

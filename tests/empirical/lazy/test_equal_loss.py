@@ -230,3 +230,14 @@ def test_targets_must_fit() -> None:
 def test_divergence_is_said() -> None:
     with pytest.raises(DivergenceError, match="ascents of 12 samples diverged in step"):
         train_to_losses(network(0), problem(0), (NEVER,), rho=0.0, learning_rate=50.0)
+
+
+def test_levels_are_met_in_a_step_that_ends_at_no_loss() -> None:
+    """Of one weight from 0 to 2, the outputs' error and the root of the loss, 2 (1 - w / 2)^2, fall linearly."""
+    data = torch.tensor([[1.0], [-1.0]])
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    problem = FitProblem(data, targets=2 * data, test=data)
+    found = train_to_losses(model, problem, (0.5, 0.125), rho=0.0, learning_rate=1.0)
+    assert found.predictions[:, 0, 0].tolist() == [1.0, 1.5]
+    assert found.steps.tolist() == [0.5, 0.75]
