@@ -69,7 +69,7 @@ class FittedRegime:
             The regime.
 
         Raises:
-            KeyError: if something is missing, TypeError or ValueError if it is of another kind.
+            KeyError: if something is missing, TypeError or ValueError if it is of another kind or size.
         """
         parts = Fitted.__dataclass_fields__
         fitted = {
@@ -78,4 +78,14 @@ class FittedRegime:
         }
         regime = Regime(**value["regime"])
         network = FittedNetwork(**value["network"], ascents=tuple(fitted), regimes=(regime,))
-        return cls(network, regime, tuple(value["losses"]), fitted)
+        losses = tuple(value["losses"])
+        for ascent, found in fitted.items():
+            _require_sizes(found, ascent.name, network.members, len(losses))
+        return cls(network, regime, losses, fitted)
+
+
+def _require_sizes(found: Fitted, name: str, members: int, levels: int) -> None:
+    for part, values in vars(found).items():
+        expected = (levels, members * (members + 1) // 2) if part == "products" else (members, levels)
+        if values.shape != expected:
+            raise ValueError(f"{part} of {name} should have shape {expected}, got {values.shape}")
