@@ -102,7 +102,9 @@ class Landscape:
             inputs, targets = on_device(batch, self._device)
             outputs = outputs_of(self._model, inputs)
             outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-            classes = outputs.ndim == 2 and targets.ndim == 1 and not (targets.is_floating_point() or targets.is_complex())
+            classes = (
+                outputs.ndim == 2 and targets.ndim == 1 and not (targets.is_floating_point() or targets.is_complex())
+            )
             if classes and not self._checked:  # once: the data stay the same
                 checked_labels(batch[1], len(outputs), outputs.shape[1])
             losses.append(mean_loss(nn.Identity(), (outputs, targets), self._loss))

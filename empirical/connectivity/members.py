@@ -160,7 +160,9 @@ def _one(state: State, names: Sequence[str], parameter: nn.Parameter, member: st
     """A copy of a member's value of one parameter, which all its names agree on; half precision is summed in single."""
     first = state[names[0]]
     for name in names[1:]:
-        if not torch.allclose(state[name], first, rtol=0, atol=0, equal_nan=True):  # that NaN is no number is told elsewhere
+        if not torch.allclose(
+            state[name], first, rtol=0, atol=0, equal_nan=True
+        ):  # that NaN is no number is told elsewhere
             raise InputError(f"{names[0]} and {name} are one weight in the network, and two in {member}")
     wide = torch.promote_types(parameter.dtype, torch.float32) if parameter.is_floating_point() else parameter.dtype
     return first.detach().to(parameter.device, parameter.dtype).to(wide, copy=True)

@@ -146,7 +146,7 @@ def _switch(value: Any) -> Hashable:
         return len(value), tuple((repr(key), _switch(value[key])) for key in islice(value, _LOOKED_AT))
     if isinstance(value, list | tuple | set | frozenset):
         return len(value), tuple(map(_switch, islice(value, _LOOKED_AT)))
-    return id(value) if callable(value) and not isinstance(value, ReferenceType) else type(value)
+    return id(value) if callable(value) and not isinstance(value, ReferenceType) else type(value).__qualname__
 
 
 def _flag(buffer: Tensor | None) -> bool | None:

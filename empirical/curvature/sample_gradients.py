@@ -162,7 +162,9 @@ def jacobian_of_one(model: nn.Module, inputs: Inputs) -> Float[Tensor, "outputs 
             of_each = [torch.autograd.grad(o, weights, retain_graph=True, allow_unused=True) for o in outputs]
     except RuntimeError as error:
         raise InputError(f"the network cannot be differentiated: {error}") from error
-    filled = [[p.new_zeros(p.shape) if g is None else _dense(g) for g, p in zip(row, weights, strict=True)] for row in of_each]
+    filled = [
+        [p.new_zeros(p.shape) if g is None else _dense(g) for g, p in zip(row, weights, strict=True)] for row in of_each
+    ]
     return torch.stack([torch.cat([g.flatten() for g in row]) for row in filled])
 
 

@@ -177,7 +177,7 @@ def fitting(model: nn.Module, state: Mapping[str, Any], name: str) -> Mapping[st
         ['weight', 'bias']
     """
     own = model.state_dict()
-    if not isinstance(state, Mapping):  # type: ignore[unreachable]  # of untyped callers
+    if not isinstance(state, Mapping):  # of untyped callers
         raise InputError(f"{name} must be a state dict, got {type(state).__name__}: pass model.state_dict()")
     if empty := [key for key, value in state.items() if isinstance(value, Tensor) and is_lazy(value)]:
         raise InputError(f"{name} has no {empty[0]} yet: run its network on a batch first")

@@ -30,13 +30,9 @@ _OURS = (
     WorkerError,
 )
 _INSTALLED = [
-    Path(place)
-    for place in (
-        Path(sharpdiv.__file__).parent,
-        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-    )
+    Path(sharpdiv.__file__).parent,
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *map(Path, [*site.getsitepackages(), site.getusersitepackages()]),
 ]
 """Ours, Python's and what is installed; not what they are installed under, where a user may work."""
 _HOOKS = {module.__file__ for module in (batch_norm, layer_gradients, recording)}

@@ -5,7 +5,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -51,9 +51,9 @@ def imported_from(file: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def broken_network(module: Any) -> nn.Module:
-    network: nn.Module = module.Net()
+    network = module.Net()
     network.broken = True
-    return network
+    return cast("nn.Module", network)
 
 
 @pytest.mark.parametrize(

@@ -178,10 +178,13 @@ def test_networks_that_do_not_fit_are_refused_in_one_line() -> None:
         with pytest.raises(InputError) as refused:
             Members(model, [good, state])
         assert str(refused.value) == message
-    with types_unchecked(), pytest.raises(InputError, match=r"^member 2 must be a state dict, got Mlp: pass model.state_dict\(\)$"):
+    with (
+        types_unchecked(),
+        pytest.raises(InputError, match=r"^member 2 must be a state dict, got Mlp: pass model.state_dict\(\)$"),
+    ):
         Members(model, [good, mlp(2)])  # type: ignore[list-item]
     lazy = nn.LazyLinear(3).state_dict()
-    with pytest.raises(InputError, match="^member 1 has no weight yet: run its network on a batch first$"):
+    with pytest.raises(InputError, match=r"^member 1 has no weight yet: run its network on a batch first$"):
         Members(nn.Linear(4, 3), [lazy, lazy])
     with pytest.raises(DivergenceError, match="member 2 has weights that are not finite"):
         Members(model, [good, _changed(good, last__bias=torch.full((3,), torch.inf))])

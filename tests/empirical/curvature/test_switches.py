@@ -40,7 +40,8 @@ class Switched(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.layer, self.head, self.says = nn.Linear(4, 4), nn.Linear(4, 3), says
-        self.ways, self.options, self.way, self.function = [False], {"beside": False}, Way.PLAIN, plainly
+        self.ways, self.way, self.function = [False], Way.PLAIN, plainly
+        self.options: dict[str, Any] = {"beside": False}
         self.register_buffer("on", torch.tensor(False))
 
     def forward(self, x: Tensor) -> Tensor:

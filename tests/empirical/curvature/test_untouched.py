@@ -329,10 +329,14 @@ def test_an_interruption_while_modes_and_hooks_are_set_or_restored_leaves_neithe
     first, last = nn.Linear(4, 3), Interrupted(3, 3)
     model = nn.Sequential(first, last, nn.Linear(3, 2))
     last.left = count
-    with pytest.raises(KeyboardInterrupt):  # hooks, modes, modes again: each stop is met
-        for _ in range(3):
+
+    def watch() -> None:
+        for _ in range(3):  # a hook, the mode, the mode again: each stop is met
             with watched(model, [first, last], lambda *_: None, again=True):
                 pass
+
+    with pytest.raises(KeyboardInterrupt):
+        watch()
     assert [module.training for module in model.modules()] == [True] * 4
     assert not first._forward_hooks
     assert not last._forward_hooks
