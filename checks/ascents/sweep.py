@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sharpdiv.checks.ascents.networks import (
     CONSTANTS,
-    LOSSES,
     RATE,
     Ascent,
     FittedNetwork,
