@@ -12,6 +12,7 @@ from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.data.splits import TEST_ORDER, digits
 from sharpdiv.empirical.lazy.equal_loss import FitProblem
 from sharpdiv.empirical.lazy.training import lazy_network
+from sharpdiv.empirical.models import ResNet
 
 __all__ = [
     "CONSTANTS",
@@ -77,7 +78,7 @@ class FittedNetwork:
     """A network, and the ways it is trained."""
 
     kind: Literal["two-layer", "residual"]
-    """two layers without biases, or a small residual network with group norm"""
+    """two layers without biases, or a small residual network with group norm and centred features"""
     activation: Literal["relu", "tanh"]
     """its nonlinearity"""
     scale: float
@@ -137,7 +138,7 @@ class FittedNetwork:
         """
         images = self.problem().images
         if self.kind == "residual":
-            return lazy_network(8, "relu", "group", images, seed)
+            return _centered(lazy_network(8, "relu", "group", images, seed), images)
         relu = self.activation == "relu"
         inputs, outputs = images.shape[1], self.test_targets().shape[1]
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -146,6 +147,28 @@ class FittedNetwork:
             first.weight.normal_(0, self.scale * math.sqrt((2 if relu else 1) / inputs))
             last.weight.normal_(0, self.scale / math.sqrt(_WIDTH))
         return nn.Sequential(first, nn.ReLU() if relu else nn.Tanh(), last)
+
+
+class _Shift(nn.Module):
+    """Features less what they are on average at the initialization."""
+
+    mean: torch.Tensor
+
+    def __init__(self, mean: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features - self.mean
+
+
+@torch.no_grad()
+def _centered(model: ResNet, images: torch.Tensor) -> ResNet:
+    """The network whose last layer sees centred features: the common part would throttle the learning rate."""
+    head, model.head = model.head, nn.Identity()
+    mean = model(images).mean(dim=0)
+    model.head = nn.Sequential(_Shift(mean), head)
+    return model
 
 
 @lru_cache(maxsize=4)
@@ -190,6 +213,7 @@ _TANH = (0.3, 0.1)
 _FEW = tuple(Ascent(fraction, m) for fraction, m in ((0.1, 1), (0.1, 4), (0.1, 16), (0.05, 1)))
 _TWO_LAYERS = (DESCENT, FULL_BATCH, *_FEW)
 _RESIDUAL = (0.3, 0.2)
+_RESIDUAL_WAYS = (DESCENT, FULL_BATCH, Ascent(1.0, 10), Ascent(0.3, 1))
 _BOTH = (Regime(), Regime(subtract_initial=True))
 _LAZY = Regime(alpha=10.0, subtract_initial=True)
 
@@ -205,7 +229,7 @@ SWEEPS = {
             FittedNetwork("two-layer", "relu", 1.0, 160, _FIT, _TWO_LAYERS),
             FittedNetwork("two-layer", "tanh", 1.0, 160, _TANH, _TWO_LAYERS),
             FittedNetwork("two-layer", "tanh", 0.5, 160, _TANH, _TWO_LAYERS),
-            FittedNetwork("residual", "relu", 1.0, 100, _RESIDUAL, (DESCENT, FULL_BATCH, Ascent(1.0, 10)), members=12),
+            FittedNetwork("residual", "relu", 1.0, 100, _RESIDUAL, _RESIDUAL_WAYS, members=12),
         ),
     ),
 }
