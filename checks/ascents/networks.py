@@ -12,7 +12,6 @@ from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.data.splits import TEST_ORDER, digits
 from sharpdiv.empirical.lazy.equal_loss import FitProblem
 from sharpdiv.empirical.lazy.training import lazy_network
-from sharpdiv.empirical.models import ResNet
 
 __all__ = [
     "CONSTANTS",
@@ -163,11 +162,12 @@ class _Shift(nn.Module):
 
 
 @torch.no_grad()
-def _centered(model: ResNet, images: torch.Tensor) -> ResNet:
+def _centered(model: nn.Module, images: torch.Tensor) -> nn.Module:
     """The network whose last layer sees centred features: the common part would throttle the learning rate."""
-    head, model.head = model.head, nn.Identity()
+    head = model.get_submodule("head")
+    model.register_module("head", nn.Identity())
     mean = model(images).mean(dim=0)
-    model.head = nn.Sequential(_Shift(mean), head)
+    model.register_module("head", nn.Sequential(_Shift(mean), head))
     return model
 
 
