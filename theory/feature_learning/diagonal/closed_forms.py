@@ -16,7 +16,7 @@ from sharpdiv.theory.setting import rho_values
 
 __all__ = ["LARGEST_UNEVEN", "diagonal_tradeoff"]
 
-LARGEST_UNEVEN = 0.1
+LARGEST_UNEVEN = 0.125
 """Share of the fall that differs between coordinates up to which it is predicted: it is known in the lazy limit only."""
 _NO_KAPPA = (
     "at the end kappa is radius^2/2 times the Hessian's largest eigenvalue, which has no limit: coordinates' curvatures are unbounded"

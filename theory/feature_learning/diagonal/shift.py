@@ -26,6 +26,9 @@ _FARTHEST = 6.0
 """alpha falls to a twentieth: from there on a little more rho lets it collapse, and the spread over coordinates counts."""
 _UNEVEN = 0.2
 """Largest mean fall through the uneven part, which is derived to first order only."""
+_OF_SAMPLES = 3
+"""n times the unevenness of the samples' mean squares, in units of that of g^2: 2 as ``E x^4 = 3 (E x^2)^2``, and 1 as coordinates
+with longer columns of X fall faster and have larger u^2."""
 _NODES = 24
 _STEPS = 40
 
@@ -113,7 +116,7 @@ class Descent:
         pull = mean * self.modes.pull / samples
         self.strength = single + pull
         """what per-sample SAM with as strong an effect on the mean would multiply rho by"""
-        self.uneven = pull / self.strength * self.modes.unevenness
+        self.uneven = (pull + _OF_SAMPLES * single / samples) / self.strength * self.modes.unevenness
         """share of the mean fall that follows each coordinate's u^2"""
         start = limit.solve(Shift())
         self.tilt = self.uneven / start.dual_square
