@@ -2,8 +2,8 @@
 
 The interpolator minimizes a separable potential, so that in the proportional limit its coordinate is a function of a scalar
 observation v: ``x(u) + theta u = v`` with the dual variable u and ``x = 2 a^2 sinh u`` (hypentropy; a is the coordinate's alpha at
-the end of training). SAM's full-batch part shrinks a coordinate the more the larger its u is, ``x = 2 a^2 sinh u / (1 + tilt u^2)``: derived to first
-order in the tilt, and written so that x rises with u for every tilt below 1.
+the end of training). What SAM's effect has of the full batch shrinks a coordinate the more the larger its u is, ``x = 2 a^2 sinh u / sqrt(1 + 2 tilt u^2)``:
+derived to first order in the tilt, and written so that x rises with u at any.
 """
 
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ class Response:
 def hypentropy(
     observation: Float[np.ndarray, "*#shape"], scale: Float[np.ndarray, "*#shape"], threshold: float, tilt: float = 0.0
 ) -> Response:
-    """Solve ``2 scale sinh u / (1 + tilt u^2) + threshold u = observation`` for u, elementwise.
+    """Solve ``2 scale sinh u / sqrt(1 + 2 tilt u^2) + threshold u = observation`` for u, elementwise.
 
     Args:
         observation: v, non-negative (the function is odd).
         scale: alpha^2, before the tilt.
         threshold: theta, positive.
-        tilt: c, from 0 (the hypentropy itself) to below 1.
+        tilt: c; 0 for the hypentropy itself.
 
     Returns:
         The output, of the broadcast shape.
@@ -86,7 +86,7 @@ def hypentropy(
         following = np.where(inside, following, (low + high) / 2)
         moved = np.abs(following - u)
         u = following
-        if np.all(moved <= 1e-14 * (1 + u)):
+        if np.all(moved <= 1e-13 * (1 + u)):
             x, rise, damped = _weights(u, a, tilt)
             return Response(x, u, rise / (rise + threshold), damped)
     raise ConvergenceError(f"the channel was not solved: u still moves by {moved.max():.1e} after {_STEPS} steps")
@@ -96,7 +96,7 @@ def _weights(
     u: Float[np.ndarray, "*shape"], scale: Float[np.ndarray, "*shape"], tilt: float
 ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """x, dx/du and alpha^2 at the end."""
-    share = 1 + tilt * u**2
-    damped = scale / share
+    share = 1 + 2 * tilt * u**2
+    damped = scale / np.sqrt(share)
     x = 2 * damped * np.sinh(u)
     return x, 2 * damped * np.cosh(u) - 2 * tilt * u / share * x, damped

@@ -42,7 +42,7 @@ def diagonal_tradeoff(
         blocks: s, a divisor of n: members on disjoint blocks of n/s samples; 1 for all on the same data.
 
     Returns:
-        Arrays over rho; NaN with a reason from ``critical_rho`` on, where a twentieth is left of alpha or the uneven part leaves
+        Arrays over rho; NaN with a reason from ``critical_rho`` on, where a seventh is left of alpha or the uneven part leaves
         first order, and at every rho but 0 where m is so large a part of the samples that the uneven part counts.
 
     Raises:

@@ -22,14 +22,16 @@ from sharpdiv.theory.feature_learning.diagonal.state import Limit, Shift, State
 
 __all__ = ["Descent", "LazyModes"]
 
-_FARTHEST = 6.0
-"""alpha falls to a twentieth: from there on a little more rho lets it collapse, and the spread over coordinates counts."""
+_FARTHEST = 4.0
+"""alpha falls to a seventh: from there on a little more rho lets it collapse, and the spread over coordinates counts."""
 _UNEVEN = 0.2
 """Largest mean fall through the uneven part, which is derived to first order only."""
 _OF_SAMPLES = 3
 """n times the unevenness of the samples' mean squares, in units of that of g^2: 2 as ``E x^4 = 3 (E x^2)^2``, and 1 as coordinates
 with longer columns of X fall faster and have larger u^2."""
 _NODES = 24
+_ACCURACY = 1e-6
+_NEAREST = 1e-3
 _STEPS = 40
 
 
@@ -41,7 +43,7 @@ class LazyModes:
         >>> from sharpdiv.theory.feature_learning.diagonal.shift import LazyModes
         >>> modes = LazyModes.of(0.25, signal=1.0, noise=0.0)
         >>> round(modes.pull, 6), round(modes.unevenness, 3)  # without label noise the mean rate is 1
-        (1.0, 0.829)
+        (1.0, 0.886)
     """
 
     rates: Float[np.ndarray, " modes"]
@@ -123,6 +125,9 @@ class Descent:
         self.farthest = min(_FARTHEST, _UNEVEN / self.uneven) if self.uneven else _FARTHEST
         """largest mean fall of log alpha^2 that is described"""
         self._coefficients = self._solved(limit, start)
+        while self._left_out() > _ACCURACY and self.farthest > _NEAREST:
+            self.farthest /= 2
+            self._coefficients = self._solved(limit, start)
 
     def _solved(self, limit: Limit, start: State) -> dict[str, np.ndarray]:
         """Chebyshev series of all fields of the state between a fall of 0 and the farthest."""
@@ -134,6 +139,12 @@ class Descent:
         values = {item.name: [getattr(state, item.name) for state in states] for item in fields(State)}
         found = {name: chebyshev.chebfit(places, of_each, _NODES - 1) for name, of_each in values.items()}
         return found | {"slope": (1 - self.uneven) * found["conjugate"] + self.tilt * found["lifted"]}
+
+    def _left_out(self) -> float:
+        """Estimate of the series' relative error: their last two coefficients."""
+        rows = np.array([row for name, row in self._coefficients.items() if name != "slope"])
+        sizes = np.abs(rows)
+        return float((sizes[:, -2:].max(axis=1) / np.maximum(sizes[:, 0], 1e-8)).max())
 
     def at(self, fall: Float[np.ndarray, " rho"], name: str) -> Float[np.ndarray, " rho"]:
         """A quantity of the state.

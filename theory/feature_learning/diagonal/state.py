@@ -33,7 +33,7 @@ _CLOSE = 1e-10
 
 @dataclass(frozen=True)
 class Shift:
-    """How training has moved ``log alpha_j^2``: down by ``level + log(1 + tilt u_j^2)``.
+    """How training has moved ``log alpha_j^2``: down by ``level + log(1 + 2 tilt u_j^2)/2``.
 
     Example:
         >>> from sharpdiv.theory.feature_learning.diagonal.state import Shift

@@ -104,9 +104,9 @@ def test_large_alphas_are_linear_regression(n: int, noise: float) -> None:
 
 @law(
     Mutation(
-        "curvature for conjugate",
-        f"{ROOM}.channel.Response.conjugate",
-        lambda _: property(lambda self: self.curvature / 4),
+        "potential plus its conjugate",
+        f"{ROOM}.channel.Response.potential",
+        lambda _: property(lambda self: self.estimate * self.dual / 4 + self.conjugate),
     ),
     Mutation(
         "noise not adapted",
