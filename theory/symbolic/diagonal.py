@@ -13,10 +13,7 @@ _u, _h, _b, _r = sp.symbols("u h b r", real=True)
 
 
 def _sam_velocity(gradient: sp.Expr, ascended: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Velocities of w_+ and w_- under SAM of one group: minus the loss's gradient where the ascent leads.
-
-    The loss is a function of beta alone, here ``g beta`` at the weights and ``g~ beta`` at the end of the ascent.
-    """
+    """Velocities of w_+ and w_- under SAM of one group, whose loss is ``g beta`` at the weights and ``g~ beta`` after the ascent."""
     plus, minus = sp.symbols("p m")
 
     def slope(of_beta: sp.Expr, at: tuple[sp.Expr, sp.Expr]) -> tuple[sp.Expr, sp.Expr]:
@@ -69,8 +66,9 @@ def _potential(beta: sp.Expr) -> sp.Expr:
 def hypentropy_end() -> Proof:
     """The weights at a dual variable are the stationary point of the hypentropy, whose conjugate is a quarter of the curvature.
 
-    With ``w_+ w_- = alpha^2`` and ``u = log w_+/w_- = 4h`` the weights give ``beta = 2 alpha^2 sinh u``; there ``Q'(beta) = h``, so
-    that ``h = X'nu`` and ``X beta = y`` are the conditions of ``min Q`` subject to the data; and ``1/Q''`` is 4 (w_+^2 + w_-^2).
+    With ``w_+ w_- = alpha^2`` and ``u = log w_+/w_- = 4h`` the weights give ``beta = 2 alpha^2 sinh u``; there ``Q'(beta) = h``,
+    so that ``h = X'nu`` and ``X beta = y`` are the conditions of ``min Q`` subject to the data; and ``1/Q''`` is 4 (w_+^2 +
+    w_-^2).
 
     Returns:
         The proof.
@@ -137,8 +135,9 @@ def flow_pythagoras() -> Proof:
 def common_fall_flattens() -> Proof:
     """A common fall l of ``log alpha^2`` lowers ``w_+^2 + w_-^2`` at the interpolator.
 
-    Leave out of Q what does not depend on beta, ``2 alpha^2/4``. The rest has the l-derivative ``(w_+^2 + w_-^2)/4`` at fixed beta, and
-    is concave in l. V, its minimum over interpolators, is therefore concave, and by the envelope theorem V' is a sixteenth of the trace.
+    Leave out of Q what does not depend on beta, ``2 alpha^2/4``. The rest has the l-derivative ``(w_+^2 + w_-^2)/4`` at
+    fixed beta, and is concave in l. V, its minimum over interpolators, is therefore concave, and by the envelope theorem
+    V' is a sixteenth of the trace.
 
     Returns:
         The proof for every coordinate; a minimum of concave functions is concave.
@@ -156,7 +155,8 @@ def common_fall_flattens() -> Proof:
     return Proof(
         "diagonal-flattening",
         "A common fall of the alphas lowers the trace of the Hessian at the interpolator",
-        r"V(l) = \min_{X\beta = y} \textstyle\sum_j Q_l(\beta_j),\quad \partial_l Q_l = \tfrac14 \sqrt{\beta^2 + 4 \alpha^4 e^{-2l}},"
+        r"V(l) = \min_{X\beta = y} \textstyle\sum_j Q_l(\beta_j),\quad"
+        r" \partial_l Q_l = \tfrac14 \sqrt{\beta^2 + 4 \alpha^4 e^{-2l}},"
         r"\quad \partial_l^2 Q_l = -\frac{\alpha^4 e^{-2l}}{\sqrt{\beta^2 + 4 \alpha^4 e^{-2l}}} < 0",
         bool(sp.simplify(first - root / 4) == 0 and sp.simplify(second + scale**2 / root) == 0),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
 import sympy as sp
 
 from sharpdiv.theory.symbolic import diagonal
@@ -40,6 +39,6 @@ def test_distances_add_up_along_the_flow() -> None:
     assert diagonal.flow_pythagoras().holds
 
 
-@pytest.mark.parametrize("proof", [diagonal.common_fall_flattens])
-def test_a_common_fall_flattens(proof: Callable[[], diagonal.Proof]) -> None:
-    assert proof().holds
+@law(Mutation("alpha as it was", f"{PLACE}.sp.exp", lambda _: lambda x: 1 - x))
+def test_a_common_fall_flattens() -> None:
+    assert diagonal.common_fall_flattens().holds

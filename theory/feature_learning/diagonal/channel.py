@@ -1,9 +1,10 @@
 """The scalar channel of one coordinate: what a member makes of the teacher's coordinate and Gaussian noise.
 
 The interpolator minimizes a separable potential, so that in the proportional limit its coordinate is a function of a scalar
-observation v: ``x(u) + theta u = v`` with the dual variable u and ``x = 2 a^2 sinh u`` (hypentropy; a is the coordinate's alpha at
-the end of training). What SAM's effect has of the full batch shrinks a coordinate the more the larger its u is, ``x = 2 a^2 sinh u / sqrt(1 + 2 tilt u^2)``:
-derived to first order in the tilt, and written so that x rises with u at any.
+observation v: ``x(u) + theta u = v`` with the dual variable u and ``x = 2 a^2 sinh u`` (hypentropy; a is the coordinate's alpha
+at the end of training).
+What SAM's effect has of the full batch shrinks a coordinate the more the larger its u is, ``x = 2 a^2 sinh u / sqrt(1 + 2 tilt
+u^2)``: derived to first order in the tilt, and written so that x rises with u at any.
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ def hypentropy(
     """
     v, a = np.broadcast_arrays(observation, scale)
     low, high = np.zeros(v.shape), v / threshold
-    u = np.minimum(np.arcsinh(v / (2 * a)), high)  # from above where there is no tilt: Newton's method descends to the root
+    u = np.minimum(
+        np.arcsinh(v / (2 * a)), high
+    )  # from above where there is no tilt: Newton's method descends to the root
     for _ in range(_STEPS):
         x, rise, _ = _weights(u, a, tilt)
         excess = x + threshold * u - v

@@ -14,9 +14,9 @@ _WIDEST = 2.0
 class DiagonalSetting:
     """Regression with ``f(x) = x'beta``, ``beta = w_+^2 - w_-^2`` elementwise, on n samples in d > n dimensions.
 
-    A member starts at ``w_+ = w_- = alpha_i``, its own positive ``log alpha_ij ~ N(log alpha, spread^2)`` for each coordinate, and
-    minimizes ``|X beta - y|^2 / (2n)`` to zero. Rows of X are ``N(0, I_d/d)``, as in ``sharpdiv.theory.Setting``. With data of that
-    scale the trace of the Hessian is of order 1, its eigenvalues of order 1/n, and rho of per-sample ascent acts through
+    A member starts at ``w_+ = w_- = alpha_i``, its own positive ``log alpha_ij ~ N(log alpha, spread^2)`` for each coordinate,
+    and minimizes ``|X beta - y|^2 / (2n)`` to zero. Rows of X are ``N(0, I_d/d)``, as in ``sharpdiv.theory.Setting``. With data
+    of that scale the trace of the Hessian is of order 1, its eigenvalues of order 1/n, and rho of per-sample ascent acts through
     ``rho x trace``: its unit is the inverse of the trace.
 
     Raises:
@@ -71,7 +71,7 @@ class DiagonalSetting:
 
     @property
     def ratio(self) -> float:
-        """delta = n/d, below 1."""
+        """Delta = n/d, below 1."""
         return self.n / self.d
 
     @property

@@ -1,13 +1,14 @@
 """How far SAM lowers a member's ``log alpha^2`` on its way to zero loss.
 
-Along the flow of SAM the alpha of every coordinate falls, and the mean falls as fast as the loss times ``16 rho / d`` (per-sample
-ascent). In the potential V(L) of the interpolator at the mean fall L, the distance to go is ``u V(L)``, u from 1 to 0, and
+Along the flow of SAM the alpha of every coordinate falls, and the mean falls as fast as the loss times ``16 rho / d``
+(per-sample ascent). In the potential V(L) of the interpolator at the mean fall L, the distance to go is ``u V(L)``, u from 1 to
+0, and
 
     ``V du/dL = -1/(8 R) + V'(L) (phi(u) - u)``.
 
-R is rho times the groups' strength, V' the mean conjugate at the end, ``1 - phi`` how much of it is there on the way. This is exact
-but for phi, which is taken from the lazy limit: modes of rates lambda (eigenvalues of XX') decay like ``exp(-lambda t)``. It acts at
-second order in rho only.
+R is rho times the groups' strength, V' the mean conjugate at the end, ``1 - phi`` how much of it is there on the way. This is
+exact but for phi, which is taken from the lazy limit: modes of rates lambda (eigenvalues of XX') decay like ``exp(-lambda t)``.
+It acts at second order in rho only.
 """
 
 from dataclasses import dataclass, fields
@@ -24,11 +25,12 @@ __all__ = ["Descent", "LazyModes"]
 
 _FARTHEST = 4.0
 """alpha falls to a seventh: from there on a little more rho lets it collapse, and the spread over coordinates counts."""
-_UNEVEN = 0.2
+_UNEVEN = 0.06
 """Largest mean fall through the uneven part, which is derived to first order only."""
 _OF_SAMPLES = 3
 """n times the unevenness of the samples' mean squares, in units of that of g^2: 2 as ``E x^4 = 3 (E x^2)^2``, and 1 as coordinates
 with longer columns of X fall faster and have larger u^2."""
+_WIDEST = 0.99
 _NODES = 24
 _ACCURACY = 1e-6
 _NEAREST = 1e-3
@@ -118,9 +120,12 @@ class Descent:
         pull = mean * self.modes.pull / samples
         self.strength = single + pull
         """what per-sample SAM with as strong an effect on the mean would multiply rho by"""
-        self.uneven = (pull + _OF_SAMPLES * single / samples) / self.strength * self.modes.unevenness
-        """share of the mean fall that follows each coordinate's u^2"""
         start = limit.solve(Shift())
+        # Modes decay at the eigenvalues of XSX', whose second moment is that of the Marchenko-Pastur law at this ratio.
+        spread = min(limit.delta * start.heterogeneity, _WIDEST)
+        along = LazyModes.of(spread, limit.signal, limit.label_noise).unevenness
+        self.uneven = (pull + _OF_SAMPLES * single / samples) / self.strength * along
+        """share of the mean fall that follows each coordinate's u^2"""
         self.tilt = self.uneven / start.dual_square
         self.farthest = min(_FARTHEST, _UNEVEN / self.uneven) if self.uneven else _FARTHEST
         """largest mean fall of log alpha^2 that is described"""

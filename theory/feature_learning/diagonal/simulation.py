@@ -1,7 +1,7 @@
 """The Monte Carlo referee of the diagonal ensemble: networks trained by discrete steps of SAM.
 
-Nothing of the theory is used but its test distribution: at a new ``x ~ N(0, I_d/d)`` mean squares of predictions are mean squares of
-the coordinates of beta, so that no test inputs are drawn.
+Nothing of the theory is used but its test distribution: at a new ``x ~ N(0, I_d/d)`` mean squares of predictions are mean
+squares of the coordinates of beta, so that no test inputs are drawn.
 """
 
 import numpy as np
@@ -33,16 +33,17 @@ def simulate_diagonal(
 ) -> LearnedSimulation:
     """Train diagonal networks by un-normalized SAM and measure their ensembles.
 
-    For each of ``draws``: a data set (inputs, a teacher of the setting's norm, label noise) and ``networks`` initializations on each
-    block, the same ones for every rho. Groups are a fixed partition of the samples. Kappa is that of the quadratic model at the end,
-    whose Hessian is ``J'J/n`` (what it leaves out vanishes with the residuals).
+    For each of ``draws``: a data set (inputs, a teacher of the setting's norm, label noise) and ``networks`` initializations on
+    each block, the same ones for every rho. Groups are a fixed partition of the samples. Kappa is that of the quadratic model at
+    the end, whose Hessian is ``J'J/n`` (what it leaves out vanishes with the residuals).
 
     Args:
         setting: the problem.
         rho: values of SAM's rho.
         members: M of an ensemble on all the data, at least 2; 3 unless given. Blocks have one member each.
         blocks: s, a divisor of n; 1 for all on the same data.
-        share: of the groups of samples that ascend, drawn for each member (SharpBalance's sets, at random); the rest descends plainly.
+        share: of the groups of samples that ascend, drawn for each member (SharpBalance's sets, at random); the rest descends
+            plainly.
         draws: independent repetitions, at least 1; the standard errors are over them.
         networks: number of networks on each block in each draw, at least 2.
         stop: training loss at which training ends.
@@ -131,9 +132,7 @@ def _errors(
     return member, np.asarray(between + within.sum(axis=(1, 2, 3)) / (blocks * networks * d))
 
 
-def _flatness(
-    training: Training, networks: Networks, radius: float
-) -> tuple[float, float, float]:
+def _flatness(training: Training, networks: Networks, radius: float) -> tuple[float, float, float]:
     """Training loss, trace of the Hessian and kappa, means over the members."""
     residuals, samples = training.residuals(networks), len(training.targets)
     curvature = 4 * networks.curvature / samples

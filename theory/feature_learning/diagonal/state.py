@@ -1,13 +1,13 @@
 """State evolution: the proportional limit of members that interpolate, n and d to infinity at fixed delta = n/d.
 
-Every coordinate is a scalar channel (``sharpdiv.theory.feature_learning.diagonal.channel``) with its own observation ``v = beta* + z``,
-``z ~ N(0, t)``. With eta(v; alpha) its output, a member solves
+Every coordinate is a scalar channel (``sharpdiv.theory.feature_learning.diagonal.channel``) with its own observation ``v = beta*
++ z``, ``z ~ N(0, t)``. With eta(v; alpha) its output, a member solves
 
     ``E eta' = delta``,  ``delta t = s_e^2 + E(eta - beta*)^2``,
 
-and two members on the same data see noise of covariance q, ``delta q = s_e^2 + E(eta_1 - beta*)(eta_2 - beta*)``. Their alphas are
-independent, hence ``D = delta (t - q)`` (Donoho and Montanari 2016, Berthier et al. 2020, for two separable penalties at once). On
-disjoint data q is 0.
+and two members on the same data see noise of covariance q, ``delta q = s_e^2 + E(eta_1 - beta*)(eta_2 - beta*)``. Their alphas
+are independent, hence ``D = delta (t - q)`` (Donoho and Montanari 2016, Berthier et al. 2020, for two separable penalties at
+once). On disjoint data q is 0.
 """
 
 from collections.abc import Callable
@@ -74,6 +74,8 @@ class State:
     """``E u^2``"""
     lifted: float
     """``E u^2 conjugate``"""
+    heterogeneity: float
+    """``E S^2 / (E S)^2`` of ``S = w_+^2 + w_-^2``"""
 
 
 class Limit:
@@ -163,6 +165,8 @@ class Limit:
             conjugate=self._mean(responses, lambda r: r.conjugate),
             dual_square=self._mean(responses, lambda r: r.dual**2),
             lifted=self._mean(responses, lambda r: r.dual**2 * r.conjugate),
+            heterogeneity=self._mean(responses, lambda r: r.curvature**2)
+            / self._mean(responses, lambda r: r.curvature) ** 2,
         )
 
     def _responses(self, shift: Shift, threshold: float, noise: float) -> list[Response]:

@@ -49,8 +49,8 @@ class Networks:
 class Training:
     """The very training: one object for one data set.
 
-    A group's ascent is ``w_+- (1 +- 2 rho g)`` with ``g = X_g' r_g / m``, the descent follows the mean over groups of their losses'
-    gradients there. With m = 1 the gradients are multiples of the samples, so that no array larger than the data is needed.
+    A group's ascent is ``w_+- (1 +- 2 rho g)`` with ``g = X_g' r_g / m``, the descent follows the mean over groups of their
+    losses' gradients there. With m = 1 the gradients are multiples of the samples, so that no array larger than the data is needed.
 
     Args:
         inputs: X, its rows in the order of the groups.
@@ -112,18 +112,14 @@ class Training:
         rate = 2 * self.learning_rate
         return Networks(networks.plus * (1 - rate * (slope + pull)), networks.minus * (1 + rate * (slope - pull)))
 
-    def _of_samples(
-        self, networks: Networks, residuals: np.ndarray, rho: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _of_samples(self, networks: Networks, residuals: np.ndarray, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means over samples of the gradient g~ at the ascent, and of ``2 rho g g~``."""
         perturbed = residuals * (1 + 4 * rho * (networks.curvature @ self._squares.T))
         perturbed += 4 * (rho * residuals) ** 2 * (networks.beta @ self._cubes.T)
         samples = len(self.targets)
         return perturbed @ self.inputs / samples, (2 * rho * residuals * perturbed) @ self._squares / samples
 
-    def _of_groups(
-        self, networks: Networks, residuals: np.ndarray, rho: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _of_groups(self, networks: Networks, residuals: np.ndarray, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         groups, size, _ = self._grouped.shape
 
         def gradient(errors: np.ndarray) -> np.ndarray:
@@ -161,7 +157,8 @@ class Training:
                 return networks
             if not loss < most:
                 raise DomainError(
-                    f"SAM diverges at rho {rho:g} and learning rate {self.learning_rate:g}: the loss is {loss:.3g}; lower one of them"
+                    f"SAM diverges at rho {rho:g} and learning rate {self.learning_rate:g}: the loss is {loss:.3g}; "
+                    "lower one of them"
                 )
             networks = self.step(networks, residuals, radii)
         raise DomainError(

@@ -12,9 +12,7 @@ from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from tests.laws import Mutation, law
 from tests.theory.feature_learning.diagonal.cases import ROOM, problem, settings_
 
-RISING = Mutation(
-    "alpha rises", f"{ROOM}.state.Shift", lambda f: lambda level=0.0, tilt=0.0: f(-level, tilt)
-)
+RISING = Mutation("alpha rises", f"{ROOM}.state.Shift", lambda f: lambda level=0.0, tilt=0.0: f(-level, tilt))
 FULL_STRENGTH = Mutation("m ignored", f"{ROOM}.shift.group_strength", lambda _: lambda n, m: (1.0, 0.0))
 
 
@@ -71,24 +69,19 @@ def test_large_alphas_do_not_feel_rho(alpha: float) -> None:
         assert values[1] == pytest.approx(values[0], rel=1 / alpha**4), name
 
 
-@law(
-    Mutation(
-        "the full batch is per-sample",
-        f"{ROOM}.setting.DiagonalSetting.group",
-        lambda _: property(lambda self: 1),
-    ),
-    examples=3,
-    n=st.sampled_from([40, 60]),
-)
+@pytest.mark.parametrize("n", [40, 60])
 def test_where_there_is_no_closed_form_there_is_a_reason(n: int) -> None:
     full = diagonal_tradeoff(DiagonalSetting(n=n, m=None), (0.0, 0.1))
-    same = diagonal_tradeoff(DiagonalSetting(n=n), (0.0, 0.1))
     for name in ("diversity", "trace", "member_error", "ensemble_error", "eir", "training_loss"):
-        values = getattr(full, name)
-        assert values[0] == pytest.approx(getattr(same, name)[0], rel=1e-7)  # without ascent there are no groups
-        assert np.isnan(values[1])
+        assert np.isfinite(getattr(full, name)).tolist() == [True, False]
         assert f"no closed form for m = {n} of {n} samples" in full.reasons[name]
     assert "no limit" in full.reasons["sharpness"]
+
+
+def test_without_ascent_there_are_no_groups() -> None:
+    full, alone = (diagonal_tradeoff(DiagonalSetting(n=60, d=180, m=m), 0.0) for m in (None, 1))
+    for name in ("diversity", "trace", "member_error", "ensemble_error", "eir"):
+        assert getattr(full, name) == pytest.approx(getattr(alone, name), rel=1e-7), name
 
 
 def test_from_the_edge_on_nothing_is_predicted() -> None:
@@ -102,7 +95,7 @@ def test_from_the_edge_on_nothing_is_predicted() -> None:
 
 
 def test_rho_broadcasts_and_matches_single_values() -> None:
-    setting, rho = DiagonalSetting(n=60, d=180, m=2), np.linspace(0, 1, 4)
+    setting, rho = DiagonalSetting(n=60, d=180, m=2), np.linspace(0, 0.6, 4)
     together = diagonal_tradeoff(setting, rho)
     single = [diagonal_tradeoff(setting, float(r)) for r in rho]
     for name in ("diversity", "trace", "eir"):

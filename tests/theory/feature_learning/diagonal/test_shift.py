@@ -53,9 +53,7 @@ def test_the_fall_lies_between_the_potentials_before_and_after(**given: Any) -> 
         f"{ROOM}.shift.LazyModes.pull",
         lambda _: property(lambda self: float(self.weights @ np.sqrt(self.rates))),
     ),
-    Mutation(
-        "unevenness of the mean rate", f"{ROOM}.shift.LazyModes.unevenness", lambda _: property(lambda self: 1.0)
-    ),
+    Mutation("unevenness of the mean rate", f"{ROOM}.shift.LazyModes.unevenness", lambda _: property(lambda self: 1.0)),
     Mutation("u for phi", f"{ROOM}.shift.LazyModes.missing", lambda _: lambda self, distance: distance),
     examples=3,
     n=st.sampled_from([80, 150]),

@@ -21,6 +21,8 @@ SMALL = DiagonalSetting(n=12, d=30, learning_rate=0.5, label_noise=0.1)
 
 
 class DiagonalNetwork(torch.nn.Module):
+    """The same network, with PyTorch's gradients."""
+
     def __init__(self, alpha: np.ndarray) -> None:
         super().__init__()
         self.plus, self.minus = (torch.nn.Parameter(torch.tensor(alpha)) for _ in range(2))
@@ -46,18 +48,22 @@ def trained_by_torch(X: np.ndarray, y: np.ndarray, alpha: np.ndarray, m: int, rh
         gradients = [torch.zeros_like(p) for p in network.parameters()]
         for one in range(len(y)):
             start = [p.detach().clone() for p in network.parameters()]
-            first = torch.autograd.grad(half_square(network(inputs[one : one + 1]), targets[one : one + 1]), list(network.parameters()))
+            first = torch.autograd.grad(
+                half_square(network(inputs[one : one + 1]), targets[one : one + 1]), list(network.parameters())
+            )
             with torch.no_grad():
                 for p, g in zip(network.parameters(), first, strict=True):
-                    p += rho * g
-            second = torch.autograd.grad(half_square(network(inputs[one : one + 1]), targets[one : one + 1]), list(network.parameters()))
+                    p.add_(g, alpha=rho)
+            second = torch.autograd.grad(
+                half_square(network(inputs[one : one + 1]), targets[one : one + 1]), list(network.parameters())
+            )
             with torch.no_grad():
                 for p, before, total, g in zip(network.parameters(), start, gradients, second, strict=True):
                     p.copy_(before)
                     total += g / len(y)
         with torch.no_grad():
             for p, total in zip(network.parameters(), gradients, strict=True):
-                p -= 0.5 * total
+                p.sub_(total, alpha=0.5)
     return np.stack([p.detach().numpy() for p in network.parameters()])
 
 
@@ -97,8 +103,10 @@ def test_steps_are_those_of_our_optimizer(m: int, rho: float) -> None:
     Mutation(
         "mean ascent for each sample's",
         f"{ROOM}.training.Training._of_samples",
-        lambda f: lambda self, nets, r, rho: Training(self.inputs, self.targets, len(self.targets), 0.5)._of_groups(
-            nets, r, rho[:, :1]
+        lambda f: (
+            lambda self, nets, r, rho: Training(self.inputs, self.targets, len(self.targets), 0.5)._of_groups(
+                nets, r, rho[:, :1]
+            )
         ),
     ),
     examples=3,
@@ -171,5 +179,5 @@ def test_only_the_aware_groups_ascend() -> None:
 
 def test_what_does_not_get_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sharpdiv.theory.feature_learning.diagonal.training._MOST_STEPS", 3)
-    with pytest.raises(DomainError, match="after 3 steps at rho 0.1, not 1e-06"):
+    with pytest.raises(DomainError, match=r"after 3 steps at rho 0\.1, not 1e-06"):
         simulation.simulate_diagonal(replace(SMALL, learning_rate=1e-3), 0.1, draws=1, networks=2)

@@ -1,5 +1,6 @@
 """The state evolution against its own equations, sampled, and against linear regression."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,29 @@ from sharpdiv.theory.feature_learning.diagonal.state import Limit, Shift
 from tests.laws import Mutation, law
 from tests.theory.feature_learning.diagonal.cases import ROOM, draws_of_the_channel, problem, settings_
 
+
+def made_with(wrong: Callable[[Limit], dict[str, Any]]) -> Callable[[Any], Any]:
+    """A limit whose attributes are replaced once it is made."""
+
+    def change(init: Any) -> Any:
+        def made(self: Limit, *args: Any) -> None:
+            init(self, *args)
+            vars(self).update(wrong(self))
+
+        return made
+
+    return change
+
+
 NO_NOISE = Mutation(
     "no label noise",
     f"{ROOM}.state.Limit.__init__",
-    lambda f: lambda self, *args: (f(self, *args), setattr(self, "label_noise", 0.0))[0],
+    made_with(lambda self: {"label_noise": 0.0}),
 )
 DENSE = Mutation(
     "teacher taken as dense",
     f"{ROOM}.state.Limit.__init__",
-    lambda f: lambda self, *args: (f(self, *args), setattr(self, "parts", [(1.0, self.signal)]))[0],
+    made_with(lambda self: {"parts": [(1.0, self.signal)]}),
 )
 
 
@@ -85,7 +100,7 @@ def test_the_equations_hold_for_sampled_coordinates(**given: Any) -> None:
     Mutation(
         "samples over dimensions inverted",
         f"{ROOM}.state.Limit.__init__",
-        lambda f: lambda self, s, n: (f(self, s, n), setattr(self, "delta", 1 - n / s.d))[0],
+        made_with(lambda self: {"delta": 1 - self.delta}),
     ),
     examples=8,
     n=st.integers(30, 270),
