@@ -13,7 +13,7 @@ _u, _h, _b, _r = sp.symbols("u h b r", real=True)
 
 
 def _sam_velocity(gradient: sp.Expr, ascended: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Velocities of w_+ and w_- under SAM of one group, whose loss is ``g beta`` at the weights and ``g~ beta`` after the ascent."""
+    """Velocities of w_+ and w_- under SAM of one group, its loss ``g beta`` at the weights, ``g~ beta`` after the ascent."""
     plus, minus = sp.symbols("p m")
 
     def slope(of_beta: sp.Expr, at: tuple[sp.Expr, sp.Expr]) -> tuple[sp.Expr, sp.Expr]:

@@ -6,7 +6,7 @@ Every coordinate is a scalar channel (``sharpdiv.theory.feature_learning.diagona
     ``E eta' = delta``,  ``delta t = s_e^2 + E(eta - beta*)^2``,
 
 and two members on the same data see noise of covariance q, ``delta q = s_e^2 + E(eta_1 - beta*)(eta_2 - beta*)``. Their alphas
-are independent, hence ``D = delta (t - q)`` (Donoho and Montanari 2016, Berthier et al. 2020, for two separable penalties at
+are independent, hence ``D = delta (t - q)`` (Donoho and Montanari 2016, for two members at
 once). On disjoint data q is 0.
 """
 
