@@ -73,7 +73,7 @@ def hypentropy(
         >>> from sharpdiv.theory.feature_learning.diagonal.channel import hypentropy
         >>> found = hypentropy(np.array([0.0, 3.0]), np.array(0.5), 1.0)
         >>> found.estimate.round(4).tolist(), (found.estimate + 1.0 * np.arcsinh(found.estimate)).round(6).tolist()
-        ([0.0, 1.7038], [0.0, 3.0])
+        ([0.0, 1.6995], [0.0, 3.0])
     """
     v, a = np.broadcast_arrays(observation, scale)
     low, high = np.zeros(v.shape), v / threshold

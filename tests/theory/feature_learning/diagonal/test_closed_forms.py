@@ -12,13 +12,17 @@ from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from tests.laws import Mutation, law
 from tests.theory.feature_learning.diagonal.cases import ROOM, problem, settings_
 
-RISING = Mutation("alpha rises", f"{ROOM}.state.Shift", lambda f: lambda level=0.0, tilt=0.0: f(-level, tilt))
+SHARPER = Mutation(
+    "inverse of the trace",
+    f"{ROOM}.shift.Descent.at",
+    lambda f: lambda self, fall, name: 1 / f(self, fall, name) if name == "trace" else f(self, fall, name),
+)
 FULL_STRENGTH = Mutation("m ignored", f"{ROOM}.shift.group_strength", lambda _: lambda n, m: (1.0, 0.0))
 
 
 @pytest.mark.slow
 @law(
-    RISING,
+    SHARPER,
     Mutation(
         "D for D/M",
         f"{ROOM}.closed_forms.members_of",
