@@ -1,5 +1,6 @@
 """Every proof, in the order of the derivation."""
 
+from sharpdiv.theory.symbolic import diagonal
 from sharpdiv.theory.symbolic.block_q import bracket_is_a_square, difference_identity, free_expansion
 from sharpdiv.theory.symbolic.improvement import eir_with_noise, eir_without_noise
 from sharpdiv.theory.symbolic.moments import narayana_every_order, narayana_moments
@@ -34,4 +35,8 @@ def proofs() -> tuple[Proof, ...]:
         eir_without_noise(),
         eir_with_noise(),
         finite_size(),
+        diagonal.sam_shrinks_alpha(),
+        diagonal.hypentropy_end(),
+        diagonal.flow_pythagoras(),
+        diagonal.common_fall_flattens(),
     )
