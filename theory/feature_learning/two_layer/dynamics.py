@@ -11,6 +11,7 @@ f) g'g~ + f d delta'g~]``, and W at ``rho f delta'g~ lambda``, up to relative er
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,8 +21,11 @@ from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 
 __all__ = ["TrainedNetwork", "train"]
 
-_MOST_STEPS = 200_000
-_STALLED = 1e-10
+_MOST_STEPS = 50_000
+"""Steps after which gradient descent counts as not fitting."""
+_PATIENCE = 10
+"""SAM counts as not fitting after so many times the steps of gradient descent: its weights may also oscillate for ever."""
+_STALLED = 1e-8
 """Relative change of the loss in a step below which it does not go on falling."""
 
 
@@ -84,11 +88,21 @@ def train(setting: TwoLayerSetting, rho: Float[np.ndarray, " rho"]) -> TrainedNe
         rho: values of SAM's rho.
 
     Returns:
-        The trained networks. Where the loss stalls above the target, overflows, or has not reached it after 200,000 steps,
-        ``fitted`` is False.
+        The trained networks. ``fitted`` is False where the loss stalls above the target, overflows, or has not reached it after ten
+        times the steps of gradient descent.
 
     Example: see ``TrainedNetwork``.
     """
+    return _train(setting, rho, _patience(setting))
+
+
+@lru_cache(maxsize=64)
+def _patience(setting: TwoLayerSetting) -> int:
+    """Steps after which SAM counts as not fitting."""
+    return _PATIENCE * int(_train(setting, np.zeros(1), _MOST_STEPS).steps[0])
+
+
+def _train(setting: TwoLayerSetting, rho: np.ndarray, most_steps: int) -> TrainedNetwork:
     start = reduced_network(setting)
     output, hidden = np.full((rho.size, *start.output.shape), np.nan), np.full((rho.size, *start.hidden.shape), np.nan)
     decay, loss, steps = np.full(rho.size, np.nan), np.full(rho.size, np.nan), np.zeros(rho.size, int)
@@ -96,7 +110,7 @@ def train(setting: TwoLayerSetting, rho: Float[np.ndarray, " rho"]) -> TrainedNe
     a, W = np.tile(start.output, (rho.size, 1)), np.tile(start.hidden, (rho.size, 1, 1))
     before, faded = np.full(rho.size, np.inf), np.zeros(rho.size)
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(_MOST_STEPS + 1):
+        for step in range(most_steps + 1):
             current = (start.curvature * (_applied(a, W) - start.target) ** 2).sum(axis=-1) / 2
             loss[left], steps[left] = current, step
             fits = current <= setting.target_loss

@@ -1,5 +1,7 @@
 """Edges in rho: where the origin begins to attract the weights, and where training no longer fits the data."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from sharpdiv.theory.feature_learning.two_layer.dynamics import train
@@ -7,7 +9,7 @@ from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 
 __all__ = ["collapse_rho", "critical_rho"]
 
-_RANGE = np.geomspace(0.01, 1000, 16)
+_RANGE = np.geomspace(0.01, 1000, 12)
 """Multiples of the origin's edge that are tried."""
 
 
@@ -36,6 +38,7 @@ def collapse_rho(setting: TwoLayerSetting) -> float:
     return float(np.sqrt(m / (signal * seen + setting.label_noise * d)))
 
 
+@lru_cache(maxsize=64)
 def critical_rho(setting: TwoLayerSetting) -> float | None:
     """The rho from which on SAM does not fit the data: the weights collapse, or steps of this learning rate diverge.
 
@@ -43,7 +46,7 @@ def critical_rho(setting: TwoLayerSetting) -> float | None:
         setting: the problem.
 
     Returns:
-        The largest rho that still fits in the small network, good to 0.4%; None if rho = 0 does not.
+        The largest rho that still fits in the small network, good to 1%; None if rho = 0 does not.
 
     Example:
         >>> from sharpdiv.theory.feature_learning.two_layer.edge import collapse_rho, critical_rho
@@ -53,7 +56,7 @@ def critical_rho(setting: TwoLayerSetting) -> float | None:
         1.0
     """
     low, tried = 0.0, collapse_rho(setting) * _RANGE
-    if not train(setting, np.zeros(1)).fitted[0]:
+    if not train(setting, np.zeros(1)).fitted.all():
         return None
     for _ in range(3):
         fitted = train(setting, tried).fitted

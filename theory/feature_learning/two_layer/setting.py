@@ -1,7 +1,6 @@
 """The two-layer linear problem: data, network, SAM and what is measured."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 
@@ -75,9 +74,6 @@ class TwoLayerSetting:
                 f"target loss must be at most {_FITTED:g} of the loss {loss:g} of predicting 0, as networks are to fit the data, "
                 f"got {self.target_loss:g}"
             )
-        for name in ("whitened", "subtract_initial"):
-            if not isinstance(getattr(self, name), bool):
-                raise DomainError(f"{name} must be True or False, got {getattr(self, name)}")
 
     @property
     def first_variance(self) -> float:
@@ -104,7 +100,7 @@ class TwoLayerSetting:
         """How far groups are from full batch, f = ``(n - m)/(m (n - 1))``: 0 there, and 1 for per-sample SAM."""
         return 0.0 if self.n == self.group else (self.n - self.group) / (self.group * (self.n - 1))
 
-    def block(self, blocks: int) -> Self:
+    def block(self, blocks: int) -> "TwoLayerSetting":
         """The problem of one member on one of disjoint blocks of the data.
 
         Args:

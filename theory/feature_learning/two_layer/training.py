@@ -8,8 +8,8 @@ from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 
 __all__ = ["sam_step", "train_networks"]
 
-_MOST_STEPS = 200_000
-_STALLED = 1e-10
+_MOST_STEPS = 50_000
+_STALLED = 1e-8
 """Relative change of every loss in a step below which none goes on falling."""
 
 
