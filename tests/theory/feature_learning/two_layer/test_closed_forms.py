@@ -125,7 +125,7 @@ def test_lazy_networks_do_not_notice_rho(m: int | None, whitened: bool) -> None:
             output_variance=power / 10**10,
             m=m,
             whitened=whitened,
-            learning_rate=0.1 / power,
+            learning_rate=0.03 / power,
             target_loss=1e-14,
         )
         curve = two_layer_tradeoff(setting, np.array([0.0, 1e-3 / power * setting.group]))
@@ -141,7 +141,7 @@ def test_lazy_networks_do_not_notice_rho(m: int | None, whitened: bool) -> None:
     Mutation("one eigenvalue", f"{ROOM}.closed_forms.train", changed(whitened=lambda s: True)),
 )
 def test_one_large_network_is_its_small_one() -> None:
-    """|a|^2 and its change by rho, means over six networks on one data set of 120 samples: to 6%."""
+    """|a|^2 and its change by rho, means over six networks on one data set of 120 samples: to 6% and 10%."""
     rng = np.random.default_rng(0)
     base = TwoLayerSetting(n=120, d=200, width=150, teacher_norm=2.0, target_loss=1e-4, learning_rate=0.04)
     for whitened, m, rho in ((True, None, 0.2), (False, None, 0.2), (True, 1, 0.002)):
@@ -151,15 +151,14 @@ def test_one_large_network_is_its_small_one() -> None:
             X = np.linalg.qr(X.T)[0].T * np.sqrt(200)
         y = X @ rng.standard_normal(200)
         y *= 2 * np.sqrt(120 / 200 / (y @ np.linalg.solve(X @ X.T, y)))  # of the teacher, the part seen varies by 10%
-        a, W = rng.standard_normal((6, 150)) / np.sqrt(150), rng.standard_normal((6, 150, 200)) / np.sqrt(200)
+        a, W = rng.standard_normal((6, 150)), rng.standard_normal((6, 150, 200)) / np.sqrt(200)
+        a /= np.linalg.norm(a, axis=1, keepdims=True)
         targets = np.tile(y, (6, 1))
-        norms = [
-            (train_networks(setting, r, X, targets, a, W)[0] ** 2).sum(axis=1) / (a**2).sum(axis=1) for r in (0.0, rho)
-        ]
+        norms = [(train_networks(setting, r, X, targets, a, W)[0] ** 2).sum(axis=1) for r in (0.0, rho)]
         curve = two_layer_tradeoff(setting, (0.0, rho))
         predicted = curve.diversity * 200 / 80
         assert np.mean(norms, axis=1) == pytest.approx(predicted, rel=0.06)
-        assert np.log(norms[1] / norms[0]).mean() == pytest.approx(log_ratio(predicted)[0], rel=0.06)
+        assert np.log(norms[1] / norms[0]).mean() == pytest.approx(log_ratio(predicted)[0], rel=0.1)
 
 
 def test_blocks_of_one_are_all_the_data() -> None:
