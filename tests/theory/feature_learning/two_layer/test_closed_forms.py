@@ -97,6 +97,7 @@ def test_units(scale: float, **given: Any) -> None:
     here, there = two_layer_tradeoff(setting, rho), two_layer_tradeoff(other, rho / scale)
     for name, power in (("diversity", 2), ("member_error", 2), ("eir", 0), ("trace", 1), ("sharpness", 1)):
         assert getattr(there, name) == pytest.approx(scale**power * getattr(here, name), rel=1e-7), name
+    assert here.critical_rho is not None
     assert there.critical_rho == pytest.approx(here.critical_rho / scale, rel=1e-7)
 
 
@@ -134,6 +135,7 @@ def test_lazy_networks_do_not_notice_rho(m: int | None, whitened: bool) -> None:
     assert effects[1] / effects[0] == pytest.approx(1 / 4, rel=0.1)
 
 
+@pytest.mark.slow
 @law(
     WIDE,
     FULL_BATCH,
@@ -141,22 +143,22 @@ def test_lazy_networks_do_not_notice_rho(m: int | None, whitened: bool) -> None:
     Mutation("one eigenvalue", f"{ROOM}.closed_forms.train", changed(whitened=lambda s: True)),
 )
 def test_one_large_network_is_its_small_one() -> None:
-    """|a|^2 and its change by rho, means over six networks on one data set of 120 samples: to 6% and 10%."""
+    """|a|^2 and its change by rho, means over six networks on one data set of 90 samples: to 6% and 10%."""
     rng = np.random.default_rng(0)
-    base = TwoLayerSetting(n=120, d=200, width=150, teacher_norm=2.0, target_loss=1e-4, learning_rate=0.04)
+    base = TwoLayerSetting(n=90, d=150, width=120, teacher_norm=2.0, target_loss=1e-4, learning_rate=0.04)
     for whitened, m, rho in ((True, None, 0.2), (False, None, 0.2), (True, 1, 0.002)):
         setting = replace(base, m=m, whitened=whitened)
-        X = rng.standard_normal((120, 200))
+        X = rng.standard_normal((90, 150))
         if whitened:
-            X = np.linalg.qr(X.T)[0].T * np.sqrt(200)
-        y = X @ rng.standard_normal(200)
-        y *= 2 * np.sqrt(120 / 200 / (y @ np.linalg.solve(X @ X.T, y)))  # of the teacher, the part seen varies by 10%
-        a, W = rng.standard_normal((6, 150)), rng.standard_normal((6, 150, 200)) / np.sqrt(200)
+            X = np.linalg.qr(X.T)[0].T * np.sqrt(150)
+        y = X @ rng.standard_normal(150)
+        y *= 2 * np.sqrt(90 / 150 / (y @ np.linalg.solve(X @ X.T, y)))  # of the teacher, the part seen varies by 10%
+        a, W = rng.standard_normal((6, 120)), rng.standard_normal((6, 120, 150)) / np.sqrt(150)
         a /= np.linalg.norm(a, axis=1, keepdims=True)
         targets = np.tile(y, (6, 1))
         norms = [(train_networks(setting, r, X, targets, a, W)[0] ** 2).sum(axis=1) for r in (0.0, rho)]
         curve = two_layer_tradeoff(setting, (0.0, rho))
-        predicted = curve.diversity * 200 / 80
+        predicted = curve.diversity * 150 / 60
         assert np.mean(norms, axis=1) == pytest.approx(predicted, rel=0.06)
         assert np.log(norms[1] / norms[0]).mean() == pytest.approx(log_ratio(predicted)[0], rel=0.1)
 

@@ -70,6 +70,8 @@ def test_the_small_network_leaves_the_origin_up_to_its_edge() -> None:
         a, W = np.tile(1e-9 * start.output, (2, 1)), np.tile(1e-9 * start.hidden, (2, 1, 1))
         before = np.abs(a).max()
         for _ in range(6000):
+            if np.abs(a[0]).max() > 1e-3:
+                break
             a, W, _ = dynamics._step(setting, rho, a, W, start)
         assert np.abs(a[0]).max() > 5 * before
         assert np.abs(a[1]).max() < before / 5
