@@ -47,7 +47,7 @@ def test_commands_of_two_words_are_named(capsys: pytest.CaptureFixture[str]) -> 
         assert f"{word} " in out
         assert summary[:40] in out
     for command in ("theory", "simulate"):
-        for model in ("random-features", "diagonal"):
+        for model in ("random-features", "two-layer", "diagonal"):
             assert f"sharpdiv {command} {model}" in " ".join(run(capsys, command, "--help")[1].split())
 
 

@@ -6,6 +6,12 @@ from sharpdiv.theory.symbolic.improvement import eir_with_noise, eir_without_noi
 from sharpdiv.theory.symbolic.moments import narayana_every_order, narayana_moments
 from sharpdiv.theory.symbolic.phi import phi_alternating_sum
 from sharpdiv.theory.symbolic.proof import Proof
+from sharpdiv.theory.symbolic.two_layer import (
+    origin_attracts,
+    two_layer_friction,
+    two_layer_hyperbola,
+    two_layer_null_space,
+)
 from sharpdiv.theory.symbolic.wishart import finite_size
 from sharpdiv.theory.symbolic.words import blocks_add_up
 from sharpdiv.theory.theorems.blocks import q_exact, q_paper
@@ -39,4 +45,8 @@ def proofs() -> tuple[Proof, ...]:
         diagonal.hypentropy_end(),
         diagonal.flow_pythagoras(),
         diagonal.common_fall_flattens(),
+        two_layer_null_space(),
+        two_layer_hyperbola(),
+        two_layer_friction(),
+        origin_attracts(),
     )
