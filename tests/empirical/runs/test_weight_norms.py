@@ -52,7 +52,8 @@ def test_norms_are_those_of_the_modules(seed: int) -> None:
     for place, model in enumerate(models):
         kinds = {"gains": torch.nn.BatchNorm2d, "convolutions": torch.nn.Conv2d, "last": torch.nn.Linear}
         for name, kind in kinds.items():
-            norm = sum(float(m.weight.detach().double().square().sum()) for m in model.modules() if isinstance(m, kind))
+            weights = [model.get_parameter(f"{n}.weight") for n, m in model.named_modules() if isinstance(m, kind)]
+            norm = sum(float(weight.detach().double().square().sum()) for weight in weights)
             assert getattr(found, name)[place] == pytest.approx(norm, rel=1e-12)
 
 
