@@ -14,6 +14,7 @@ from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import Design
 from sharpdiv.empirical.runs.record import RunRecord, load_record
+from sharpdiv.empirical.runs.weight_norms import WeightNorms, weight_norms_from_json
 from sharpdiv.empirical.store import digest, load_json
 
 __all__ = ["Evidence", "load_evidence"]
@@ -36,6 +37,8 @@ class Evidence:
     """planes through members of trained runs, as ``sharpdiv between`` writes them"""
     ascents: tuple[FittedRegime, ...] = ()
     """networks of the sweep over ascents, each in a regime"""
+    weight_norms: tuple[WeightNorms, ...] = ()
+    """norms of the weights of trained runs"""
 
     @property
     def trained_in_all_layers(self) -> list[DialNetwork]:
@@ -123,6 +126,7 @@ def load_evidence(path: Path) -> Evidence:
     ascents: dict[str, FittedRegime] = {}
     comparisons: list[KernelComparison] = []
     planes: list[RunPlane] = []
+    norms: list[WeightNorms] = []
     for file in _files(path, "*.json"):
         for found in _results(file):
             # dial.json sorts behind dial-quick.json, and has more of the networks that are in both; ascents likewise.
@@ -132,12 +136,21 @@ def load_evidence(path: Path) -> Evidence:
                 ascents[found.name] = found
             elif isinstance(found, RunPlane):
                 planes.append(found)
+            elif isinstance(found, WeightNorms):
+                norms.append(found)
             else:
                 comparisons.append(found)
-    return Evidence(tuple(loaded), tuple(networks.values()), tuple(comparisons), tuple(planes), tuple(ascents.values()))
+    return Evidence(
+        records=tuple(loaded),
+        networks=tuple(networks.values()),
+        comparisons=tuple(comparisons),
+        planes=tuple(planes),
+        ascents=tuple(ascents.values()),
+        weight_norms=tuple(norms),
+    )
 
 
-def _results(file: Path) -> Sequence[DialNetwork | FittedRegime | KernelComparison | RunPlane]:
+def _results(file: Path) -> Sequence[DialNetwork | FittedRegime | KernelComparison | RunPlane | WeightNorms]:
     """What a file of results holds; nothing of a protocol."""
     found = load_json(file)
     try:
@@ -147,6 +160,8 @@ def _results(file: Path) -> Sequence[DialNetwork | FittedRegime | KernelComparis
             return [FittedRegime.from_json(regime) for regime in found["ascents"]]
         if "points" in found:
             return [KernelComparison.from_json(found)]
+        if "weight_norms" in found:
+            return weight_norms_from_json(found)
         if "planes" in found:
             return planes_from_json(found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

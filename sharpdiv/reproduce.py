@@ -33,6 +33,7 @@ from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
 from sharpdiv.empirical.runs.record import load_record
+from sharpdiv.empirical.runs.weight_norms import add_weight_norms
 from sharpdiv.empirical.store import save_json, write_atomically
 from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import drawable
@@ -166,6 +167,7 @@ def measure_block(
         measure_runs([run for n, run in runs_of.items() if design.measurement(n) == how], runs, how=how, **options)
     for run in runs_of.values():
         write_atomically(_record(target, design, run), (run_folder(runs, run) / "record.npz").read_bytes())
+    add_weight_norms(target / "weight-norms.json", runs_of.values(), runs)
     say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")
 
 
@@ -232,6 +234,8 @@ def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
     for file in have.glob("comparison-*.json"):
         if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
             write_atomically(target / file.name, file.read_bytes())
+    if (have / "weight-norms.json").exists() and not (target / "weight-norms.json").exists():
+        write_atomically(target / "weight-norms.json", (have / "weight-norms.json").read_bytes())
     if "digits" in {design.name for design in designs} and (have / "planes.json").exists():
         write_atomically(target / "planes.json", (have / "planes.json").read_bytes())
     for design in designs:

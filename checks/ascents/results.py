@@ -38,10 +38,13 @@ class FittedRegime:
 
     network: FittedNetwork
     regime: Regime
-    losses: tuple[float, ...]
-    """training losses that members are compared at"""
     fitted: dict[Ascent, Fitted]
     """by the way to train"""
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Training losses that members are compared at."""
+        return self.network.losses
 
     @property
     def name(self) -> str:
@@ -56,7 +59,7 @@ class FittedRegime:
         """
         found = [asdict(ascent) | rounded(vars(fitted)) for ascent, fitted in self.fitted.items()]
         network = {name: value for name, value in asdict(self.network).items() if name not in {"ascents", "regimes"}}
-        return {"network": network, "regime": asdict(self.regime), "losses": list(self.losses), "fitted": found}
+        return {"network": network, "regime": asdict(self.regime), "fitted": found}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "FittedRegime":
@@ -77,11 +80,11 @@ class FittedRegime:
             for found in value["fitted"]
         }
         regime = Regime(**value["regime"])
-        network = FittedNetwork(**value["network"], ascents=tuple(fitted), regimes=(regime,))
-        losses = tuple(value["losses"])
+        about = value["network"] | {"losses": tuple(value["network"]["losses"])}
+        network = FittedNetwork(**about, ascents=tuple(fitted), regimes=(regime,))
         for ascent, found in fitted.items():
-            _require_sizes(found, ascent.name, network.members, len(losses))
-        return cls(network, regime, losses, fitted)
+            _require_sizes(found, ascent.name, network.members, len(network.losses))
+        return cls(network, regime, fitted)
 
 
 def _require_sizes(found: Fitted, name: str, members: int, levels: int) -> None:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sharpdiv.checks.ascents.networks import (
     CONSTANTS,
-    LOSSES,
     RATE,
     Ascent,
     FittedNetwork,
@@ -116,7 +115,7 @@ def _train_member(root: Path, network: FittedNetwork, regime: Regime, seed: int)
             found = train_to_losses(
                 model,
                 problem,
-                LOSSES,
+                network.losses,
                 rho=ascent.fraction / largest,
                 learning_rate=RATE / largest,
                 m=ascent.m or None,
@@ -151,7 +150,7 @@ def _assembled(root: Path, network: FittedNetwork, regime: Regime) -> FittedRegi
         key = _key(ascent.fraction, ascent.m)
         members = [_member(tensors, key) or _missing(files) for tensors in files]
         fitted[ascent] = _gathered(members, targets, network.last_layer)
-    return FittedRegime(network, regime, LOSSES, fitted)
+    return FittedRegime(network, regime, fitted)
 
 
 def _member(tensors: dict[str, Tensor], key: str) -> EqualLoss | None:

@@ -209,9 +209,8 @@ CLAIMS = (
         id="lazy-sign-flip",
         subject="networks",
         title="D against rho: the sign flips out of the lazy limit",
-        statement="At equal training loss D rises from gradient descent to the largest rho in the lazy limit, and falls "
-        "in networks at "
-        "alpha = 1.",
+        statement="At equal training loss D rises from gradient descent to the largest rho of full-batch SAM in the lazy limit, "
+        "and falls in networks trained on f - f_0 at alpha = 1.",
         source="Theorem 1",
         about=("Theorems",),
         where="kernels beside networks",
@@ -227,8 +226,8 @@ CLAIMS = (
         id="lazy-signs",
         subject="networks",
         title="Signs of dD/drho, dkappa/drho and dEIR/drho",
-        statement="Diversity, sharpness and improvement rate of trained networks change with rho in the direction that "
-        "theory predicts.",
+        statement="Diversity, sharpness and improvement rate of networks trained by full-batch SAM on f - f_0 change with rho in "
+        "the direction that theory predicts.",
         source="Theorem 1",
         about=("Theorems",),
         where="kernels beside networks",
@@ -243,9 +242,8 @@ CLAIMS = (
         id="lazy-signs-at-equal-loss",
         subject="networks",
         title="The same signs at equal training loss",
-        statement="At equal training loss diversity, sharpness and improvement rate of trained networks change with rho "
-        "in the direction "
-        "that theory predicts.",
+        statement="At equal training loss diversity, sharpness and improvement rate of networks trained by full-batch SAM on "
+        "f - f_0 change with rho in the direction that theory predicts.",
         source="Theorem 1",
         about=("Theorems",),
         where="kernels beside networks",

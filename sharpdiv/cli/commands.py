@@ -32,12 +32,20 @@ COMMANDS: dict[str, Command] = {
     "theory": Command(
         "Closed forms: diversity, sharpness, errors and EIR, one point for each rho.",
         "theory:theory",
-        {"random-features": "random_features:theory_random_features"},
+        {
+            "random-features": "random_features:theory_random_features",
+            "two-layer": "two_layer:theory_two_layer",
+            "diagonal": "diagonal:theory_diagonal",
+        },
     ),
     "simulate": Command(
         "The Monte Carlo referee: the same numbers from drawn data, with standard errors.",
         "simulate:simulate",
-        {"random-features": "random_features:simulate_random_features"},
+        {
+            "random-features": "random_features:simulate_random_features",
+            "two-layer": "two_layer:simulate_two_layer",
+            "diagonal": "diagonal:simulate_diagonal",
+        },
     ),
     "check": Command("Check the paper's claims and print the table of verdicts.", "check:check"),
     "data": Command(

@@ -13,10 +13,23 @@ from sharpdiv.theory.theorems.sam import sam_tradeoff
 from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
 from sharpdiv.theory.theorems.tradeoff import Tradeoff
 
-__all__ = ["MEASURED", "PLACES", "feature_point", "measured", "point", "show_points", "tradeoff", "with_reason"]
+__all__ = [
+    "LEARNED",
+    "MEASURED",
+    "PLACES",
+    "feature_point",
+    "learned_point",
+    "measured",
+    "point",
+    "show_points",
+    "tradeoff",
+    "with_reason",
+]
 
 MEASURED = ("diversity", "sharpness", "member_error", "ensemble_error", "eir")
 """What both theory and simulation give for every model."""
+LEARNED = (*MEASURED, "trace", "training_loss")
+"""What both give for networks that learn features."""
 PLACES = ("sharpness_ensemble", "sharpness_member")
 """Further places where sharpness is taken, in the JSON only."""
 RIGOROUS = ("sharpness_lower_rigorous", "sharpness_upper_rigorous")
@@ -69,6 +82,14 @@ def feature_point(curve: Any, i: int) -> dict[str, Any]:
     found = {name: _finite(getattr(curve, name)[i]) for name in ("rho", *MEASURED)}
     found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
     return found | ({"reason": "eir: the member error is 0"} if found["eir"] is None else {})
+
+
+def learned_point(curve: Any, i: int) -> dict[str, Any]:
+    """One rho of networks that learn features; what has no value is null, with the reason."""
+    found = {name: _finite(getattr(curve, name)[i]) for name in ("rho", *LEARNED)}
+    found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
+    missing = {curve.reasons[name]: name for name in reversed(LEARNED) if found[name] is None}
+    return found | ({"reason": "; ".join(f"{name}: {why}" for why, name in missing.items())} if missing else {})
 
 
 def measured(simulation: Any, names: tuple[str, ...], i: int) -> dict[str, Any]:

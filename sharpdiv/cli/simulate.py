@@ -24,7 +24,8 @@ def simulate(
 ) -> int:
     """The Monte Carlo referee: the same numbers from drawn data, with standard errors.
 
-    sharpdiv simulate random-features --help: the same for networks with random features.
+    sharpdiv simulate random-features --help: the same for networks with random features; sharpdiv simulate two-layer --help and
+    sharpdiv simulate diagonal --help: for networks that learn features.
 
     Args:
         ensemble: which ensembles.

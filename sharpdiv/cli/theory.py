@@ -21,7 +21,8 @@ def theory(
     """Closed forms: diversity, sharpness, errors and EIR, one point for each rho.
 
     The limit of many samples and dimensions, or exact values at the given n and d. sharpdiv theory random-features --help:
-    the same for networks with random features. What has no closed form is null, with the reason.
+    the same for networks with random features; sharpdiv theory two-layer --help and sharpdiv theory diagonal --help: for
+    networks that learn features. What has no closed form is null, with the reason.
 
     Args:
         ensemble: which ensembles.

@@ -47,7 +47,8 @@ def test_commands_of_two_words_are_named(capsys: pytest.CaptureFixture[str]) -> 
         assert f"{word} " in out
         assert summary[:40] in out
     for command in ("theory", "simulate"):
-        assert f"sharpdiv {command} random-features" in " ".join(run(capsys, command, "--help")[1].split())
+        for model in ("random-features", "two-layer", "diagonal"):
+            assert f"sharpdiv {command} {model}" in " ".join(run(capsys, command, "--help")[1].split())
 
 
 def loaded(code: str, modules: str) -> None:

@@ -63,6 +63,37 @@ def test_random_features_share_their_keys(capsys: pytest.CaptureFixture[str], ar
         assert set(measured["eir"]) == {"mean", "stderr"}
 
 
+LEARNED_POINT = (FEATURE_POINT | {"training_loss", "trace"}) - {"sharpness"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("gd",), ("sam", "--rho", "0:0.4:3"), ("sharpbalance", "--rho", "0.1")])
+def test_diagonal_networks_share_their_keys(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    size = ("--n", "40", "--d", "120", "--spread", "0.3")
+    theory = points(capsys, "theory", "diagonal", *arguments, *size)
+    simulation = points(capsys, "simulate", "diagonal", *arguments, *size, "--draws", "2", "--networks", "2")
+    for predicted, measured in zip(theory, simulation, strict=True):
+        assert set(predicted) == set(measured) | {"reason"} == LEARNED_POINT | {"sharpness", "reason"}
+        assert "no limit" in predicted["reason"]
+        assert set(measured["trace"]) == {"mean", "stderr"}
+
+
+@pytest.mark.parametrize("arguments", [("gd",), ("sam", "--rho", "0:0.2:3"), ("sharpbalance", "--rho", "0.1")])
+def test_two_layers_share_their_keys(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    small = ("--n", "20", "--d", "40", "--width", "30", "--m", "5")
+    theory = points(capsys, "theory", "two-layer", *arguments, *small)
+    simulation = points(capsys, "simulate", "two-layer", *arguments, *small, "--draws", "2", "--networks", "2")
+    for predicted, measured in zip(theory, simulation, strict=True):
+        assert set(predicted) == set(measured) == FEATURE_POINT | {"trace", "training_loss"}
+        assert set(measured["trace"]) == {"mean", "stderr"}
+
+
+def test_two_layers_that_do_not_fit_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    (point,) = points(capsys, "theory", "two-layer", "sam", "--rho", "20")
+    assert point["diversity"] is None
+    assert "collapse" in point["reason"]
+
+
 def test_ranges_of_rho_and_finite_size(capsys: pytest.CaptureFixture[str]) -> None:
     found = points(capsys, "theory", "sam", "--rho", "0:0.1:5", "0.3", "--finite", "--n", "60", "--d", "10")
     assert [point["rho"] for point in found] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.3])

@@ -11,6 +11,12 @@ from sharpdiv.theory.symbolic.moments import free_moments, moment, narayana_ever
 from sharpdiv.theory.symbolic.phi import phi_alternating_sum, phi_polynomial, psi_polynomial
 from sharpdiv.theory.symbolic.proof import Proof
 from sharpdiv.theory.symbolic.registry import proofs
+from sharpdiv.theory.symbolic.two_layer import (
+    origin_attracts,
+    two_layer_friction,
+    two_layer_hyperbola,
+    two_layer_null_space,
+)
 from sharpdiv.theory.symbolic.wishart import finite_size, joint_moment
 from sharpdiv.theory.symbolic.words import Letter, block_moment, blocks_add_up, trace
 
@@ -31,9 +37,13 @@ __all__ = [
     "moment",
     "narayana_every_order",
     "narayana_moments",
+    "origin_attracts",
     "phi_alternating_sum",
     "phi_polynomial",
     "proofs",
     "psi_polynomial",
     "trace",
+    "two_layer_friction",
+    "two_layer_hyperbola",
+    "two_layer_null_space",
 ]

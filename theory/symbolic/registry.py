@@ -1,10 +1,17 @@
 """Every proof, in the order of the derivation."""
 
+from sharpdiv.theory.symbolic import diagonal
 from sharpdiv.theory.symbolic.block_q import bracket_is_a_square, difference_identity, free_expansion
 from sharpdiv.theory.symbolic.improvement import eir_with_noise, eir_without_noise
 from sharpdiv.theory.symbolic.moments import narayana_every_order, narayana_moments
 from sharpdiv.theory.symbolic.phi import phi_alternating_sum
 from sharpdiv.theory.symbolic.proof import Proof
+from sharpdiv.theory.symbolic.two_layer import (
+    origin_attracts,
+    two_layer_friction,
+    two_layer_hyperbola,
+    two_layer_null_space,
+)
 from sharpdiv.theory.symbolic.wishart import finite_size
 from sharpdiv.theory.symbolic.words import blocks_add_up
 from sharpdiv.theory.theorems.blocks import q_exact, q_paper
@@ -34,4 +41,12 @@ def proofs() -> tuple[Proof, ...]:
         eir_without_noise(),
         eir_with_noise(),
         finite_size(),
+        diagonal.sam_shrinks_alpha(),
+        diagonal.hypentropy_end(),
+        diagonal.flow_pythagoras(),
+        diagonal.common_fall_flattens(),
+        two_layer_null_space(),
+        two_layer_hyperbola(),
+        two_layer_friction(),
+        origin_attracts(),
     )

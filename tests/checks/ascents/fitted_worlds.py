@@ -74,9 +74,8 @@ def planted(
             last_norm=norm,
             norm=2 * norm,
         )
-    return FittedRegime(
-        FittedNetwork("two-layer", "relu", 0.5, 160, tuple(ways), (regime,), members), regime, _LOSSES, found
-    )
+    network = FittedNetwork("two-layer", "relu", 0.5, 160, _LOSSES, tuple(ways), (regime,), members)
+    return FittedRegime(network, regime, found)
 
 
 def _products(spread: np.ndarray) -> np.ndarray:

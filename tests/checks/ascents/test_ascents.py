@@ -15,7 +15,6 @@ from sharpdiv.checks.ascents.claims import CLAIMS
 from sharpdiv.checks.ascents.networks import (
     DESCENT,
     FULL_BATCH,
-    LOSSES,
     RATE,
     Ascent,
     FittedNetwork,
@@ -198,7 +197,7 @@ def test_results_survive_json(seed: int) -> None:
     found = diverged(planted(stated(), SUBTRACTED, seed=seed), [FEW])
     text = json.dumps(found.to_json(), allow_nan=False)
     again = FittedRegime.from_json(json.loads(text))
-    assert again.to_json() == json.loads(text)
+    assert json.dumps(again.to_json()) == text
     assert (again.name, again.regime, again.losses, list(again.fitted)) == (
         found.name,
         found.regime,
@@ -222,7 +221,7 @@ def damaged(**changes: Any) -> dict[str, Any]:
         damaged(network=lambda network: {"kind": network["kind"]}),
         damaged(network=lambda network: network | {"members": 7}),
         damaged(regime=lambda _: {"beta": 1.0}),
-        damaged(losses=lambda losses: losses[:2]),
+        damaged(network=lambda network: network | {"losses": network["losses"][:2]}),
         damaged(fitted=lambda fitted: [{**fitted[0], "trace": fitted[0]["trace"][:5]}, *fitted[1:]]),
         damaged(fitted=lambda fitted: [{n: v for n, v in way.items() if n != "norm"} for way in fitted]),
         {"ascents": {"some": "thing"}},
@@ -234,7 +233,9 @@ def test_results_of_another_layout_or_size_are_refused(value: dict[str, Any], tm
         load_evidence(tmp_path)
 
 
-TINY = Sweep("tiny.json", (FittedNetwork("two-layer", "relu", 0.5, 12, (DESCENT, FEW), (Regime(),), 2, 9),))
+TINY = Sweep(
+    "tiny.json", (FittedNetwork("two-layer", "relu", 0.5, 12, (0.3, 0.1, 0.03), (DESCENT, FEW), (Regime(),), 2, 9),)
+)
 
 
 def swept(root: Path) -> dict[str, Any]:
@@ -265,7 +266,9 @@ def test_a_sweep_is_what_its_members_did(root: Path) -> None:
     network = TINY.networks[0]
     problem, model = network.problem(), network.initialized(1001)
     largest = largest_eigenvalue(model, problem)
-    alone = train_to_losses(model, problem, LOSSES, rho=0.1 / largest, learning_rate=RATE / largest, m=1, seed=1001)
+    alone = train_to_losses(
+        model, problem, network.losses, rho=0.1 / largest, learning_rate=RATE / largest, m=1, seed=1001
+    )
     errors = alone.predictions.double() - network.test_targets()
     assert found.fitted[FEW].steps[1] == pytest.approx(alone.steps.numpy(), rel=1e-4)
     assert found.fitted[FEW].trace[1] == pytest.approx(alone.trace.numpy(), rel=1e-4)

@@ -1,0 +1,98 @@
+"""``sharpdiv theory diagonal`` and ``sharpdiv simulate diagonal``."""
+
+from typing import Annotated, Any
+
+from sharpdiv.cli.ensembles import Ensemble, require_seed
+from sharpdiv.cli.options import Flat, Json
+from sharpdiv.cli.points import measured, show_points
+from sharpdiv.theory.feature_learning.diagonal import simulation
+from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
+from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
+from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
+
+__all__ = ["simulate_diagonal", "theory_diagonal"]
+
+_MEASURED = ("diversity", "member_error", "ensemble_error", "eir", "training_loss", "trace", "sharpness")
+
+
+def theory_diagonal(
+    ensemble: Annotated[Ensemble, Flat],
+    setting: Annotated[DiagonalSetting, Flat] = DiagonalSetting(),
+    *,
+    json: Json = None,
+) -> int:
+    """Closed forms for ensembles of diagonal linear networks, which learn features: beta = w_+^2 - w_-^2, trained to zero loss.
+
+    JSON {"points": [{...}]} with, for each rho: diversity, member_error, ensemble_error, eir, training_loss, trace (of one
+    member's Hessian), sharpness, stable, critical_rho, and reason, where something has no closed form and is null. The limit of
+    many samples and dimensions.
+
+    Args:
+        ensemble: which ensembles.
+        setting: data, initialization and training.
+        json: where to write the points.
+    """
+    ensemble, curve = _predicted(ensemble, setting)
+    show_points([_point(curve, i) for i in range(len(curve.rho))], json)
+    return 0
+
+
+def simulate_diagonal(
+    ensemble: Annotated[Ensemble, Flat],
+    setting: Annotated[DiagonalSetting, Flat] = DiagonalSetting(),
+    *,
+    share: float = 1.0,
+    draws: int = 10,
+    networks: int = 12,
+    stop: float = 1e-6,
+    seed: int = 0,
+    json: Json = None,
+) -> int:
+    """The Monte Carlo referee of diagonal linear networks: trains them by discrete steps of SAM.
+
+    Args:
+        ensemble: which ensembles.
+        setting: data, initialization and training.
+        share: of the groups of m samples that ascend, drawn for each member; the others descend plainly.
+        draws: data sets.
+        networks: on each block of each of them.
+        stop: training loss at which training ends.
+        seed: of the random generator.
+        json: where to write the points, with the keys of sharpdiv theory diagonal.
+    """
+    require_seed(seed)
+    ensemble, curve = _predicted(ensemble, setting)
+    drawn = simulation.simulate_diagonal(
+        setting,
+        ensemble.radii,
+        members=None if ensemble.blocks else ensemble.size,
+        blocks=ensemble.blocks or 1,
+        share=share,
+        draws=draws,
+        networks=networks,
+        stop=stop,
+        seed=seed,
+    )
+    points = []
+    for i in range(len(curve.rho)):
+        found = {name: value for name, value in _point(curve, i).items() if name != "reason"}
+        points.append(found | measured(drawn, _MEASURED, i))
+    show_points(points, json)
+    return 0
+
+
+def _predicted(ensemble: Ensemble, setting: DiagonalSetting) -> tuple[Ensemble, LearnedTradeoff]:
+    ensemble = ensemble.resolved(blocks=4)
+    members = None if ensemble.blocks else ensemble.size
+    return ensemble, diagonal_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
+
+
+def _point(curve: LearnedTradeoff, i: int) -> dict[str, Any]:
+    """One rho; what has no value is null, with the reasons."""
+    found: dict[str, Any] = {}
+    for name in ("rho", *_MEASURED):
+        value = float(getattr(curve, name)[i])
+        found[name] = value if value == value else None  # NaN is the only value that is not itself
+    found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
+    missing = {curve.reasons[name]: name for name in reversed(_MEASURED) if found[name] is None}
+    return found | ({"reason": "; ".join(f"{name}: {why}" for why, name in missing.items())} if missing else {})
