@@ -210,7 +210,7 @@ def measured(index: int, m: int | None, rho: float) -> list[LearnedSimulation]:
 @pytest.mark.long
 @law(ALL_DIMENSIONS, FULL_BATCH, WIDE)
 def test_theory_and_simulation_agree() -> None:
-    """Logarithms of ratios to rho = 0 within 10%, 6/n, and 4 standard errors, levels of D within 4: SETTINGS times m of n, 10 and 1.
+    """Logarithms of ratios to rho = 0 within 10% (6/n) plus 4 standard errors, levels of D within 4: SETTINGS times m of n, 10, 1.
 
     The largest eigenvalue is the limit's, to 20%: at n = 60 and less the edge of a spectrum is not yet sharp.
     """
