@@ -105,8 +105,8 @@ def _diagonal_points() -> list[Point]:
     plain = [Point(DiagonalSetting(n=50, d=150, m=m), rho) for m, rho in ((1, 0.4), (2, 0.7), (5, 1.2))]
     others: list[tuple[float, dict[str, Any]]] = [
         (0.4, {"m": 1, "label_noise": 0.2}),
-        (0.4, {"m": 1, "density": 0.2, "learning_rate": 1.0}),
-        (0.7, {"m": 2, "spread": 0.8}),
+        (0.4, {"m": 1, "density": 0.2, "learning_rate": 1.5}),
+        (0.7, {"m": 2, "spread": 0.8, "learning_rate": 1.5}),
         (1.2, {"m": 5, "d": 200}),
     ]
     points = plain + [Point(DiagonalSetting(**{"n": 50, "d": 150} | given), rho) for rho, given in others]
@@ -116,7 +116,7 @@ def _diagonal_points() -> list[Point]:
             n=50,
             d=int(rng.integers(100, 251)),
             m=m,
-            learning_rate=1.0,
+            learning_rate=1.5,
             alpha=float(np.exp(rng.uniform(np.log(0.15), np.log(0.5)))),
             spread=float(rng.uniform(0.3, 0.7)),
             density=float(rng.choice([1.0, 0.2])),
@@ -225,7 +225,7 @@ CLAIMS = (
         "per-sample SAM and groups of few samples.",
         source="derived here (section 14 of theory/README.md; hypentropy interpolators: Woodworth et al. 2020)",
         method=f"12 settings at n = 50, each of m = 1, 2 and 5 four times: {_SELECTION} {_SEED + 1} (d, alpha, spread, density, "
-        f"label noise, rho/m from 0.15 to 0.35, below the critical rho); {_DRAWS} data draws of 4 networks each, trained by SAM's "
+        f"label noise, rho/m from 0.15 to 0.35, below the critical rho); {_DRAWS} data draws of 3 networks each, trained by SAM's "
         "own steps to a loss of 1e-5.",
         tolerance=_TOLERANCE,
         seed=_SEED + 1,

@@ -90,7 +90,7 @@ def two_layer_draws(
 def diagonal_draws(
     setting: DiagonalSetting, rho: tuple[float, ...], *, draws: int, seed: int, blocks: int = 1, share: float = 1.0
 ) -> Draws:
-    """Diagonal networks, four in each draw and block.
+    """Diagonal networks, three in each draw and block.
 
     Args:
         setting: the problem.
@@ -106,7 +106,7 @@ def diagonal_draws(
     return Draws(
         tuple(
             simulate_diagonal(
-                setting, rho, blocks=blocks, share=share, draws=1, networks=4, stop=1e-5, seed=seed + draw
+                setting, rho, blocks=blocks, share=share, draws=1, networks=3, stop=1e-5, seed=seed + draw
             )
             for draw in range(draws)
         )
