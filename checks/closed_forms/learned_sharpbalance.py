@@ -127,8 +127,8 @@ def _sharpbalance(_: Evidence) -> Finding:
     return Finding(
         verdict,
         tuple(row for rows, *_ in found for row in rows),
-        "Sets of samples that ascend only change how far the weights shrink, and D is a function of that; disjoint blocks also "
-        "change what members fit."
+        "With disjoint blocks, not with sets: those only change how far the weights shrink, of which D is a function, up to a few "
+        "percent; blocks also change what members fit."
         if verdict == Verdict.CONDITIONAL
         else "",
     )
@@ -151,12 +151,13 @@ CLAIMS = (
         source="our transfer of C5, which the paper states of trained networks, to two-layer and diagonal linear networks",
         about=("C5",),
         where="closed forms",
-        method=f"Per-sample SAM, members with the same start trained with ascents on half the samples, a random set for each, and on "
-        f"{_BLOCKS} disjoint blocks; n = 40, d = p = 120, orthogonal rows, {_DRAWS['two-layer']} data draws, and n = 60, d = 180, "
-        f"alpha = 0.3, {_DRAWS['diagonal']} data draws. SAM's D is interpolated at the trace; where that is below all of SAM's, its "
-        "D at its lowest one is taken, which is larger.",
+        method="Per-sample SAM, members with the same start trained with ascents on half the samples, a random set for each, and "
+        f"on {_BLOCKS} disjoint blocks; n = 40, d = p = 120, orthogonal rows, {_DRAWS['two-layer']} data draws, and n = 60, d = 180, "
+        f"alpha = 0.3, {_DRAWS['diagonal']} data draws. SAM's D is interpolated at the trace; where that is below all of SAM's, "
+        "its D at its lowest one is taken, which is larger.",
         tolerance=f"larger: log ratio of D above {_LEAST:g} and above four standard errors (jackknife over draws); not larger: "
-        f"{_LEAST:g} is more than two above; holds if larger with sets and blocks in both models, within conditions if with blocks only",
+        f"{_LEAST:g} is more than two above; holds if larger with sets and blocks in both models, within conditions if with blocks "
+        "only",
         seed=_SEED,
         check=_sharpbalance,
     ),

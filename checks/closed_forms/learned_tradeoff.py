@@ -159,8 +159,8 @@ CLAIMS = (
         about=("Reasons",),
         where="closed forms",
         method=f"n = 40, d = p = 120, orthogonal rows, m = 1, 4, 10 and 40 at rho = 0.002 m; {_TRAINED} and the same for every m.",
-        tolerance=f"the exponent of m in theory, and that of training with four standard errors, in [{_POWER[0]:g}, {_POWER[1]:g}], "
-        "as part of what acts, 1 in 1 + n/m, does not depend on m",
+        tolerance="the exponent of m in theory, and that of training with four standard errors, in "
+        f"[{_POWER[0]:g}, {_POWER[1]:g}], as part of what acts, 1 in 1 + n/m, does not depend on m",
         seed=_SEED,
         check=_two_layer_groups,
     ),

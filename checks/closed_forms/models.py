@@ -144,7 +144,7 @@ def _sign(change: float) -> str:
     if np.isnan(change):
         return "no closed form"
     if abs(change) < _ROUNDING:
-        return "0"
+        return "does not move"
     return f"{'falls' if change < 0 else 'rises'} ({number(change)})"
 
 
@@ -160,9 +160,7 @@ def _table(_: Evidence) -> Finding:
     verdict = (
         Verdict.HOLDS if all(together.values()) else Verdict.CONDITIONAL if any(together.values()) else Verdict.FAILS
     )
-    where = ", ".join(
-        f"{name.replace(', m', ' (m')})" if ", m" in name else name for name, falls in together.items() if falls
-    )
+    where = "; ".join(name for name, falls in together.items() if falls)
     return Finding(verdict, tuple(rows), f"All three fall in: {where or 'none'}.")
 
 
@@ -176,8 +174,8 @@ CLAIMS = (
         source="our transfer of C1, which the paper states of trained networks, to all models that are solved here",
         about=("C1",),
         where="closed forms",
-        method=f"Closed forms of SAM at rho = 0 and at {_SHARE:g} of each model's critical rho, at the settings in the table; signs "
-        "and logarithms of ratios. The lazy network's kernels are those of drawn networks.",
+        method=f"Closed forms of SAM at rho = 0 and at {_SHARE:g} of each model's critical rho, at the settings in the table; "
+        "signs and logarithms of ratios. The lazy network's kernels are those of drawn networks.",
         tolerance="holds if all three fall in every model with a closed form, within conditions if in some, fails if in none",
         seed=0,
         check=_table,
