@@ -152,9 +152,9 @@ CLAIMS = (
         about=("C5",),
         where="closed forms",
         method="Per-sample SAM, members with the same start trained with ascents on half the samples, a random set for each, and "
-        f"on {_BLOCKS} disjoint blocks; n = 40, d = p = 120, orthogonal rows, {_DRAWS['two-layer']} data draws, and n = 60, d = 180, "
-        f"alpha = 0.3, {_DRAWS['diagonal']} data draws. SAM's D is interpolated at the trace; where that is below all of SAM's, "
-        "its D at its lowest one is taken, which is larger.",
+        f"on {_BLOCKS} disjoint blocks; n = 40, d = p = 120, orthogonal rows, {_DRAWS['two-layer']} data draws, and n = 60, "
+        f"d = 180, alpha = 0.3, {_DRAWS['diagonal']} data draws. SAM's D is interpolated at the trace; where that is "
+        "below all of SAM's, its D at its lowest one is taken, which is larger.",
         tolerance=f"larger: log ratio of D above {_LEAST:g} and above four standard errors (jackknife over draws); not larger: "
         f"{_LEAST:g} is more than two above; holds if larger with sets and blocks in both models, within conditions if with blocks "
         "only",

@@ -70,7 +70,7 @@ def _two_layer_tradeoff(_: Evidence) -> Finding:
         ("f, full batch", {"m": None}, (0.0, 0.16)),
         ("f - f_0, m = 1", {"subtract_initial": True}, (0.0, 0.004)),
     ):
-        setting = replace(_TWO_LAYER, **given)  # type: ignore[arg-type]
+        setting = replace(_TWO_LAYER, **given)
         theory, draws = two_layer_tradeoff(setting, rho), two_layer_draws(setting, rho, draws=_DRAWS, seed=_SEED)
         rows += _shown(theory, draws, what)
         verdicts[what] = _together(theory, draws)

@@ -21,10 +21,13 @@ __all__ = ["draw"]
 _SHARES = np.linspace(0.03, 0.6, 20)
 _KINDS = ("quadratic", "random features", "lazy network", "two-layer linear", "diagonal linear")
 _LOOKS = {
-    "sharpness": ("sharpness (kappa or trace)", COLORS["bound"], "s"),
+    "sharpness": ("sharpness", COLORS["bound"], "s"),
     "diversity": ("D", COLORS["sam"], "o"),
     "eir": ("EIR", COLORS["sharpbalance"], "^"),
 }
+
+_WIDTHS = {"sharpness": 1.8, "diversity": 2.6, "eir": 1.4}
+"""EIR is drawn upon D, which it often follows."""
 
 
 @figure("models")
@@ -51,7 +54,7 @@ def draw(evidence: Evidence) -> Figure:
     for panel in (axes[0], axes[3]):
         panel.set(ylabel="change from rho = 0")
     handles, labels = axes[3].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -63,7 +66,7 @@ def _kind(axes: Axes, kind: str) -> None:
     if kind == "two-layer linear":
         axes.plot([], [], color="0.3", label="m = 1")
         axes.plot([], [], color="0.3", ls="--", label="full batch")
-    axes.axhline(0, color="0.3", lw=0.8)
+    axes.axhline(0, color="0.3", lw=0.8, zorder=1)
     axes.set(title=kind + (", m = 1" if grouped and kind.startswith("diagonal") else ""))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.12)
@@ -76,7 +79,7 @@ def _line(axes: Axes, model: Model, name: str) -> None:
     label, color, _ = _LOOKS[name]
     full = model.name.endswith("full batch")
     x, y = np.append(0, _SHARES), np.append(0, relative)
-    axes.plot(x, y, color=color, ls="--" if full else "-", label="_full" if full else label)
+    axes.plot(x, y, color=color, lw=_WIDTHS[name], ls="--" if full else "-", label="_full" if full else label)
 
 
 def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:

@@ -1,7 +1,6 @@
 """Sign and size of what SAM does to diversity where networks learn features: over rho and m, and over alpha."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,16 +18,17 @@ from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 __all__ = ["draw"]
 
 _TWO_LAYER = TwoLayerSetting(learning_rate=0.05, target_loss=1e-5)
-_GROUPS = (1, 2, 4, 5, 10, 20, 25, 50, 100)
+_GROUPS = (1, 2, 5, 10, 20, 50, 100)
 _STRENGTH = np.linspace(0, 0.3, 13)
 """rho n/m."""
-_ALPHAS = np.geomspace(0.08, 3, 9)
-_OF_SAMPLES = {1: "sam", 4: "sharpbalance", 10: "normalized"}
+_ALPHAS = np.geomspace(0.1, 3, 8)
+_SMALL = 1e-3
+_OF_SAMPLES = {1: "sam", 10: "sharpbalance"}
 
 
 @figure("sign")
 def draw(_: Evidence) -> Figure:
-    """d log D / d rho of two-layer networks that train f and f - f_0, over rho and m, and of diagonal ones over alpha.
+    """Slopes d log D / d rho of two-layer networks that train f and f - f_0, over rho and m, and of diagonal ones over alpha.
 
     Returns:
         Three panels.
@@ -42,7 +42,7 @@ def draw(_: Evidence) -> Figure:
         axes.set_yticks(np.arange(len(_GROUPS)) + 0.5, list(map(str, _GROUPS)))
         axes.set(title=title, xlabel="rho n/m", ylabel="m (n = 100)")
         axes.grid(visible=False)
-    figure.colorbar(image, ax=[left, middle], label="m/n d log D / d rho", location="bottom", aspect=40)
+    figure.colorbar(image, ax=[left, middle], label="(m/n) d log D / d rho", location="bottom", aspect=40)
     _diagonal(right)
     return figure
 
@@ -63,13 +63,13 @@ def _diagonal(axes: Axes) -> None:
         found = [_slope(DiagonalSetting(alpha=alpha, m=m)) for alpha in _ALPHAS.tolist()]
         axes.plot(_ALPHAS, found, "o-", ms=3, color=COLORS[color], label=f"m = {m}")
     axes.axhline(0, color="0.3", lw=0.8)
-    axes.set(xscale="log", xlabel="alpha", ylabel="m / trace d log D / d rho", title="diagonal (n = 100), rho = 0")
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set_ylim(-1, 5e-3)
+    axes.set(xscale="log", xlabel="alpha", ylabel="(m / trace) d log D / d rho", title="diagonal, rho = 0")
     axes.legend(loc="lower right")
 
 
 def _slope(setting: DiagonalSetting) -> float:
-    predict = partial(diagonal_tradeoff, setting)
-    start = predict(0.0)
-    small = 0.02 * (start.critical_rho or np.nan)
-    after = predict(small)
-    return float(np.log(after.diversity[0] / start.diversity[0]) / small * setting.group / start.trace[0])
+    rho = _SMALL * setting.group
+    found = diagonal_tradeoff(setting, (0.0, rho))
+    return float(np.log(found.diversity[1] / found.diversity[0]) / rho * setting.group / found.trace[0])
