@@ -37,6 +37,43 @@ _CLAIMS = {
     "Reasons": "what explains it: the sets, applying SAM late, the authors' code",
 }
 """What the paper claims, in its order, and at the end what it leaves unsaid."""
+_WHY = (
+    (
+        "In the quadratic model of the theorems, where nothing multiplies a weight, SAM lowers sharpness and diversity and does not "
+        "move EIR",
+        ("eir-falls-in-theory",),
+    ),
+    (
+        "Where members differ by features that are never trained, SAM makes them flatter *and* more diverse",
+        ("random-features-tradeoff",),
+    ),
+    ("Side by side, all three fall together only in models in which one weight multiplies another", ("models",)),
+    (
+        "In two-layer linear networks D, EIR and the trace of the Hessian are functions of one number, the norm of the last layer, and "
+        "closed forms predict it",
+        ("two-layer",),
+    ),
+    ("Ascents shrink that norm like weight decay, and all three fall with it", ("two-layer-tradeoff",)),
+    ("They shrink it by one over the number of samples that share an ascent", ("two-layer-groups",)),
+    (
+        "In diagonal linear networks SAM does what smaller first weights do, which lowers all three, too",
+        ("diagonal", "diagonal-tradeoff"),
+    ),
+    (
+        "There full-batch ascents raise D, so that an experiment with full-batch ascents can miss the trade-off",
+        ("diagonal-groups",),
+    ),
+    (
+        "Sets of samples that ascend only change how far weights shrink; what SharpBalance gains at equal sharpness is from disjoint "
+        "blocks, on which members fit other data",
+        ("feature-learning-sharpbalance",),
+    ),
+    (
+        "Whether small networks on digits do the same at equal training loss, and more so with ascents of few samples, is checked apart",
+        ("ascent-together", "ascent-full-batch", "ascent-size"),
+    ),
+)
+"""Why SAM costs diversity, in sentences, each with the claims that it rests on."""
 _COLUMNS = ("closed forms", "kernels beside networks", "digits", "fashion-mnist", "cifar10-jpeg", "paper's size")
 
 
@@ -55,7 +92,17 @@ def render(findings: list[tuple[Claim, Finding]]) -> str:
     table = ["| claim | whose | what | verdict |", "| --- | --- | --- | --- |", *rows]
     sections = [section(claim, finding) for claim, finding in findings]
     return "\n".join(
-        [_HEADER, *_overview(findings), "", f"{len(findings)} claims: {summary}.", "", *table, "", *sections]
+        [
+            _HEADER,
+            *_overview(findings),
+            "",
+            *_why(findings),
+            f"{len(findings)} claims: {summary}.",
+            "",
+            *table,
+            "",
+            *sections,
+        ]
     )
 
 
@@ -72,6 +119,17 @@ def _overview(findings: list[tuple[Claim, Finding]]) -> list[str]:
         for name, text in _CLAIMS.items()
     ]
     return [f"| the paper claims | {' | '.join(_COLUMNS)} |", f"| --- |{' --- |' * len(_COLUMNS)}", *rows]
+
+
+def _why(findings: list[tuple[Claim, Finding]]) -> list[str]:
+    """The explanation, with the verdict of every claim that it names; nothing unless all of them were checked."""
+    verdicts = {claim.id: finding.verdict for claim, finding in findings}
+    if not verdicts.keys() >= {name for _, names in _WHY for name in names}:
+        return []
+    sentences = [
+        f"{text} ({', '.join(f'[{name}](#{name}): *{verdicts[name]}*' for name in names)})." for text, names in _WHY
+    ]
+    return ["## Why SAM costs diversity", "", *sentences, ""]
 
 
 def section(claim: Claim, finding: Finding) -> str:

@@ -29,11 +29,13 @@ from sharpdiv.figures.theory import (  # noqa: F401
     exact_sharpness,
     finite_size,
     improvement_rate,
+    models,
     normalized,
     phase_diagram,
     random_features,
     sam_simulation,
     sharpbalance_simulation,
+    sign,
     theory_tradeoff,
 )
 
