@@ -90,7 +90,7 @@ def by_pytorch(
 )
 def test_steps_are_those_of_our_own_optimizer(seed: int, m: int, share: float) -> None:
     """Eight steps of two members, SAM on all groups or on the first of them, to rounding."""
-    setting, rho, steps = replace(TINY, m=m), 0.3 * m / 12, 8
+    setting, rho, steps = replace(TINY, m=m, learning_rate=0.02), 0.3 * m / 12, 8
     X, y, a, W = drawn(setting, 2, seed)
     groups = 12 // m
     ascending = int(groups * share)
