@@ -59,6 +59,6 @@ def test_measured_networks_are_drawn_beside() -> None:
     bars = [each for each in panels[5].containers if isinstance(each, ErrorbarContainer)]
     for bar, name in zip(bars, ("trace", "diversity", "eir"), strict=True):
         change = jackknife("", changes(found, few, name))
-        assert_allclose(np.array(bar.lines[0].get_ydata()), [np.exp(change.value) - 1])
-        ends = np.array(bar.lines[2][0].get_segments())[0, :, 1]
+        assert_allclose(np.array(bar.lines[0].get_ydata(), float), [np.exp(change.value) - 1])
+        ends = np.array(bar.lines[2][-1].get_segments())[0, :, 1]
         assert_allclose(ends, np.exp([change.low, change.high]) - 1)
