@@ -64,7 +64,7 @@ _WHY = (
         ("diagonal-groups",),
     ),
     (
-        "Sets of samples that ascend only change how far weights shrink; what SharpBalance gains at equal sharpness is from "
+        "Sets of samples that ascend change little but how far weights shrink; what SharpBalance gains at equal sharpness is from "
         "disjoint blocks, on which members fit other data",
         ("feature-learning-sharpbalance",),
     ),

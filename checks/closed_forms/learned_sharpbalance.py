@@ -29,7 +29,7 @@ _DRAWS = {"two-layer": 8, "diagonal": 20}
 _LEAST = 0.05
 """Smallest log ratio of D of interest."""
 
-_Curve = tuple[Float[np.ndarray, "subsets rho"], Float[np.ndarray, "subsets rho"]]
+_Curve = tuple[Float[np.ndarray, "subsets _"], Float[np.ndarray, "subsets _"]]
 """Trace and D, of all draws and without each in turn."""
 
 
