@@ -39,8 +39,8 @@ _CLAIMS = {
 """What the paper claims, in its order, and at the end what it leaves unsaid."""
 _WHY = (
     (
-        "In the quadratic model of the theorems, where nothing multiplies a weight, SAM lowers sharpness and diversity and does not "
-        "move EIR",
+        "In the quadratic model of the theorems, where nothing multiplies a weight, SAM lowers sharpness and diversity and does "
+        "not move EIR",
         ("eir-falls-in-theory",),
     ),
     (
@@ -49,8 +49,8 @@ _WHY = (
     ),
     ("Side by side, all three fall together only in models in which one weight multiplies another", ("models",)),
     (
-        "In two-layer linear networks D, EIR and the trace of the Hessian are functions of one number, the norm of the last layer, and "
-        "closed forms predict it",
+        "In two-layer linear networks D, EIR and the trace of the Hessian are functions of one number, the norm of the last layer, "
+        "and closed forms predict it",
         ("two-layer",),
     ),
     ("Ascents shrink that norm like weight decay, and all three fall with it", ("two-layer-tradeoff",)),
@@ -64,12 +64,13 @@ _WHY = (
         ("diagonal-groups",),
     ),
     (
-        "Sets of samples that ascend only change how far weights shrink; what SharpBalance gains at equal sharpness is from disjoint "
-        "blocks, on which members fit other data",
+        "Sets of samples that ascend change little but how far weights shrink; what SharpBalance gains at equal sharpness is from "
+        "disjoint blocks, on which members fit other data",
         ("feature-learning-sharpbalance",),
     ),
     (
-        "Whether small networks on digits do the same at equal training loss, and more so with ascents of few samples, is checked apart",
+        "Whether small networks on digits do the same at equal training loss, and more so with ascents of few samples, is "
+        "checked apart",
         ("ascent-together", "ascent-full-batch", "ascent-size"),
     ),
 )

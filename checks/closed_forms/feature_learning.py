@@ -104,7 +104,7 @@ def _diagonal_points() -> list[Point]:
     """
     plain = [Point(DiagonalSetting(n=50, d=150, m=m), rho) for m, rho in ((1, 0.4), (2, 0.7), (5, 1.2))]
     others: list[tuple[float, dict[str, Any]]] = [
-        (0.4, {"m": 1, "label_noise": 0.2}),
+        (1.2, {"m": 5, "label_noise": 0.2}),
         (0.4, {"m": 1, "density": 0.2, "learning_rate": 1.5}),
         (0.7, {"m": 2, "spread": 0.8, "learning_rate": 1.5}),
         (1.2, {"m": 5, "d": 200}),

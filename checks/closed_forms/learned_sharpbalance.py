@@ -29,7 +29,7 @@ _DRAWS = {"two-layer": 8, "diagonal": 20}
 _LEAST = 0.05
 """Smallest log ratio of D of interest."""
 
-_Curve = tuple[Float[np.ndarray, "subsets rho"], Float[np.ndarray, "subsets rho"]]
+_Curve = tuple[Float[np.ndarray, "subsets _"], Float[np.ndarray, "subsets _"]]
 """Trace and D, of all draws and without each in turn."""
 
 
@@ -123,7 +123,7 @@ def _sharpbalance(_: Evidence) -> Finding:
     if not all(of_blocks) and None not in of_blocks:
         verdict = Verdict.FAILS
     elif all(of_blocks) and None not in of_sets:
-        verdict = Verdict.HOLDS if all(of_sets) else Verdict.CONDITIONAL
+        verdict = Verdict.HOLDS if all(of_sets) else Verdict.INCONCLUSIVE if any(of_sets) else Verdict.CONDITIONAL
     return Finding(
         verdict,
         tuple(row for rows, *_ in found for row in rows),

@@ -93,9 +93,14 @@ def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:
                 ends = [[value - low], [high - value]]
                 axes.errorbar(place + shift, value, ends, fmt=marker, ms=4, capsize=2, color=color)
     axes.axhline(0, color="0.3", lw=0.8)
-    axes.set_xticks(range(len(found)), [each.network.name.replace(", ", "\n") for each, _ in found], fontsize=7)
+    axes.set_xticks(range(len(found)), [_short(each) for each, _ in found], fontsize=8)
     axes.set(title=f"trained on digits, {_ways(found)}", xlabel="95% intervals over members")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def _short(found: FittedRegime) -> str:
+    network = found.network
+    return "residual" if network.kind == "residual" else f"{network.activation}\n{network.scale:g}"
 
 
 def _ways(found: list[tuple[FittedRegime, Ascent]]) -> str:

@@ -57,6 +57,14 @@ EXPECTED = {
     "symbolic-proofs": "holds",
     "random-features": "holds",
     "random-features-tradeoff": "fails",
+    "two-layer": "holds",
+    "diagonal": "holds",
+    "two-layer-tradeoff": "holds",
+    "two-layer-groups": "holds",
+    "diagonal-tradeoff": "holds",
+    "diagonal-groups": "holds",
+    "feature-learning-sharpbalance": "holds within stated conditions",
+    "models": "holds within stated conditions",
 }
 """Verdicts that do not depend on measured ensembles: another one means that the implementation changed."""
 
@@ -112,6 +120,12 @@ SLOW = {
     "normalized-sam-floor",
     "symbolic-proofs",
     "random-features",
+    "two-layer",
+    "diagonal",
+    "diagonal-tradeoff",
+    "diagonal-groups",
+    "feature-learning-sharpbalance",
+    "models",
     "theory-vs-pytorch",
     "rule-errors",
     "rule-power",
@@ -283,10 +297,30 @@ def test_the_report_says_whose_its_formulas_and_statements_are() -> None:
     head = render([]).split("| the paper claims |")[0]
     for words in ("authors' notebook", "training code", "The text of the paper was not consulted", "*transfer*"):
         assert words in head
-    for name in ("eir-falls-in-theory", "random-features-tradeoff"):
+    for name in (
+        "eir-falls-in-theory",
+        "random-features-tradeoff",
+        "two-layer-tradeoff",
+        "diagonal-tradeoff",
+        "models",
+    ):
         assert BY_ID[name].subject == "transfer"
         assert BY_ID[name].source.startswith("our transfer of C1")
     assert "range of Fig. 2" not in BY_ID["tradeoff-figure2-range"].title
+
+
+def test_the_report_says_why_with_the_verdict_of_every_claim_it_names() -> None:
+    """In ten sentences without numbers of their own; nothing where a claim of them was not checked."""
+    findings = [(claim, Finding(Verdict.HOLDS)) for claim in CLAIMS]
+    _, _, rest = render(findings).partition("## Why SAM costs diversity\n\n")
+    sentences = rest.partition("\n\n")[0].split("\n")
+    assert len(sentences) <= 10
+    for sentence in sentences:
+        named = re.findall(r"\[(.*?)\]\(#(.*?)\): \*holds\*", sentence)
+        assert named
+        assert all(text == link and text in BY_ID for text, link in named)
+        assert not re.search(r"\d", sentence.partition(" ([")[0])
+    assert "Why SAM costs diversity" not in render([f for f in findings if f[0].id != "models"])
 
 
 def _limits_with(field: str, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:

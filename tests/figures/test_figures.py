@@ -35,7 +35,7 @@ OF_EVERY_DESIGN = {
 OF_ENSEMBLES = {*OF_ONE_DESIGN, *OF_EVERY_DESIGN, "tradeoff_shapes"}
 OF_LAZY_NETWORKS = {"bridge", "predicted_measured", "lazy_comparison"}
 OF_PLANES = {"plane"}
-SLOW = {"finite_size", "random_features", "sharpbalance_simulation"}
+SLOW = {"finite_size", "models", "random_features", "sharpbalance_simulation", "sign"}
 """Drawn in more than three seconds."""
 
 _made_up = cache(made_up_evidence)
