@@ -16,6 +16,7 @@ from sharpdiv.checks.ascents.networks import (
     DESCENT,
     FULL_BATCH,
     RATE,
+    SWEEPS,
     Ascent,
     FittedNetwork,
     Regime,
@@ -43,6 +44,24 @@ from tests.laws import Mutation, law
 
 CHECKS = {claim.id.removeprefix("ascent-"): claim.check for claim in CLAIMS}
 HOLDS, FAILS, OPEN, NOT_RUN = Verdict.HOLDS, Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.NOT_RUN
+
+
+WHOLE = {"cpu": Sweep("ascents.json", (planted(stated()).network,))}
+"""A sweep of the planted network alone."""
+
+
+@pytest.fixture(autouse=True)
+def only_the_planted_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sharpdiv.checks.ascents.claims.SWEEPS", WHOLE)
+
+
+def test_nothing_holds_before_all_networks_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sharpdiv.checks.ascents.claims.SWEEPS", SWEEPS)
+    for check in CHECKS.values():
+        finding = check(planted_evidence(stated()))
+        assert finding.verdict == OPEN
+        assert "not trained yet: two-layer relu, scale 1;" in finding.remark
+    assert verdicts(planted_evidence(stated(-1.0)))["together"] == FAILS
 
 
 def verdicts(evidence: Evidence) -> dict[str, Verdict]:
