@@ -34,5 +34,13 @@ torch.set_num_threads(1)
 threadpoolctl.threadpool_limits(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes a quarter of a minute is slow, too, also where nobody said so."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker("slow")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     laws.everything = not config.option.markexpr

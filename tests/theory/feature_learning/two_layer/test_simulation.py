@@ -207,6 +207,7 @@ def measured(index: int, m: int | None, rho: float) -> list[LearnedSimulation]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @law(ALL_DIMENSIONS, FULL_BATCH, WIDE)
 def test_theory_and_simulation_agree() -> None:
