@@ -26,7 +26,7 @@ test-oracle: $(STAMP)
 	  echo "test-oracle: not run, the extra 'oracle' could not be installed: $$(grep -m 1 ERROR $(BIN)/../oracle.log || tail -n 1 $(BIN)/../oracle.log)"; \
 	fi
 
-# Everything, with four times the examples.
+# Everything, with twice the examples.
 test-all: $(STAMP)
 	$(BIN)/pytest -m ""
 

@@ -39,7 +39,7 @@ def law(
 
     Args:
         *mutations: wrong variants the law must reject, at least one.
-        examples: hypothesis examples; of the law itself a quarter as many unless all tests run, of wrong variants always all.
+        examples: hypothesis examples; of the law itself half as many unless all tests run, of wrong variants always all.
         **strategies: one for each argument of the test; none for a test without arguments.
 
     Returns:
@@ -56,7 +56,7 @@ def law(
 
         def run(mutation: Mutation | None) -> None:
             if mutation is None:
-                check(examples if everything else (examples + 3) // 4, Phase.explicit, Phase.generate, Phase.shrink)
+                check(examples if everything else (examples + 1) // 2, Phase.explicit, Phase.generate, Phase.shrink)
                 return
             original = pkgutil.resolve_name(mutation.target)
             with (
