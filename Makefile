@@ -45,8 +45,8 @@ figures: $(STAMP)
 PICTURES := tradeoff_measured.png bridge.png
 results: $(STAMP)
 	$(BIN)/sharpdiv reproduce --profile cpu --have results
-	cp -r $(addprefix runs/reproduce/,digits fashion-mnist cifar10-jpeg dial.json ascents.json) results/
-	cp runs/reproduce/comparison-*.json runs/reproduce/planes.json runs/reproduce/weight-norms.json results/
+	cp -r $(addprefix runs/reproduce/,digits fashion-mnist cifar10-jpeg) results/
+	find runs/reproduce -maxdepth 1 -name '*.json' ! -name '*-quick.json' -exec cp {} results/ ';'
 	cp $(addprefix runs/reproduce/figures/,$(PICTURES)) results/
 	$(BIN)/sharpdiv check --write
 

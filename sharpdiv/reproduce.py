@@ -184,7 +184,7 @@ def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial |
 
 def _plan_small(dial: Dial | None, sweep: Sweep | None, runs: Path, device: str) -> list[PlannedRun]:
     """What the small networks of dial and sweep take."""
-    return [*(plan_dial(dial, runs, device) if dial else ()), *(plan_sweep(sweep, runs) if sweep else ())]
+    return [*(plan_dial(dial, runs, device) if dial else ()), *(plan_sweep(sweep, runs, device) if sweep else ())]
 
 
 def _train_small(
@@ -201,7 +201,7 @@ def _train_small(
     if dial:
         save_json(target / dial.results, run_dial(dial, runs, device=device, workers=workers, progress=progress))
     if sweep:
-        save_json(target / sweep.results, run_sweep(sweep, runs, workers=workers, progress=progress))
+        save_json(target / sweep.results, run_sweep(sweep, runs, device=device, workers=workers, progress=progress))
 
 
 def _record(target: Path, design: Design, run: RunConfig) -> Path:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["Setting", "check_blocks", "rho_values"]
+__all__ = ["Setting", "check_blocks", "ensemble_size", "rho_values"]
 
 
 @dataclass(frozen=True)
@@ -108,3 +108,36 @@ def check_blocks(blocks: int, n: int) -> None:
     """
     if not 1 <= blocks <= n:
         raise DomainError(f"blocks must lie between 1 and n = {n}, got {blocks}: every block needs a row of the data")
+
+
+def ensemble_size(members: int | None, blocks: int, n: int) -> int:
+    """Number of members: 3 on all the data unless given, and one on each of several blocks of equal size.
+
+    Args:
+        members: M, or None.
+        blocks: s, a divisor of n.
+        n: number of samples.
+
+    Returns:
+        M, or s with blocks.
+
+    Raises:
+        DomainError: if blocks do not divide n, there are fewer than two members, or members are given with blocks.
+
+    Example:
+        >>> from sharpdiv.theory.setting import ensemble_size
+        >>> ensemble_size(None, 1, n=60), ensemble_size(5, 1, n=60), ensemble_size(None, 4, n=60)
+        (3, 5, 4)
+    """
+    require_integer("blocks", blocks, 1)
+    if n % blocks:
+        raise DomainError(
+            f"blocks must divide n = {n}, got {blocks}: drop {n % blocks} samples or take another number of blocks"
+        )
+    if blocks == 1:
+        members = 3 if members is None else members
+        require_integer("members", members, 2)
+        return members
+    if members is not None:
+        raise DomainError(f"blocks have one member each: leave members out with {blocks} blocks, got {members}")
+    return blocks

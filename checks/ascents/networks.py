@@ -54,7 +54,7 @@ class Ascent:
 
 DESCENT = Ascent(0.0, 0)
 FULL_BATCH = Ascent(1.0, 0)
-"""a third of the rho at which full-batch SAM stops to contract the top mode"""
+"""below the rho x_max = 2 / RATE - 1 = 5.7 from which on full-batch SAM does not contract the top mode"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class FittedNetwork:
         return range(_FIRST_SEED, _FIRST_SEED + self.members)
 
     def problem(self) -> FitProblem:
-        """Its data: digits less the mean training image, ones and zeros for labels less one over the classes.
+        """Its data: digits less the mean training image, ones and zeros for labels less one over the classes; classes are as drawn.
 
         Returns:
             Flat images for two layers.
@@ -194,7 +194,8 @@ def largest_eigenvalue(model: nn.Module, problem: FitProblem) -> float:
     """
     kernel = tangent_kernel(model, problem.images, problem.images[:1])[0]
     size = problem.targets.numel()
-    return float(torch.linalg.eigvalsh(kernel.reshape(size, size).double())[-1]) / problem.samples
+    # In double precision on the CPU: not every device has it.
+    return float(torch.linalg.eigvalsh(kernel.reshape(size, size).cpu().double())[-1]) / problem.samples
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.checks.ascents.networks import Ascent, FittedNetwork, Regime
-from sharpdiv.checks.numbers import array, rounded
+from sharpdiv.empirical.stored_arrays import array, rounded
 
 __all__ = ["Fitted", "FittedRegime"]
 

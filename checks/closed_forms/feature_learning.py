@@ -1,6 +1,6 @@
 """Claims that ensembles that learn features, of two-layer and of diagonal networks, are predicted as training finds them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 
 __all__ = ["CLAIMS"]
 
-_SEED = 90
-"""Of the ten settings that are drawn; fixed before any of them was compared."""
+_SEED = 20261130
+"""Of the ten settings that are drawn: a date, chosen when code, sizes, ranges and tolerance had been settled on ten others (seed
+90). One of the new diagonal settings diverged at the learning rate that all had, 1.5: since then it is lower and falls with rho."""
 _DRAWS = 6
 _SHARE = 0.05
 _SIZE = 3.0
@@ -40,13 +41,15 @@ class Point:
     @property
     def theory(self) -> LearnedTradeoff:
         """The prediction at 0 and rho."""
-        predict = two_layer_tradeoff if isinstance(self.setting, TwoLayerSetting) else diagonal_tradeoff
-        return predict(self.setting, (0.0, self.rho))  # type: ignore[arg-type]
+        if isinstance(self.setting, TwoLayerSetting):
+            return two_layer_tradeoff(self.setting, (0.0, self.rho))
+        return diagonal_tradeoff(self.setting, (0.0, self.rho))
 
     def training(self, seed: int) -> Draws:
         """The same, trained."""
-        train = two_layer_draws if isinstance(self.setting, TwoLayerSetting) else diagonal_draws
-        return train(self.setting, (0.0, self.rho), draws=_DRAWS, seed=seed)  # type: ignore[arg-type]
+        if isinstance(self.setting, TwoLayerSetting):
+            return two_layer_draws(self.setting, (0.0, self.rho), draws=_DRAWS, seed=seed)
+        return diagonal_draws(self.setting, (0.0, self.rho), draws=_DRAWS, seed=seed)
 
     @property
     def name(self) -> str:
@@ -116,13 +119,15 @@ def _diagonal_points() -> list[Point]:
             n=50,
             d=int(rng.integers(100, 251)),
             m=m,
-            learning_rate=1.5,
             alpha=float(np.exp(rng.uniform(np.log(0.15), np.log(0.5)))),
             spread=float(rng.uniform(0.3, 0.7)),
             density=float(rng.choice([1.0, 0.2])),
             label_noise=float(rng.choice([0.0, 0.2])),
         )
-        points.append(Point(setting, m * float(rng.uniform(0.15, 0.35)), drawn=True))
+        rho = m * float(rng.uniform(0.15, 0.35))
+        # Steps are stable up to eta lambda (1 + rho trace / m) = 2, and the prediction is that of small ones.
+        faster = 1 + rho * float(diagonal_tradeoff(setting, 0.0).trace[0]) / m
+        points.append(Point(replace(setting, learning_rate=0.6 / faster), rho, drawn=True))
     return points
 
 
@@ -138,9 +143,20 @@ class _Comparison:
     @property
     def excess(self) -> float:
         """Distance over what is allowed; NaN where there is no prediction."""
-        size = abs(self.theory)
-        allowed = max(_SHARE * size, Z * self.measured.stderr) + _SIZE / self.samples * size
-        return abs(self.theory - self.measured.value) / allowed
+        return self._distance / (self._allowed + _SIZE / self.samples * abs(self.theory))
+
+    @property
+    def close(self) -> bool:
+        """Whether it is near also without the allowance for finite size."""
+        return self._distance <= self._allowed
+
+    @property
+    def _distance(self) -> float:
+        return abs(self.theory - self.measured.value)
+
+    @property
+    def _allowed(self) -> float:
+        return max(_SHARE * abs(self.theory), Z * self.measured.stderr)
 
 
 def _compared(point: Point, theory: LearnedTradeoff, draws: Draws) -> list[_Comparison]:
@@ -172,12 +188,17 @@ def _agreement(points: list[Point]) -> Finding:
     excess = np.array([comparison.excess for _, comparison in everything])
     place, worst = everything[int(np.argmax(excess))]
     of_d = [c for _, c in everything if c.label == f"{_RATIO}D"]
+    ratios = [c for _, c in everything if c.label.startswith(_RATIO)]
     return Finding(
         Verdict.HOLDS if np.all(excess <= 1) else Verdict.FAILS,
         (
             *rows,
             (f"largest of {len(excess)} distances over what is allowed", f"{excess.max():.2f}"),
             ("which is that of", f"{worst.label}, {place.name}"),
+            (
+                f"log ratios within {_SHARE:.0%} or {Z:g} standard errors, without the allowance for size",
+                f"{sum(c.close for c in ratios)} of {len(ratios)}",
+            ),
             ("sum of log ratios of D: trained over theory", f"{_total(of_d):.3f}"),
         ),
     )
@@ -198,7 +219,8 @@ def _diagonal_agreement(_: Evidence) -> Finding:
 
 _TOLERANCE = (
     f"logarithms of ratios to rho = 0, and levels there, within {_SHARE:.0%} or {Z:g} standard errors (jackknife over {_DRAWS} "
-    f"draws, paired over rho), plus {_SIZE:g}/n of themselves for finite size"
+    f"draws, paired over rho), plus {_SIZE:g}/n of themselves for finite size: what the theory leaves out is of order 1/n, and the "
+    f"factor {_SIZE:g} is not derived but covers a pilot's"
 )
 _SELECTION = "seven settings by hand and five drawn by the generator of seed"
 
@@ -225,8 +247,8 @@ CLAIMS = (
         "per-sample SAM and groups of few samples.",
         source="derived here (section 14 of theory/README.md; hypentropy interpolators: Woodworth et al. 2020)",
         method=f"12 settings at n = 50, each of m = 1, 2 and 5 four times: {_SELECTION} {_SEED + 1} (d, alpha, spread, density, "
-        f"label noise, rho/m from 0.15 to 0.35, below the critical rho); {_DRAWS} data draws of 3 networks each, trained by SAM's "
-        "own steps to a loss of 1e-5.",
+        f"label noise, rho/m from 0.15 to 0.35, below the critical rho; learning rate 0.6 / (1 + rho trace / m)); {_DRAWS} data "
+        "draws of 3 networks each, trained by SAM's own steps to a loss of 1e-5.",
         tolerance=_TOLERANCE,
         seed=_SEED + 1,
         check=_diagonal_agreement,

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.checks.kernels.dials import Network
-from sharpdiv.checks.numbers import array, rounded
+from sharpdiv.empirical.stored_arrays import array, rounded
 
 __all__ = ["DialNetwork", "Measured", "Predicted"]
 

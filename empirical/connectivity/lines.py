@@ -1,19 +1,18 @@
 """Loss along the line between two members, and the barrier on it (Frankle et al. 2020; Entezari et al. 2022)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import nn
 
 from sharpdiv.empirical.batches import Batches, Loss
-from sharpdiv.empirical.connectivity.arrays import arrays_of, json_of
 from sharpdiv.empirical.connectivity.landscape import Landscape
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.errors import DivergenceError, InputError
 from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.stored_arrays import StoredArrays
 from sharpdiv.theory.curves import ByValue
 
 __all__ = ["Barriers", "LossLine", "barrier", "barriers", "loss_along_line"]
@@ -47,7 +46,7 @@ class LossLine(ByValue):
 
 
 @dataclass(frozen=True, eq=False)
-class Barriers(ByValue):
+class Barriers(StoredArrays):
     """Barriers between every pair of members: symmetric, and 0 on the diagonal.
 
     Example: see ``barriers``, which makes them.
@@ -71,29 +70,6 @@ class Barriers(ByValue):
         """
         matrix = getattr(self, name)
         return [] if matrix is None else matrix[np.triu_indices(len(matrix), 1)].tolist()
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, to six digits.
-
-        Returns:
-            JSON values; null where targets are no classes.
-        """
-        return json_of(vars(self))
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Barriers":
-        """What ``to_json`` made.
-
-        Args:
-            value: JSON values.
-
-        Returns:
-            The barriers.
-
-        Raises:
-            TypeError: if a field is missing or unknown.
-        """
-        return cls(**arrays_of(value))
 
 
 def barrier(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:

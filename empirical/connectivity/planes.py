@@ -1,20 +1,19 @@
 """Loss on the plane through three members (Garipov et al. 2018; Izmailov et al. 2018)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import nn
 
 from sharpdiv.empirical.batches import Batches, Loss
-from sharpdiv.empirical.connectivity.arrays import arrays_of, json_of
 from sharpdiv.empirical.connectivity.landscape import Landscape
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.errors import DivergenceError, InputError
 from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.stored_arrays import StoredArrays
 from sharpdiv.theory.curves import ByValue
 
 __all__ = ["Basis", "LossPlane", "loss_on_plane", "plane_basis"]
@@ -53,7 +52,7 @@ class Basis(ByValue):
 
 
 @dataclass(frozen=True, eq=False)
-class LossPlane(ByValue):
+class LossPlane(StoredArrays):
     """Loss and error on a grid of the plane through three members.
 
     Example: see ``loss_on_plane``, which makes one.
@@ -73,29 +72,6 @@ class LossPlane(ByValue):
     """mean loss at the members themselves"""
     member_error: Float[np.ndarray, " 3"] | None
     """share of wrong predictions there"""
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, to six digits.
-
-        Returns:
-            JSON values; null where targets are no classes.
-        """
-        return json_of(vars(self))
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "LossPlane":
-        """What ``to_json`` made.
-
-        Args:
-            value: JSON values.
-
-        Returns:
-            The plane.
-
-        Raises:
-            TypeError: if a field is missing or unknown.
-        """
-        return cls(**arrays_of(value))
 
 
 def plane_basis(members: Sequence[Float[np.ndarray, " weights"]]) -> Basis:

@@ -50,6 +50,17 @@ class FitProblem:
         """n, the number of training samples."""
         return len(self.images)
 
+    def to(self, device: torch.device) -> "FitProblem":
+        """The problem on a device.
+
+        Args:
+            device: where.
+
+        Returns:
+            Its tensors, moved.
+        """
+        return FitProblem(self.images.to(device), self.targets.to(device), self.test.to(device))
+
 
 @dataclass(frozen=True)
 class EqualLoss:
@@ -63,7 +74,7 @@ class EqualLoss:
     steps: Float[Tensor, " levels"]
     """number of steps, a fraction between two"""
     trace: Float[Tensor, " levels"]
-    """trace of the Gauss-Newton matrix of the training loss (the Hessian where the data are fitted), times ``alpha^2`` less"""
+    """trace of the Gauss-Newton matrix (the Hessian where data are fitted) of the descended loss, ``|h - y|^2 / (2n alpha^2)``"""
     squared_norms: Float[Tensor, "levels tensors"]
     """squared norm of every trained tensor, in the model's order"""
 

@@ -1,18 +1,16 @@
 """``sharpdiv theory diagonal`` and ``sharpdiv simulate diagonal``."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, require_seed
 from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import measured, show_points
+from sharpdiv.cli.points import learned_point, show_points, simulated_point
 from sharpdiv.theory.feature_learning.diagonal import simulation
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
 
 __all__ = ["simulate_diagonal", "theory_diagonal"]
-
-_MEASURED = ("diversity", "member_error", "ensemble_error", "eir", "training_loss", "trace", "sharpness")
 
 
 def theory_diagonal(
@@ -33,7 +31,7 @@ def theory_diagonal(
         json: where to write the points.
     """
     ensemble, curve = _predicted(ensemble, setting)
-    show_points([_point(curve, i) for i in range(len(curve.rho))], json)
+    show_points([learned_point(curve, i) for i in range(len(curve.rho))], json)
     return 0
 
 
@@ -73,11 +71,7 @@ def simulate_diagonal(
         stop=stop,
         seed=seed,
     )
-    points = []
-    for i in range(len(curve.rho)):
-        found = {name: value for name, value in _point(curve, i).items() if name != "reason"}
-        points.append(found | measured(drawn, _MEASURED, i))
-    show_points(points, json)
+    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], json)
     return 0
 
 
@@ -85,14 +79,3 @@ def _predicted(ensemble: Ensemble, setting: DiagonalSetting) -> tuple[Ensemble, 
     ensemble = ensemble.resolved(blocks=4)
     members = None if ensemble.blocks else ensemble.size
     return ensemble, diagonal_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
-
-
-def _point(curve: LearnedTradeoff, i: int) -> dict[str, Any]:
-    """One rho; what has no value is null, with the reasons."""
-    found: dict[str, Any] = {}
-    for name in ("rho", *_MEASURED):
-        value = float(getattr(curve, name)[i])
-        found[name] = value if value == value else None  # NaN is the only value that is not itself
-    found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
-    missing = {curve.reasons[name]: name for name in reversed(_MEASURED) if found[name] is None}
-    return found | ({"reason": "; ".join(f"{name}: {why}" for why, name in missing.items())} if missing else {})

@@ -23,7 +23,7 @@ class Ensemble:
     rho: tuple[str, ...] = ()
     """one or more SAM radii, each a number or start:stop:count"""
     blocks: int | None = None
-    """s, disjoint row blocks, a member on each (sharpbalance: default 10; random features 3, two-layer 2; gd: the control)"""
+    """s, disjoint row blocks, a member each (sharpbalance: 10; random-features 3, two-layer 2, diagonal 4; gd: the control)"""
     members: int | None = None
     """m of the ensemble for gd and sam on all the data, default 3; blocks have one member each"""
 

@@ -14,7 +14,6 @@ from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
 from sharpdiv.theory.theorems.tradeoff import Tradeoff
 
 __all__ = [
-    "LEARNED",
     "MEASURED",
     "PLACES",
     "feature_point",
@@ -22,6 +21,7 @@ __all__ = [
     "measured",
     "point",
     "show_points",
+    "simulated_point",
     "tradeoff",
     "with_reason",
 ]
@@ -90,6 +90,12 @@ def learned_point(curve: Any, i: int) -> dict[str, Any]:
     found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
     missing = {curve.reasons[name]: name for name in reversed(LEARNED) if found[name] is None}
     return found | ({"reason": "; ".join(f"{name}: {why}" for why, name in missing.items())} if missing else {})
+
+
+def simulated_point(curve: Any, simulation: Any, i: int) -> dict[str, Any]:
+    """One rho of trained networks that learn features, beside the edge that theory has; what is measured needs no reason."""
+    found = {name: value for name, value in learned_point(curve, i).items() if name != "reason"}
+    return found | measured(simulation, LEARNED, i)
 
 
 def measured(simulation: Any, names: tuple[str, ...], i: int) -> dict[str, Any]:

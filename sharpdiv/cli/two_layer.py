@@ -4,7 +4,7 @@ from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, require_seed
 from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import LEARNED, learned_point, measured, show_points
+from sharpdiv.cli.points import learned_point, show_points, simulated_point
 from sharpdiv.theory.feature_learning.two_layer import simulation
 from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
 from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
@@ -61,5 +61,5 @@ def simulate_two_layer(
     drawn = simulation.simulate_two_layer(
         setting, ensemble.radii, members=members, blocks=blocks, draws=draws, networks=networks, seed=seed
     )
-    show_points([learned_point(curve, i) | measured(drawn, LEARNED, i) for i in range(len(curve.rho))], json)
+    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], json)
     return 0

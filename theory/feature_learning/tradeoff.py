@@ -53,7 +53,8 @@ class LearnedTradeoff(Curves):
     stable: Bool[np.ndarray, " rho"]
     """whether rho is below ``critical_rho``"""
     critical_rho: float | None
-    """rho from which on SAM no longer fits the data (None if not even gradient descent does)"""
+    """rho from which on nothing is predicted, as SAM does not fit the data any more (two layers) or the derivation ends (diagonal);
+    None if not even gradient descent fits"""
     reasons: dict[str, str]
     """why a field is NaN, by its name; every field that is NaN somewhere has one"""
 
@@ -72,7 +73,7 @@ class LearnedTradeoff(Curves):
 
         Args:
             rho: values of SAM's rho.
-            critical_rho: rho from which on SAM no longer fits the data.
+            critical_rho: rho from which on nothing is predicted.
             **known: fields by name; ``reasons`` for those that are missing.
 
         Returns:

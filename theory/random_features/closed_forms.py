@@ -44,8 +44,8 @@ from sharpdiv.theory.filters import critical_rho, is_stable
 from sharpdiv.theory.random_features.activations import activation
 from sharpdiv.theory.random_features.member import fit
 from sharpdiv.theory.random_features.regression import averaged, given
-from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, ensemble_size
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, require_shape
+from sharpdiv.theory.setting import ensemble_size, rho_values
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
 
 __all__ = ["RandomFeatureTradeoff", "random_feature_tradeoff"]
@@ -133,7 +133,8 @@ def random_feature_tradeoff(
         True
     """
     rho = rho_values(rho)
-    size = ensemble_size(setting, members, blocks, data)
+    size = ensemble_size(members, blocks, setting.n)
+    require_shape(setting, data)
     _warn_outside(setting, setting.n // blocks)
     if data is None:
         regressions = [averaged(setting, setting.n // blocks)]  # one stands for all blocks: they are alike

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 from sharpdiv.theory.random_features.activations import ActivationName, activation
 
-__all__ = ["FeatureData", "RandomFeatureSetting", "ensemble_size"]
+__all__ = ["FeatureData", "RandomFeatureSetting", "require_shape"]
 
 _MOST_STEPS = 1000
 """The variance needs two-point functions on a grid that grows with the square root of the steps: 1 GB of memory here."""
@@ -97,39 +97,23 @@ class FeatureData:
             raise DomainError("inputs, targets and teacher must be finite")
 
 
-def ensemble_size(setting: RandomFeatureSetting, members: int | None, blocks: int, data: FeatureData | None) -> int:
-    """Number of members after checking that the ensemble and the data fit the setting.
+def require_shape(setting: RandomFeatureSetting, data: FeatureData | None) -> None:
+    """Accept given data of the setting's shape, or none.
 
     Args:
         setting: the problem.
-        members: m, or None for 3 on all the data and one for each block otherwise.
-        blocks: s.
         data: given data, if any.
 
-    Returns:
-        m, or s with blocks.
-
     Raises:
-        DomainError: if they do not fit.
+        DomainError: if their shape is another.
 
     Example:
-        >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting, ensemble_size
-        >>> setting = RandomFeatureSetting(n=60)
-        >>> ensemble_size(setting, None, 1, None), ensemble_size(setting, None, 4, None)
-        (3, 4)
+        >>> import numpy as np
+        >>> from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, require_shape
+        >>> require_shape(RandomFeatureSetting(n=4, d=2), FeatureData(np.ones((4, 1)), np.ones(4), teacher=np.ones(1)))
+        Traceback (most recent call last):
+        ...
+        sharpdiv.theory.errors.DomainError: inputs must have the setting's shape (4, 2), got (4, 1)
     """
-    require_integer("blocks", blocks, 1)
-    if setting.n % blocks:
-        spare = setting.n % blocks
-        raise DomainError(
-            f"blocks must divide n = {setting.n}, got {blocks}: drop {spare} samples or take another number of blocks"
-        )
     if data is not None and data.inputs.shape != (setting.n, setting.d):
         raise DomainError(f"inputs must have the setting's shape {(setting.n, setting.d)}, got {data.inputs.shape}")
-    if blocks == 1:
-        members = 3 if members is None else members
-        require_integer("members", members, 2)
-        return members
-    if members is not None:
-        raise DomainError(f"blocks have one member each: leave members out with {blocks} blocks, got {members}")
-    return blocks

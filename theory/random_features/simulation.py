@@ -15,8 +15,8 @@ from sharpdiv.theory.errors import DomainError, require_integer
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import sam_filter
 from sharpdiv.theory.random_features.activations import activation
-from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, ensemble_size
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, require_shape
+from sharpdiv.theory.setting import ensemble_size, rho_values
 from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 
 __all__ = ["RandomFeatureSimulation", "simulate_random_features"]
@@ -94,7 +94,8 @@ def simulate_random_features(
         True
     """
     rho = rho_values(rho)
-    size = ensemble_size(setting, members, blocks, data)
+    size = ensemble_size(members, blocks, setting.n)
+    require_shape(setting, data)
     for name, value, least in (("draws", draws, 1), ("networks", networks, 2), ("test samples", test_samples, 1)):
         require_integer(name, value, least)
     generator = np.random.default_rng(seed)

@@ -106,7 +106,7 @@ def test_infinitely_wide_networks_are_kernel_regression(n: int, name: str, steps
     Mutation(
         "m + 1 members",
         "sharpdiv.theory.random_features.closed_forms.ensemble_size",
-        lambda f: lambda setting, members, blocks, data: f(setting, members, blocks, data) + (blocks == 1),
+        lambda f: lambda members, blocks, n: f(members, blocks, n) + (blocks == 1),
     ),
     Mutation(
         "predictors distorted along some directions",

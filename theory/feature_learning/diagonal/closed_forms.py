@@ -9,15 +9,15 @@ coordinates: then rho, the group size m and which samples ascend only say how fa
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting, members_of
+from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from sharpdiv.theory.feature_learning.diagonal.shift import Descent
 from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.setting import ensemble_size, rho_values
 
 __all__ = ["LARGEST_UNEVEN", "diagonal_tradeoff"]
 
 LARGEST_UNEVEN = 0.25
-"""Share of the fall that differs between coordinates up to which it is predicted: it is known to a fifth only."""
+"""Share of the fall that differs between coordinates up to which it is predicted: it is an estimate."""
 
 _NO_KAPPA = (
     "at the end kappa is radius^2/2 times the Hessian's largest eigenvalue, which has no limit: "
@@ -60,8 +60,7 @@ def diagonal_tradeoff(
         (True, True)
     """
     rho = rho_values(rho)
-    size = members_of(setting, members, blocks)
-    samples = setting.n // blocks
+    size, samples = ensemble_size(members, blocks, setting.n), setting.block_samples(blocks)
     descent = Descent(setting, samples)
     critical = descent.critical_rho()
     fall = descent.fall(rho)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["DiagonalSetting", "group_strength", "members_of"]
+__all__ = ["DiagonalSetting", "group_strength"]
 
 _WIDEST = 2.0
 """exp(4 * 2) is how much a typical alpha^2 differs from the median there; the mean's quadrature holds to about here."""
@@ -84,6 +84,24 @@ class DiagonalSetting:
         """Samples that share one ascent."""
         return self.n if self.m is None else self.m
 
+    def block_samples(self, blocks: int) -> int:
+        """Samples of one member on one of disjoint blocks of the data.
+
+        Args:
+            blocks: s, a divisor of n; 1 for all the data.
+
+        Returns:
+            n / s.
+
+        Raises:
+            DomainError: if that is a single sample, or m does not divide it.
+        """
+        samples = self.n // blocks
+        if samples < 2:
+            raise DomainError(f"blocks must have at least 2 of the n = {self.n} samples each, got {blocks} blocks")
+        _require_group(self.m, samples)
+        return samples
+
 
 def _require_group(m: int | None, samples: int) -> None:
     if m is None:
@@ -113,35 +131,3 @@ def group_strength(samples: int, group: int) -> tuple[float, float]:
     """
     strength = (samples - group) / (group * (samples - 1))
     return strength, 1 - strength
-
-
-def members_of(setting: DiagonalSetting, members: int | None, blocks: int) -> int:
-    """Number of members after checking that the ensemble fits the setting.
-
-    Args:
-        setting: the problem.
-        members: of an ensemble on all the data, at least 2, or None for 3 there and one for each block otherwise.
-        blocks: s, disjoint blocks of n/s samples with one member each; 1 for all on the same data.
-
-    Returns:
-        The number of members.
-
-    Raises:
-        DomainError: if blocks do not divide n, m does not divide a block, or members are given with blocks.
-
-    Example:
-        >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting, members_of
-        >>> members_of(DiagonalSetting(), None, 1), members_of(DiagonalSetting(), None, 4)
-        (3, 4)
-    """
-    require_integer("blocks", blocks, 1)
-    if blocks == 1:
-        members = 3 if members is None else members
-        require_integer("members", members, 2)
-        return members
-    if members is not None:
-        raise DomainError(f"blocks have one member each: leave members out with {blocks} blocks, got {members}")
-    if setting.n % blocks or setting.n // blocks < 2:
-        raise DomainError(f"blocks must divide n = {setting.n} into parts of at least 2 samples, got {blocks}")
-    _require_group(setting.m, setting.n // blocks)
-    return blocks

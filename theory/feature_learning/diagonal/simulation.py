@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
-from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting, members_of
+from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from sharpdiv.theory.feature_learning.diagonal.training import Networks, Training
 from sharpdiv.theory.feature_learning.tradeoff import LearnedSimulation
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.setting import ensemble_size, rho_values
 from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 
 __all__ = ["simulate_diagonal"]
@@ -64,12 +64,12 @@ def simulate_diagonal(
         (True, True)
     """
     rho = rho_values(rho)
-    size = members_of(setting, members, blocks)
+    size, samples = ensemble_size(members, blocks, setting.n), setting.block_samples(blocks)
     for name, value, least in (("draws", draws, 1), ("networks", networks, 2)):
         require_integer(name, value, least)
     require_finite("stop", stop, positive=True)
     require_finite("share", share, positive=True)
-    groups = setting.n // blocks // min(setting.group, setting.n // blocks)
+    groups = samples // min(setting.group, samples)
     if share > 1 or not round(share * groups):
         raise DomainError(f"share must select one of {groups} groups at least and all at most, got {share}")
     generator = np.random.default_rng(seed)

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
 from sharpdiv.theory.feature_learning.two_layer.dynamics import TrainedNetwork, train
 from sharpdiv.theory.feature_learning.two_layer.edge import critical_rho
-from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting, ensemble_size
+from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 from sharpdiv.theory.feature_learning.two_layer.sharpness import hessian_trace, largest_eigenvalue
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.setting import ensemble_size, rho_values
 
 __all__ = ["two_layer_tradeoff"]
 
@@ -59,7 +59,7 @@ def two_layer_tradeoff(
         [True, True, True]
     """
     rho = rho_values(rho)
-    size = ensemble_size(members, blocks)
+    size = ensemble_size(members, blocks, setting.n)
     one = setting.block(blocks)
     trained = train(one, rho)
     within = one.first_variance * one.null_dimensions * (trained.moved if one.subtract_initial else trained.norm)

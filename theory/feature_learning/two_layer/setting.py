@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sharpdiv.theory.errors import DomainError, require_finite, require_integer
 
-__all__ = ["TwoLayerSetting", "ensemble_size"]
+__all__ = ["TwoLayerSetting"]
 
 _FITTED = 1e-3
 """Part of the loss of predicting 0 below which the theory takes the data for fitted: weights are then off by a few percent."""
@@ -116,31 +116,3 @@ class TwoLayerSetting:
         if self.n % blocks:
             raise DomainError(f"blocks must divide n = {self.n}, got {blocks}: take another number of blocks")
         return replace(self, n=self.n // blocks)
-
-
-def ensemble_size(members: int | None, blocks: int) -> int:
-    """Number of members: 3 on all the data unless given, and one for each of several blocks.
-
-    Args:
-        members: M, or None.
-        blocks: s.
-
-    Returns:
-        M, or s with blocks.
-
-    Raises:
-        DomainError: if they do not go together.
-
-    Example:
-        >>> from sharpdiv.theory.feature_learning.two_layer.setting import ensemble_size
-        >>> ensemble_size(None, 1), ensemble_size(None, 4)
-        (3, 4)
-    """
-    require_integer("blocks", blocks, 1)
-    if blocks == 1:
-        members = 3 if members is None else members
-        require_integer("members", members, 2)
-        return members
-    if members is not None:
-        raise DomainError(f"blocks have one member each: leave members out with {blocks} blocks, got {members}")
-    return blocks

@@ -8,9 +8,9 @@ from jaxtyping import Float
 
 from sharpdiv.theory.errors import require_integer
 from sharpdiv.theory.feature_learning.tradeoff import LearnedSimulation
-from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting, ensemble_size
+from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 from sharpdiv.theory.feature_learning.two_layer.training import train_networks
-from sharpdiv.theory.setting import rho_values
+from sharpdiv.theory.setting import ensemble_size, rho_values
 from sharpdiv.theory.theorems.sharpness import trust_region_maximum
 
 __all__ = ["simulate_two_layer"]
@@ -58,7 +58,7 @@ def simulate_two_layer(
         True
     """
     rho = rho_values(rho)
-    size = ensemble_size(members, blocks)
+    size = ensemble_size(members, blocks, setting.n)
     one = setting.block(blocks)
     require_integer("draws", draws, 1)
     require_integer("networks", networks, 2)

@@ -25,7 +25,7 @@ FULL_STRENGTH = Mutation("m ignored", f"{ROOM}.shift.group_strength", lambda _: 
     SHARPER,
     Mutation(
         "D for D/M",
-        f"{ROOM}.closed_forms.members_of",
+        f"{ROOM}.closed_forms.ensemble_size",
         lambda f: lambda *args: 10**6 + 0 * f(*args),
     ),
     examples=4,

@@ -85,4 +85,4 @@ def test_the_strength_of_groups_is_the_mean_over_all_of_them(samples: int, seed:
 def test_all_samples_are_one_group() -> None:
     assert DiagonalSetting(m=None).group == 100
     for m, blocks in product((1, 5, None), (2, 4)):
-        assert module.members_of(DiagonalSetting(m=m), None, blocks) == blocks
+        assert DiagonalSetting(m=m).block_samples(blocks) == 100 // blocks

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.theory.feature_learning.two_layer import dynamics
 from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
 from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 from sharpdiv.theory.feature_learning.two_layer.training import train_networks
@@ -191,3 +192,41 @@ def test_rho_broadcasts_and_matches_single_values() -> None:
         for name in ("diversity", "member_error", "eir", "trace", "sharpness", "stable"):
             values = np.concatenate([getattr(curve, name) for curve in single])
             assert getattr(together, name) == pytest.approx(values, rel=1e-9), name
+
+
+WHITE, GAUSSIAN = ((1,) * 8, (1,) * 8), ((10, 4, 2), (4, 2, 2))
+FINER = {"_WHITENED": WHITE, "_GAUSSIAN": GAUSSIAN}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "accuracy"),
+    [
+        ({"m": 10, "width": 100}, 1e-5),
+        ({"m": None}, 1e-5),
+        ({"m": None, "whitened": False}, 0.01),
+        ({"m": 1, "whitened": False}, 0.002),
+        ({"m": None, "whitened": False, "d": 125}, 0.025),
+    ],
+)
+def test_the_small_network_has_enough_directions(
+    given: dict[str, Any], accuracy: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is said where their numbers are; one level less is seen."""
+    setting = TwoLayerSetting(learning_rate=0.01, **given)
+    rho = 0.1 * setting.group / setting.n
+
+    def change() -> float:
+        dynamics._patience.cache_clear()  # steps of gradient descent are those of the small network
+        return float(log_ratio(two_layer_tradeoff(setting, (0.0, rho)).diversity)[0])
+
+    found = change()
+    for name, levels in FINER.items():
+        monkeypatch.setattr(f"{ROOM}.reduced.{name}", levels)
+    finer = change()
+    allowed = accuracy if setting.whitened else accuracy * abs(finer)
+    assert abs(found - finer) < allowed
+    monkeypatch.setattr(f"{ROOM}.reduced._WHITENED", ((1,) * 3, (1,) * 3))
+    monkeypatch.setattr(f"{ROOM}.reduced._GAUSSIAN", ((2, 1), (1,)))
+    assert abs(change() - finer) > allowed
+    dynamics._patience.cache_clear()
