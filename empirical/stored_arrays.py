@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +10,8 @@ from jaxtyping import Float
 from sharpdiv.theory.curves import ByValue
 
 __all__ = ["StoredArrays", "array", "rounded"]
+
+_Stored = TypeVar("_Stored", bound="StoredArrays")
 
 
 def array(values: Any) -> Float[np.ndarray, "..."]:
@@ -80,7 +82,7 @@ class StoredArrays(ByValue):
         return {name: rounded(value, digits=6) for name, value in vars(self).items()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
+    def from_json(cls: type[_Stored], value: Mapping[str, Any]) -> _Stored:
         """What ``to_json`` made.
 
         Args:

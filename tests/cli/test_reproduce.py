@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sharpdiv import reproduce as job
+from sharpdiv.checks.ascents.networks import DESCENT, FittedNetwork, Regime, Sweep
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, plane_runs
@@ -31,6 +32,7 @@ def test_the_main_job_has_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert len(lines) == 36
     assert all(" 0 of 3 " in line for line in lines)
     assert "dial gelu-none-8" in out
+    assert "ascents two-layer relu, scale 0.5" in out
     assert not list(tmp_path.iterdir())
 
 
@@ -70,12 +72,16 @@ DESIGN = Design(
 )
 
 
+SWEEP = Sweep(
+    "ascents-tiny.json", (FittedNetwork("two-layer", "relu", 0.5, 20, (0.4,), (DESCENT,), (Regime(),), 2, 10),)
+)
+"""Two members of one network, and some steps of gradient descent."""
 RECORDS = [f"tiny/{config.run_id}.npz" for config in DESIGN.all_runs]
 
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """The main job on two small blocks, without the dial, checking a claim or two; tells of every member it trains."""
+    """The main job on two small blocks and a small sweep, checking a claim or two; tells of every member of runs that it trains."""
     told: list[tuple[str, int]] = []
     train_member = runs._train_member
 
@@ -85,6 +91,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     monkeypatch.setattr("sharpdiv.reproduce.PROFILES", {"quick": (DESIGN,)})
     monkeypatch.setattr("sharpdiv.reproduce.DIALS", {})
+    monkeypatch.setattr("sharpdiv.reproduce.SWEEPS", {"quick": SWEEP})
     monkeypatch.setattr(
         "sharpdiv.reproduce.CLAIMS", tuple(c for c in CLAIMS if c.id in {"alternating-sum", "c1-digits"})
     )
@@ -126,6 +133,9 @@ def test_an_interrupted_main_job_continues(
     assert "alternating-sum" in out
     assert "c1-digits" in out
     assert (whole / "reproduce" / "paper_checks.md").exists()
+    assert [found.name for found in load_evidence(whole / "reproduce").ascents] == [
+        "two-layer relu, scale 0.5, f, alpha = 1"
+    ]
     assert sorted(records(whole / "reproduce")) == sorted(RECORDS)
     assert len(trained) == 12
 
@@ -180,7 +190,7 @@ def test_what_is_there_already_is_not_made_again(
     assert (status, err) == (0, "")
     assert "Training and measuring 1 ensembles, 2 networks" in out
     assert trained == [(sam.run_id, 3), (sam.run_id, 4)]
-    assert [path.name for path in (tmp_path / "mine").iterdir() if path != target] == [sam.run_id]
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir() if path != target) == ["ascents", sam.run_id]
     found = records(target)
     assert sorted(found) == sorted(RECORDS)
     assert {name: found[name] for name in RECORDS if sam.run_id not in name} == {
@@ -204,7 +214,7 @@ def test_what_is_there_already_is_not_planned(
         save_record(have / name, RunRecord({"measure": how}, *arrays))
     status, out, _ = reproduce(capsys, tmp_path / "mine", "--have", str(have), "--dry-run")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines() if " of 2 " in line] == [SMALL_RUN.run_id]
+    assert [line.split()[0] for line in out.splitlines() if " of 2 " in line] == [SMALL_RUN.run_id, "ascents"]
     assert "Nothing was trained." in out
     assert not trained
     assert not (tmp_path / "mine").exists()  # nor copied
@@ -232,7 +242,8 @@ def test_the_main_job_is_a_function(
     target = tmp_path / "reproduce"
     options: dict[str, Any] = {"workers": 1, "say": said.append}
     plan = job.reproduce(runs=tmp_path, dry_run=True, **options)
-    assert {planned.run_id for planned in plan.plan} == {config.run_id for config in DESIGN.all_runs}
+    sweep = "ascents two-layer relu, scale 0.5, f, alpha = 1"
+    assert {planned.run_id for planned in plan.plan} == {sweep, *(config.run_id for config in DESIGN.all_runs)}
     assert (plan.report, plan.findings, plan.figures, plan.beside) == (None, (), (), ())
     assert not trained
 
@@ -247,7 +258,7 @@ def test_the_main_job_is_a_function(
     assert made.report == target / "paper_checks.md"
     assert "## c1-digits" in made.report.read_text()
     assert made.beside == ()
-    assert {what for what, _, _ in seen} == {"training", "measuring"}
+    assert {what for what, _, _ in seen} == {"ascents", "training", "measuring"}
     assert said[:-2] == [
         "Timing a step of each network",
         "tiny: block of seeds 1, 2 is measured",

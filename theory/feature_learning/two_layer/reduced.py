@@ -27,7 +27,7 @@ __all__ = ["ReducedNetwork", "curvature_law", "reduced_network"]
 _WHITENED = ((1,) * 6, (1,) * 6)
 """Nodes of each level behind the target and behind a: two more levels change logarithms of ratios by less than 1e-5."""
 _GAUSSIAN = ((6, 2, 1), (2, 1, 1))
-"""The same for Gaussian rows: logarithms of ratios for full batch to 1% at n/d = 1/3 and 2.5% at 0.8, for single samples to 0.2%."""
+"""The same for Gaussian rows: logarithms of ratios by full batch to 1% at n/d = 1/3 and 2.5% at 0.8, by single samples to 0.2%."""
 
 
 @dataclass(frozen=True, eq=False)
