@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
+from sharpdiv.checks.effect import Effect
+from sharpdiv.checks.quantity import Quantity, Row, Value, number
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError
 
-__all__ = ["Claim", "Finding", "Subject", "Verdict", "number"]
+__all__ = ["Claim", "Effect", "Finding", "Quantity", "Row", "Subject", "Value", "Verdict", "number"]
 
 
 class Verdict(StrEnum):
@@ -28,14 +30,27 @@ class Finding:
 
     verdict: Verdict
     """outcome"""
-    numbers: tuple[tuple[str, str], ...] = ()
-    """what was measured: label and value"""
+    numbers: tuple[Row, ...] = ()
+    """what was measured: label and value, which ``str`` prints"""
     remark: str = ""
     """conditions of the verdict, or the reason for none"""
+    effects: tuple[Effect, ...] = ()
+    """comparisons with their intervals, for a forest plot"""
+    confirmed: bool | None = None
+    """judged on networks trained after the rule was committed, or exploratory; None where the distinction has no meaning"""
+    decisive: str = ""
+    """label of the line in ``numbers`` that a summary tells; the first effect that decides, or the first line, unless given"""
 
     def __post_init__(self) -> None:
         if not isinstance(self.verdict, Verdict):
             raise InputError(f"a finding's verdict must be one of Verdict, got {self.verdict!r}")
+        if self.decisive and self.decisive not in dict(self.numbers):
+            raise InputError(f"a finding's decisive line must be one of its numbers, got {self.decisive!r}")
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every line as it is printed."""
+        return {label: str(value) for label, value in self.numbers}
 
 
 Subject = Literal["paper", "transfer", "implementation", "networks"]
@@ -72,6 +87,8 @@ class Claim:
     """of the trained ensembles it is about, if so"""
     command: str = ""
     """what produces the evidence; the check itself unless given"""
+    figures: tuple[str, ...] = ()
+    """names of registered figures that show it"""
 
     def __post_init__(self) -> None:
         if self.subject not in get_args(Subject):
@@ -85,12 +102,3 @@ class Claim:
     def run_with(self) -> str:
         """Command that produces this claim's numbers."""
         return self.command or f"sharpdiv check --only {self.id}"
-
-
-def number(value: float, stderr: float | None = None) -> str:
-    """Value for a report, four significant digits, with its standard error if there is one.
-
-    Returns:
-        Text such as ``0.1234 ± 0.0012``.
-    """
-    return f"{value:.4g}" if stderr is None else f"{value:.4g} ± {stderr:.2g}"

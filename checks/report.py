@@ -154,7 +154,7 @@ def section(claim: Claim, finding: Finding) -> str:
     lines += ["", *(f"- {name}: {text}" for name, text in facts.items())]
     if finding.numbers:
         lines += ["", "| measured | value |", "| --- | --- |"]
-        lines += [f"| {_cell(label)} | {_cell(value)} |" for label, value in finding.numbers]
+        lines += [f"| {_cell(label)} | {_cell(str(value))} |" for label, value in finding.numbers]
     return "\n".join([*lines, ""])
 
 

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.optimize import brentq
 
-from sharpdiv.checks.claim import Finding, Verdict
-from sharpdiv.checks.ensembles.crossed import LEVEL, POWER, holm, p_text
+from sharpdiv.checks.claim import Effect, Finding, Row, Value, Verdict
+from sharpdiv.checks.ensembles.crossed import LEVEL, POWER, holm
+from sharpdiv.checks.quantity import Quantity, p_text
 
 __all__ = ["LEVEL", "Comparison", "aligned", "judge"]
 
@@ -74,7 +75,12 @@ class Comparison:
         """True value that such a test would see with about 80% power, by itself, if the variance is as measured."""
         return _noncentrality(self.ensembles - 1) * self.stderr if self.ensembles > 1 else 0.0
 
-    def row(self, adjusted: float = np.nan) -> tuple[str, str]:
+    @property
+    def name(self) -> str:
+        """What is compared, and which statistic of it."""
+        return f"{self.label}: {self.statistic}" if self.statistic else self.label
+
+    def row(self, adjusted: float = np.nan) -> Row:
         """For a finding.
 
         Args:
@@ -83,17 +89,54 @@ class Comparison:
         Returns:
             Label and values.
         """
-        label = f"{self.label}: {self.statistic}" if self.statistic else self.label
-        return label, str(self) if np.isnan(adjusted) else f"{self}, adjusted {p_text(adjusted)}"
+        return self.name, self.quantity(None if np.isnan(adjusted) else adjusted)
+
+    def quantity(self, adjusted: float | None = None) -> Value:
+        """Value, interval and p-value, or why there are none.
+
+        Args:
+            adjusted: p-value, if there is one.
+
+        Returns:
+            For a line of a finding.
+        """
+        if self.obstacle:
+            return self.obstacle if adjusted is None else f"{self.obstacle}, adjusted {p_text(adjusted)}"
+        if self.ensembles == 1:
+            return Quantity(self.value, unit=" of these networks", adjusted=adjusted)
+        low, high, detectable = self.low, self.high, self.detectable
+        return Quantity(self.value, low=low, high=high, p=self.p, detectable=detectable, adjusted=adjusted)
+
+    def effect(
+        self, direction: int = 0, *, stated: tuple[float, float] | None = None, decides: bool = True
+    ) -> Effect | None:
+        """For a forest plot.
+
+        Args:
+            direction: side of 0 that a claim says.
+            stated: interval that a claim says the value lies in.
+            decides: whether the verdict rests on it.
+
+        Returns:
+            None where the comparison cannot be made.
+        """
+        if self.obstacle or not np.isfinite(self.value):
+            return None
+        return Effect(
+            label=self.label,
+            estimate=self.value,
+            low=self.low,
+            high=self.high,
+            unit=self.statistic or self.label,
+            stated=stated,
+            direction=direction,
+            n=self.ensembles,
+            of="ensembles or members",
+            decides=decides,
+        )
 
     def __str__(self) -> str:
-        if self.obstacle:
-            return self.obstacle
-        if self.ensembles == 1:
-            return f"{self.value:.4g} of these networks"
-        return (
-            f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}], {p_text(self.p)} (80% power: {self.detectable:.2g})"
-        )
+        return str(self.quantity())
 
 
 @cache
@@ -103,9 +146,7 @@ def _noncentrality(freedom: int) -> float:
     return float(brentq(lambda shift: stats.nct.sf(threshold, freedom, shift) - POWER, 0, 10 * threshold))
 
 
-def judge(
-    comparisons: Sequence[Comparison], direction: int, rows: Sequence[tuple[str, str]] = (), remark: str = ""
-) -> Finding:
+def judge(comparisons: Sequence[Comparison], direction: int, rows: Sequence[Row] = (), remark: str = "") -> Finding:
     """Verdict on a family of comparisons that should all be on one side of 0.
 
     It holds if each is by its own p-value (an intersection-union test needs no adjustment), fails if one is on the other side by
@@ -131,7 +172,8 @@ def judge(
     if obstacles := sum(bool(c.obstacle) for c in comparisons):
         remarks.append(f"{obstacles} of {len(comparisons)} comparisons cannot be made.")
     shown = [c.row(p if len(comparisons) > 1 else np.nan) for c, p in zip(comparisons, adjusted, strict=True)]
-    return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)))
+    effects = tuple(effect for c in comparisons if (effect := c.effect(direction)))
+    return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)), effects)
 
 
 def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comparison:

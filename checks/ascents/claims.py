@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from sharpdiv.checks.ascents.networks import DESCENT, FULL_BATCH, SWEEPS, Ascent, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict
 from sharpdiv.checks.members import jackknife, shares_of_members, square, without_each
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, judge
@@ -133,7 +133,7 @@ _NOTHING = (-0.05, 0.05)
 def _within(
     comparisons: Sequence[Comparison],
     bounds: tuple[float, float],
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
     opposite: str = "",
 ) -> Finding:
     """Verdict on values that should all lie between two bounds: intervals inside hold, one outside or an opposite fails."""
@@ -142,7 +142,9 @@ def _within(
     inside = all(not c.obstacle and low < c.low and c.high < high for c in comparisons)
     verdict = Verdict.FAILS if outside or opposite else Verdict.HOLDS if inside else Verdict.INCONCLUSIVE
     remarks = [f"Outside [{low:g}, {high:g}]: {'; '.join(outside)}."] if outside else []
-    return Finding(verdict, (*rows, *(c.row() for c in comparisons)), " ".join([*remarks, *filter(None, [opposite])]))
+    remark = " ".join([*remarks, *filter(None, [opposite])])
+    effects = tuple(effect for c in comparisons if (effect := c.effect(stated=bounds)))
+    return Finding(verdict, (*rows, *(c.row() for c in comparisons)), remark, effects)
 
 
 def _power_of_m(evidence: Evidence) -> Finding:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sharpdiv.checks.claim import Verdict, number
+from sharpdiv.checks.claim import Row, Verdict, number
+from sharpdiv.checks.quantity import beside_theory
 from sharpdiv.theory.estimate import Estimate
 
 __all__ = ["FOUR_ERRORS", "Z", "agreement", "all_within", "largest", "standard_errors", "z_scores"]
@@ -45,23 +46,32 @@ def all_within(scores: np.ndarray | list[float]) -> Verdict:
     return Verdict.HOLDS if np.all(np.asarray(scores) <= Z) else Verdict.FAILS
 
 
-def largest(scores: np.ndarray | list[float]) -> tuple[str, str]:
+def largest(scores: np.ndarray | list[float]) -> Row:
     """The worst z score as a line of the report.
 
     Returns:
         Label and value.
     """
-    return ("largest |z|", f"{np.max(scores):.2f}")
+    return ("largest |z|", number(np.max(scores), form=".2f"))
 
 
-def agreement(label: str, rho: np.ndarray, estimate: Estimate, predicted: np.ndarray) -> list[tuple[str, str]]:
+def agreement(
+    label: str, rho: np.ndarray, estimate: Estimate, predicted: np.ndarray, draws: int | None = None
+) -> list[Row]:
     """Prediction beside simulation, one line for each rho.
+
+    Args:
+        label: what is compared.
+        rho: SAM's radii.
+        estimate: by simulation.
+        predicted: by theory.
+        draws: independent ones of the simulation.
 
     Returns:
         Labels and values.
     """
     errors = estimate.stderr if estimate.stderr is not None else np.zeros_like(rho)
     return [
-        (f"{label} at rho = {r:g}: theory, simulation", f"{number(p)}, {number(m, e)}")
+        (f"{label} at rho = {r:g}: theory, simulation", beside_theory(number(p), number(m, e), draws))
         for r, p, m, e in zip(rho, predicted, estimate.mean, errors, strict=True)
     ]

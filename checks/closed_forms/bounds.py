@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import standard_errors
+from sharpdiv.checks.quantity import count, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import critical_rho
@@ -41,9 +42,9 @@ class _Search:
         i = int(np.argmax(np.where(stable, excess / kappa.mean, -np.inf)))
         self.candidates.append((float(excess[i] / kappa.mean[i]), setting, float(rho[i])))
 
-    def violations(self, name: str, bound: str, sign: float) -> list[tuple[str, str]]:
+    def violations(self, name: str, bound: str, sign: float) -> list[Row]:
         """The candidates again with many fresh draws: those beyond 5 standard errors, as lines of the report."""
-        lines = []
+        lines: list[Row] = []
         chosen = sorted(self.candidates, key=lambda item: -item[0])[:_CANDIDATES]
         for _, setting, rho in chosen:
             theory = sam_tradeoff(setting, rho)
@@ -55,7 +56,9 @@ class _Search:
                     f"n={setting.n}, d={setting.d}, k={setting.steps}, eta={setting.learning_rate:.4g}, rho={rho:.4g}, "
                     f"rho0={setting.radius:.3g}, omega={setting.omega:.3g}{'' if theory.stable[0] else ' (unstable)'}"
                 )
-                lines.append((f"{name} violated at {where}: bound, kappa", f"{number(limit)}, {number(value, error)}"))
+                lines.append(
+                    (f"{name} violated at {where}: bound, kappa", several([number(limit), number(value, error)]))
+                )
         return lines
 
 
@@ -93,14 +96,14 @@ def _sam(_: Evidence) -> Finding:
     return Finding(
         Verdict.HOLDS if worst <= _BEYOND else Verdict.FAILS,
         (
-            ("settings", str(len(upper.scores))),
+            ("settings", count(len(upper.scores))),
             (
                 "largest exceedance of the rigorous upper, lower bound in standard errors",
-                f"{max(upper.scores):.1f}, {max(lower.scores):.1f}",
+                several([number(max(of.scores), form=".1f") for of in (upper, lower)]),
             ),
             (
                 f"violations among the {2 * _CANDIDATES} most promising settings, {_FRESH_DRAWS} fresh draws",
-                str(len(found)),
+                count(len(found)),
             ),
             *found,
         ),
@@ -127,9 +130,9 @@ def _sharpbalance(_: Evidence) -> Finding:
     return Finding(
         Verdict.HOLDS if max(scores) <= _BEYOND else Verdict.FAILS,
         (
-            ("settings", str(len(scores))),
-            ("largest exceedance of the rigorous bound in standard errors", f"{max(scores):.1f}"),
-            ("median of the rigorous bound / kappa", f"{np.median(tightness):.3f}"),
+            ("settings", count(len(scores))),
+            ("largest exceedance of the rigorous bound in standard errors", number(max(scores), form=".1f")),
+            ("median of the rigorous bound / kappa", number(float(np.median(tightness)), form=".3f")),
         ),
     )
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms import equal_sharpness
 from sharpdiv.checks.closed_forms.agreement import (
     FOUR_ERRORS,
@@ -13,6 +13,8 @@ from sharpdiv.checks.closed_forms.agreement import (
     largest,
     z_scores,
 )
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import count
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import monotone_rho
 from sharpdiv.theory.setting import Setting
@@ -30,26 +32,28 @@ __all__ = ["CLAIMS"]
 _ERRORS = ("diversity", "member_error", "ensemble_error", "eir")
 
 
-def _compare(name: str, theory: Tradeoff, measured: Simulation, d: int) -> tuple[list[tuple[str, str]], list[float]]:
+def _compare(name: str, theory: Tradeoff, measured: Simulation, d: int, draws: int) -> tuple[list[Row], list[float]]:
     """Lines of the report and z scores of all errors, after 3/d for the first-order difference of the limit."""
-    lines: list[tuple[str, str]] = []
+    lines: list[Row] = []
     scores: list[float] = []
     for field in _ERRORS:
         predicted, estimate = getattr(theory, field), getattr(measured, field)
         scores += z_scores(estimate, predicted, 3 / d).tolist()
         if field in {"diversity", "eir"}:
-            lines += agreement(f"{name}: {field}", theory.rho, estimate, predicted)
+            lines += agreement(f"{name}: {field}", theory.rho, estimate, predicted, draws)
     return lines, scores
 
 
 def _label_noise(_: Evidence) -> Finding:
     setting, rho = Setting(1200, 300, 20, 0.02, label_noise=0.1), np.array([0.0, 0.5, 1.0])
     sam, balance = sam_tradeoff(setting, rho), sharpbalance_tradeoff(setting, rho, blocks=3)
-    lines, scores = _compare("SAM", sam, simulate(setting, rho, draws=30, inits=20, seed=40), 300)
-    more, other = _compare("SharpBalance", balance, simulate(setting, rho, blocks=3, draws=30, inits=20, seed=41), 300)
+    lines, scores = _compare("SAM", sam, simulate(setting, rho, draws=30, inits=20, seed=40), 300, 30)
+    more, other = _compare(
+        "SharpBalance", balance, simulate(setting, rho, blocks=3, draws=30, inits=20, seed=41), 300, 30
+    )
     shared = sharpbalance_tradeoff(setting, rho, blocks=3, shared_init=True)
     measured = simulate(setting, rho, blocks=3, shared_init=True, draws=30, inits=20, seed=42)
-    third, last = _compare("SharpBalance, shared initialisation", shared, measured, 300)
+    third, last = _compare("SharpBalance, shared initialisation", shared, measured, 300, 30)
     falls = np.all(np.diff(sam.eir) < 0) and np.all(np.diff(balance.eir) > 0)
     verdict = all_within([*scores, *other, *last])
     return Finding(
@@ -57,6 +61,7 @@ def _label_noise(_: Evidence) -> Finding:
         (*lines, *more, *third, largest([*scores, *other, *last])),
         "With label noise SAM's improvement rate falls with rho as the paper observes, and SharpBalance's rises; without noise it "
         "is constant (see eir-falls-in-theory).",
+        of_agreements([*lines, *more, *third]),
     )
 
 
@@ -74,7 +79,7 @@ def _noise_lowers_eir(_: Evidence) -> Finding:
         rises += bool(np.any(np.diff(sam_tradeoff(setting, rho).eir) >= 0)) if rho[-1] > 0 else 0
     return Finding(
         Verdict.HOLDS if not rises else Verdict.FAILS,
-        (("settings of 200 in which EIR rises somewhere", str(rises)),),
+        (("settings of 200 in which EIR rises somewhere", count(rises)),),
         "In the range where every mode contracts monotonically, any label noise makes C1 true for the improvement rate.",
     )
 
@@ -93,7 +98,7 @@ def _ordering_at_rho(_: Evidence) -> Finding:
         smallest = min(smallest, float(np.min(ordered)))
     return Finding(
         Verdict.HOLDS if smallest >= 1 - 1e-12 else Verdict.FAILS,
-        (("smallest D_SB / D_SAM at equal rho in 200 settings", f"{smallest:.4f}"),),
+        (("smallest D_SB / D_SAM at equal rho in 200 settings", number(smallest, form=".4f")),),
         "At equal rho; at equal sharpness see figure1b-overlap and c5-theory.",
     )
 
@@ -102,7 +107,7 @@ def _covariance(_: Evidence) -> Finding:
     covariance, teacher = np.repeat([0.3, 1.0, 3.0], 100), np.repeat([0.0, 1.0, 4.0], 100)
     setting = Setting(1200, 300, 4, 0.015, radius=0.2, teacher_norm=2.0, init_variance=0.02, label_noise=0.05)
     rho, law = np.array([0.0, 0.2]), data_law(setting, covariance=covariance)
-    lines: list[tuple[str, str]] = []
+    lines: list[Row] = []
     scores: list[float] = []
     for name, along in (("uniform teacher", None), ("teacher along the large eigenvalues", teacher)):
         for blocks in (1, 3):
@@ -115,15 +120,16 @@ def _covariance(_: Evidence) -> Finding:
                 else sharpbalance_tradeoff(setting, rho, blocks=blocks, law=law, teacher=along)
             )
             label = f"{'SAM' if blocks == 1 else 'SharpBalance'}, {name}"
-            more, other = _compare(label, theory, measured, 300)
+            more, other = _compare(label, theory, measured, 300, 40)
             lines, scores = lines + more, scores + other
             if blocks == 1:
                 scores += z_scores(measured.sharpness, theory.sharpness, 0.02).tolist()
-                lines += agreement(f"{label}: kappa", rho, measured.sharpness, theory.sharpness)
+                lines += agreement(f"{label}: kappa", rho, measured.sharpness, theory.sharpness, 40)
     return Finding(
         all_within(scores),
         (*lines, largest(scores)),
         "Deterministic equivalents of one and two resolvents. The sharpness of SharpBalance on such data is open.",
+        of_agreements(lines),
     )
 
 
@@ -141,20 +147,22 @@ def _normalized(_: Evidence) -> Finding:
     rho = np.array([0.3, 0.7, 0.9]) * edge
     measured = simulate(setting, rho, optimizer="normalized-sam", draws=40, inits=20, seed=46)
     theory = sam_tradeoff(setting, rho, optimizer="normalized-sam")
-    lines, scores = _compare("SAM", theory, measured, 300)
+    lines, scores = _compare("SAM", theory, measured, 300, 40)
     scores += z_scores(measured.sharpness, theory.sharpness, 0.02).tolist()
-    lines += agreement("SAM: kappa", rho, measured.sharpness, theory.sharpness)
+    lines += agreement("SAM: kappa", rho, measured.sharpness, theory.sharpness, 40)
     blocks = sharpbalance_tradeoff(setting, rho, blocks=3, optimizer="normalized-sam")
     more, other = _compare(
         "SharpBalance",
         blocks,
         simulate(setting, rho, blocks=3, optimizer="normalized-sam", draws=40, inits=20, seed=47),
         300,
+        40,
     )
     return Finding(
         all_within([*scores, *other]),
         (("edge of the domain (rho)", number(edge)), *lines, *more, largest([*scores, *other])),
         "Beyond the edge the value is not reported: eta x_+ (1 + rho_t x_+) >= 2 in some step.",
+        of_agreements([*lines, *more]),
     )
 
 
@@ -173,7 +181,7 @@ def _floor(_: Evidence) -> Finding:
         worst = max(worst, abs(float(np.linalg.norm(eigenvalues * weights)) / gradient_floor(top, eta, rho) - 1))
     return Finding(
         Verdict.HOLDS if worst <= 1e-6 else Verdict.FAILS,
-        (("largest relative difference from |grad f| after 20,000 steps, 20 problems", f"{worst:.0e}"),),
+        (("largest relative difference from |grad f| after 20,000 steps, 20 problems", number(worst, form=".0e")),),
     )
 
 

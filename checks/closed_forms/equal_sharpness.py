@@ -5,8 +5,9 @@ from itertools import product
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z, standard_errors
+from sharpdiv.checks.quantity import count, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho
 from sharpdiv.theory.setting import Setting
@@ -66,22 +67,23 @@ def _c5(_: Evidence) -> Finding:
     return Finding(
         Verdict.FAILS if matters else conditional if measured or not beyond else Verdict.INCONCLUSIVE,
         (
-            (f"settings of {len(grid)} in which both reach a sharpness in common", str(len(found))),
-            ("of these, with a SAM at least as diverse as the most diverse SharpBalance", str(len(lost))),
+            (f"settings of {len(grid)} in which both reach a sharpness in common", count(len(found))),
+            ("of these, with a SAM at least as diverse as the most diverse SharpBalance", count(len(lost))),
             (
                 "largest D at which that happens (D before training is 0.1)",
-                f"{max((x.diversity for x in lost), default=0):.1e}",
+                number(max((x.diversity for x in lost), default=0), form=".1e"),
             ),
-            ("of these, with a SAM at least as diverse as SharpBalance at some rho", str(beyond)),
+            ("of these, with a SAM at least as diverse as SharpBalance at some rho", count(beyond)),
             *numbers,
         ),
         "Best against best. It does not hold for any rho: beyond the rho at which its own sharpness is least, SharpBalance has two "
         "rho of one sharpness, and a SAM can be more diverse than the worse of them. The counter-example is such a rho: r=60, "
         "k=10, s=2, eta x_+ = 0.3, rho at 0.8 of the blocks' critical one. The phase diagram shows every rho.",
+        decisive="of these, with a SAM at least as diverse as the most diverse SharpBalance",
     )
 
 
-def _counter_example() -> tuple[bool, tuple[tuple[str, str], ...]]:
+def _counter_example() -> tuple[bool, tuple[Row, ...]]:
     """A rho of the phase diagram at which a SAM of equal sharpness is more diverse: whether simulation agrees, and numbers."""
     setting = Setting(24_000, 400, 10, 0.3 / MarchenkoPastur(60.0).largest, teacher_norm=None)
     critical = MarchenkoPastur(30.0)
@@ -103,9 +105,9 @@ def _counter_example() -> tuple[bool, tuple[tuple[str, str], ...]]:
     return bool(crossings.size and ratio + Z * error < 1), (
         (
             "at the counter-example, kappa of SharpBalance and of SAM in the limit",
-            f"{number(balance.sharpness[0])}, {number(sam.sharpness[best])}",
+            several([number(balance.sharpness[0]), number(sam.sharpness[best])]),
         ),
-        ("kappa measured", f"{number(ours.sharpness.mean[0])}, {number(theirs.sharpness.mean[0])}"),
+        ("kappa measured", several([number(ours.sharpness.mean[0]), number(theirs.sharpness.mean[0])])),
         ("D of SharpBalance / D of SAM in the limit", number(float(balance.diversity[0] / sam.diversity[best]))),
         ("the same measured", number(float(ratio), float(error))),
     )

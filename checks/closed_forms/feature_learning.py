@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.closed_forms.agreement import Z
 from sharpdiv.checks.closed_forms.paired_draws import Draws, diagonal_draws, two_layer_draws
+from sharpdiv.checks.effect import Effect
+from sharpdiv.checks.quantity import Several, count, number, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
@@ -178,8 +180,7 @@ def _agreement(points: list[Point]) -> Finding:
     rows = [
         (
             f"{point.name}: log ratios of D, trace, EIR in theory; trained",
-            f"{', '.join(number(c.theory) for c in changes)}; "
-            + ", ".join(number(c.measured.value, c.measured.stderr) for c in changes),
+            _both(changes),
         )
         for point, compared in found
         for changes in [[c for c in compared if c.label.startswith(_RATIO) and "kappa" not in c.label]]
@@ -193,14 +194,37 @@ def _agreement(points: list[Point]) -> Finding:
         Verdict.HOLDS if np.all(excess <= 1) else Verdict.FAILS,
         (
             *rows,
-            (f"largest of {len(excess)} distances over what is allowed", f"{excess.max():.2f}"),
+            (f"largest of {len(excess)} distances over what is allowed", number(excess.max(), form=".2f")),
             ("which is that of", f"{worst.label}, {place.name}"),
             (
                 f"log ratios within {_SHARE:.0%} or {Z:g} standard errors, without the allowance for size",
-                f"{sum(c.close for c in ratios)} of {len(ratios)}",
+                several([count(sum(c.close for c in ratios)), count(len(ratios))], " of "),
             ),
-            ("sum of log ratios of D: trained over theory", f"{_total(of_d):.3f}"),
+            ("sum of log ratios of D: trained over theory", number(_total(of_d), form=".3f")),
         ),
+        effects=tuple(_effect(point, each) for point, each in everything if each.label == f"{_RATIO}D"),
+    )
+
+
+def _both(compared: list[_Comparison]) -> Several:
+    """Of theory, and behind them trained."""
+    trained = [number(c.measured.value, c.measured.stderr) for c in compared]
+    return several([several([number(c.theory) for c in compared]), several(trained)], "; ")
+
+
+def _effect(point: Point, compared: _Comparison) -> Effect:
+    """The trained change of log D as a share of the predicted one."""
+    ends = sorted(np.array([compared.measured.low, compared.measured.high]) / compared.theory)
+    return Effect(
+        label=point.name,
+        estimate=compared.measured.value / compared.theory,
+        low=float(ends[0]),
+        high=float(ends[1]),
+        unit="trained / predicted log ratio of D",
+        reference=1.0,
+        n=compared.measured.ensembles,
+        of="draws",
+        decides=True,
     )
 
 

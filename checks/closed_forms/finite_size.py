@@ -4,9 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, all_within, largest, z_scores
 from sharpdiv.checks.closed_forms.partitions import partition_moment
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import beside_theory, count, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate
@@ -26,7 +28,7 @@ def _moments(_: Evidence) -> Finding:
     """The recurrence, the sum over partitions, integration by parts, and eigenvalues of drawn matrices."""
     rng = np.random.default_rng(30)
     differ, scores = 0, []
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     for n, d in _SHAPES:
         data = rng.standard_normal((20_000, n, d)) / np.sqrt(d)
         small = data @ data.swapaxes(1, 2) if n < d else data.swapaxes(1, 2) @ data
@@ -39,14 +41,15 @@ def _moments(_: Evidence) -> Finding:
             scores.append(abs(traces.mean() - float(exact)) / stderr)
             if m == 4:
                 label = f"E tau(W^4) at n={n}, d={d}: exact, 20,000 draws"
-                numbers.append((label, f"{number(float(exact))}, {number(traces.mean(), stderr)}"))
+                numbers.append((label, beside_theory(number(float(exact)), number(traces.mean(), stderr), 20_000)))
     return Finding(
         Verdict.HOLDS if not differ and np.max(scores) <= 4 else Verdict.FAILS,
         (
-            (f"of {len(scores)} moments, those in which the three exact routes differ", str(differ)),
+            (f"of {len(scores)} moments, those in which the three exact routes differ", count(differ)),
             *numbers,
             largest(scores),
         ),
+        effects=of_agreements(numbers),
     )
 
 
@@ -64,15 +67,17 @@ def _joint(_: Evidence) -> Finding:
             scores.append(abs(product.mean() - exact) / stderr)
             if powers == (2, 3):
                 label = f"E tr(W^2) tr(W^3) at n={n}, d={d}: exact, 40,000 draws"
-                numbers.append((label, f"{number(exact)}, {number(product.mean(), stderr)}"))
-    return Finding(all_within(scores), (*numbers, largest(scores)))
+                numbers.append((label, beside_theory(number(exact), number(product.mean(), stderr), 40_000)))
+    return Finding(
+        all_within(scores), (*numbers, largest(scores)), effects=of_agreements(numbers), decisive="largest |z|"
+    )
 
 
 def _diversity(_: Evidence) -> Finding:
     """Both theorems with phi_d, where the limit is far off."""
     rho = np.array([0.0, 0.1])
     scores: list[float] = []
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     for n, d, blocks in ((6, 3, 1), (4, 6, 1), (12, 4, 1), (6, 3, 2), (12, 4, 3)):
         setting = Setting(n, d, 2, 0.5 / MarchenkoPastur(n / d).largest, teacher_norm=1.0, label_noise=0.3)
         exact = data_law(setting, finite=True)
@@ -89,9 +94,16 @@ def _diversity(_: Evidence) -> Finding:
         value = measured.diversity
         error = value.stderr[1] if value.stderr is not None else np.nan
         numbers.append(
-            (label, f"{number(theory.diversity[1])}, {number(value.mean[1], error)}, {number(limit.diversity[1])}")
+            (
+                label,
+                beside_theory(
+                    number(theory.diversity[1]), number(value.mean[1], error), 4000, number(limit.diversity[1])
+                ),
+            )
         )
-    return Finding(all_within(scores), (*numbers, largest(scores)))
+    return Finding(
+        all_within(scores), (*numbers, largest(scores)), effects=of_agreements(numbers), decisive="largest |z|"
+    )
 
 
 def _first_order(_: Evidence) -> Finding:
@@ -116,10 +128,15 @@ def _first_order(_: Evidence) -> Finding:
         # The next order is 1/d^2, so extrapolating two sizes leaves 1/d^2.
         extrapolated = 2 * found[1] - found[0]
         worst.append(abs(extrapolated / predicted - 1))
-        numbers.append((f"r = {r}: formula, extrapolated d (phi_d - phi)", f"{predicted:.6g}, {extrapolated:.6g}"))
+        numbers.append(
+            (
+                f"r = {r}: formula, extrapolated d (phi_d - phi)",
+                several([number(predicted, form=".6g"), number(extrapolated, form=".6g")]),
+            )
+        )
     return Finding(
         Verdict.HOLDS if np.max(worst) <= 2e-3 else Verdict.FAILS,
-        (*numbers, ("largest relative difference", f"{np.max(worst):.0e}")),
+        (*numbers, ("largest relative difference", number(np.max(worst), form=".0e"))),
     )
 
 
@@ -135,7 +152,7 @@ def _heavy_tails(_: Evidence) -> Finding:
         (
             ("exact E D at n=60, d=30, k=12, eta=0.15, rho=0.5", number(exact)),
             ("median of 40 means of ten draws", number(float(np.median(means)))),
-            ("share of these means below the exact one", f"{below:.2f}"),
+            ("share of these means below the exact one", number(below, form=".2f")),
         ),
         "There D is dominated by rare draws; the published simulations average ten draws in the unstable range.",
     )

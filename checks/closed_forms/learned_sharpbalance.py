@@ -3,10 +3,12 @@
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z
 from sharpdiv.checks.closed_forms.paired_draws import diagonal_draws, two_layer_draws
+from sharpdiv.checks.effect import Effect
 from sharpdiv.checks.members import jackknife, shares_of_members
+from sharpdiv.checks.quantity import several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
@@ -90,7 +92,7 @@ def _theory(model: str, rho: tuple[float, ...], blocks: int = 1) -> _Curve:
     return found.trace[None], found.diversity[None]
 
 
-def _of_model(model: str) -> tuple[list[tuple[str, str]], Comparison, Comparison, float]:
+def _of_model(model: str) -> tuple[list[Row], Comparison, Comparison, float]:
     """Rows, and the gaps of sets and of blocks, trained, and of blocks in theory."""
     radii, curve = _SAM[model], _CURVES[model]
     sam = curve(radii, 1.0)
@@ -100,8 +102,11 @@ def _of_model(model: str) -> tuple[list[tuple[str, str]], Comparison, Comparison
     effect = np.log(of_sets[1][0, -1] / sam[1][0, 0])
     shown = [("SAM", radii, sam), (f"half the samples ascend, rho = {_SETS[model]:g}", (0.0, _SETS[model]), of_sets)]
     shown.append((f"{_BLOCKS} blocks, rho = {_ON_BLOCKS[model]:g}", (0.0, _ON_BLOCKS[model]), of_blocks))
-    rows = [
-        (f"{model}, {what}: traces; D, trained", "; ".join(", ".join(map(number, each[0].tolist())) for each in found))
+    rows: list[Row] = [
+        (
+            f"{model}, {what}: traces; D, trained",
+            several([several([number(x) for x in each[0].tolist()]) for each in found], "; "),
+        )
         for what, _, found in shown
     ]
     rows += [
@@ -109,7 +114,7 @@ def _of_model(model: str) -> tuple[list[tuple[str, str]], Comparison, Comparison
         (f"{model}, sets: log ratio of D to gradient descent's", number(float(effect))),
         (
             f"{model}, blocks: log ratio of D to SAM's at the same trace in theory; trained",
-            f"{number(predicted)}; {number(blocks.value, blocks.stderr)}",
+            several([number(predicted), number(blocks.value, blocks.stderr)], "; "),
         ),
     ]
     return rows, sets, blocks, predicted
@@ -131,6 +136,22 @@ def _sharpbalance(_: Evidence) -> Finding:
         "percent; blocks also change what members fit."
         if verdict == Verdict.CONDITIONAL
         else "",
+        tuple(_effect(c, what) for _, *both, _ in found for c, what in zip(both, ("sets", "blocks"), strict=True)),
+    )
+
+
+def _effect(gap: Comparison, what: str) -> Effect:
+    return Effect(
+        label=f"{gap.label}, {what}",
+        estimate=gap.value,
+        low=gap.low,
+        high=gap.high,
+        unit="log ratio of D to SAM's at the same trace, trained",
+        delta=_LEAST,
+        direction=1,
+        n=gap.ensembles,
+        of="draws",
+        decides=True,
     )
 
 

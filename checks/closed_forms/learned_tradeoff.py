@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z
 from sharpdiv.checks.closed_forms.paired_draws import Draws, diagonal_draws, two_layer_draws
 from sharpdiv.checks.members import jackknife
+from sharpdiv.checks.quantity import Quantity, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
@@ -26,16 +27,16 @@ _GROUPS = (1, 4, 10, 40)
 _POWER = (-1.1, -0.9)
 
 
-def _shown(theory: LearnedTradeoff, draws: Draws, what: str) -> list[tuple[str, str]]:
+def _shown(theory: LearnedTradeoff, draws: Draws, what: str) -> list[Row]:
     """Log ratios at every rho, in theory and trained."""
-    rows = []
+    rows: list[Row] = []
     for place in range(1, len(theory.rho)):
-        predicted = ", ".join(number(_ratio(theory, name, place)) for name in _TOGETHER)
-        trained = ", ".join(_with_error(draws.change(name, place)) for name in _TOGETHER)
+        predicted = several([number(_ratio(theory, name, place)) for name in _TOGETHER])
+        trained = several([_with_error(draws.change(name, place)) for name in _TOGETHER])
         rows.append(
             (
                 f"{what}, rho = {theory.rho[place]:g}: log ratios of trace, D, EIR in theory; trained",
-                f"{predicted}; {trained}",
+                several([predicted, trained], "; "),
             )
         )
     return rows
@@ -46,7 +47,19 @@ def _ratio(theory: LearnedTradeoff, name: str, place: int = -1) -> float:
     return float(np.log(values[place] / values[0]))
 
 
-def _with_error(measured: Comparison) -> str:
+def _effects(
+    draws: Draws, what: str, *, decides: bool = True, directions: tuple[int, ...] = (-1, -1, -1)
+) -> list[Effect]:
+    """Trained changes at the largest rho."""
+    changes = [
+        replace(draws.change(name), label=f"{symbol}, {what}", statistic="log ratio to rho = 0, trained")
+        for name, symbol in zip(_TOGETHER, ("trace", "D", "EIR"), strict=True)
+    ]
+    shown = [c.effect(d, decides=decides) for c, d in zip(changes, directions, strict=True)]
+    return [effect for effect in shown if effect]
+
+
+def _with_error(measured: Comparison) -> Quantity:
     return number(measured.value, measured.stderr)
 
 
@@ -64,7 +77,8 @@ def _together(theory: LearnedTradeoff, draws: Draws) -> Verdict:
 
 
 def _two_layer_tradeoff(_: Evidence) -> Finding:
-    rows, verdicts = [], {}
+    rows: list[Row] = []
+    effects, verdicts = [], {}
     for what, given, rho in (
         ("f, m = 1", {}, (0.0, 0.002, 0.004)),
         ("f, full batch", {"m": None}, (0.0, 0.16)),
@@ -73,20 +87,24 @@ def _two_layer_tradeoff(_: Evidence) -> Finding:
         setting = replace(_TWO_LAYER, **given)
         theory, draws = two_layer_tradeoff(setting, rho), two_layer_draws(setting, rho, draws=_DRAWS, seed=_SEED)
         rows += _shown(theory, draws, what)
+        effects += _effects(draws, what, decides=what == "f, m = 1")
         verdicts[what] = _together(theory, draws)
     others = "; ".join(f"{what}: {verdict}" for what, verdict in verdicts.items() if what != "f, m = 1")
-    return Finding(verdicts["f, m = 1"], tuple(rows), f"The same of {others}.")
+    return Finding(verdicts["f, m = 1"], tuple(rows), f"The same of {others}.", tuple(effects))
 
 
 def _diagonal_tradeoff(_: Evidence) -> Finding:
     rho = (0.0, 0.2, 0.4)
     theory, draws = diagonal_tradeoff(_DIAGONAL, rho), diagonal_draws(_DIAGONAL, rho, draws=_DRAWS, seed=_SEED)
-    return Finding(_together(theory, draws), tuple(_shown(theory, draws, "m = 1")))
+    return Finding(
+        _together(theory, draws), tuple(_shown(theory, draws, "m = 1")), effects=tuple(_effects(draws, "m = 1"))
+    )
 
 
 def _two_layer_groups(_: Evidence) -> Finding:
     """Exponent of m in the slope of log D, which is that of log |a|^2, by rho."""
-    rates, theory, trained, rows = 0.002, [], [], []
+    rates, theory, trained = 0.002, [], []
+    rows: list[Row] = []
     for m in _GROUPS:
         setting, rho = replace(_TWO_LAYER, m=m), (0.0, rates * m)
         theory.append(-_ratio(two_layer_tradeoff(setting, rho), "diversity") / rho[1])
@@ -97,7 +115,7 @@ def _two_layer_groups(_: Evidence) -> Finding:
         rows.append(
             (
                 f"m = {m}: fall of log |a|^2 over rho in theory; trained",
-                f"{number(theory[-1])}; {found}",
+                several([number(theory[-1]), found], "; "),
             )
         )
     sizes = np.log(_GROUPS)
@@ -106,23 +124,32 @@ def _two_layer_groups(_: Evidence) -> Finding:
     low, high = _POWER
     inside = low < predicted < high and low < measured.value - Z * measured.stderr
     inside = inside and measured.value + Z * measured.stderr < high
-    rows.append(("exponent of m in theory; trained", f"{number(predicted)}; {_with_error(measured)}"))
-    return Finding(Verdict.HOLDS if inside else Verdict.FAILS, tuple(rows))
+    rows.append(("exponent of m in theory; trained", several([number(predicted), _with_error(measured)], "; ")))
+    effect = replace(measured, statistic="exponent of m in the fall of log D, trained").effect(stated=_POWER)
+    return Finding(
+        Verdict.HOLDS if inside else Verdict.FAILS,
+        tuple(rows),
+        effects=(effect,) if effect else (),
+        decisive="exponent of m in theory; trained",
+    )
 
 
 def _diagonal_groups(_: Evidence) -> Finding:
     """Sign of the change of D, per sample and full batch."""
-    rows, found = [], {}
+    rows: list[Row] = []
+    effects, found = [], {}
     for m, rho in ((1, 0.3), (4, 1.0), (None, 4.0)):
         setting = replace(_DIAGONAL, n=40, d=120, m=m, learning_rate=1.0)
         draws = diagonal_draws(setting, (0.0, rho), draws=_DRAWS, seed=_SEED)
         found[m] = {name: draws.change(name) for name in _TOGETHER}
         label = f"m = {m or setting.n}, rho = {rho:g}: log ratios of trace, D, EIR, trained"
-        rows.append((label, ", ".join(_with_error(each) for each in found[m].values())))
+        rows.append((label, several([_with_error(each) for each in found[m].values()])))
+        side = {1: -1, None: 1}.get(m, 0)
+        effects += _effects(draws, f"m = {m or setting.n}", decides=bool(side), directions=(-1, side, 0))
     signs = tuple(_clear(found[m]["diversity"]) for m in (1, None))
     falls = all(_clear(each["trace"]) == -1 for each in found.values())
     verdict = Verdict.HOLDS if signs == (-1, 1) and falls else Verdict.INCONCLUSIVE if 0 in signs else Verdict.FAILS
-    return Finding(verdict, tuple(rows))
+    return Finding(verdict, tuple(rows), effects=tuple(effects))
 
 
 _TOLERANCE = (

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Value, Verdict, number
+from sharpdiv.checks.quantity import several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
@@ -140,21 +141,22 @@ MODELS = (
 """Every kind of model that this package solves; where rho of groups of m matters, per sample and full batch."""
 
 
-def _sign(change: float) -> str:
+def _sign(symbol: str, change: float) -> Value:
     if np.isnan(change):
-        return "no closed form"
+        return f"{symbol} no closed form"
     if abs(change) < _ROUNDING:
-        return "does not move"
-    return f"{'falls' if change < 0 else 'rises'} ({number(change)})"
+        return f"{symbol} does not move"
+    return number(change, name=f"{symbol} {'falls' if change < 0 else 'rises'} (", unit=")")
 
 
 def _table(_: Evidence) -> Finding:
-    rows, together = [], {}
+    rows: list[Row] = []
+    together = {}
     for model in MODELS:
         changes = [float(model.changes(np.array([_SHARE]))[name][0]) for name in NAMES]
         symbols = (model.sharpness, "D", "EIR")
-        text = ", ".join(f"{symbol} {_sign(change)}" for symbol, change in zip(symbols, changes, strict=True))
-        rows.append((f"{model.name} ({model.detail})", text))
+        signs = several([_sign(symbol, change) for symbol, change in zip(symbols, changes, strict=True)])
+        rows.append((f"{model.name} ({model.detail})", signs))
         if not np.isnan(changes).any():
             together[model.name] = all(change < -_ROUNDING for change in changes)
     verdict = (

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho, phi, sam_filter
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
@@ -21,9 +21,9 @@ def _cancellation(_: Evidence) -> Finding:
     return Finding(
         Verdict.HOLDS if abs(quadrature / exact - 1) <= 1e-12 and abs(summed / exact - 1) > 1 else Verdict.FAILS,
         (
-            ("phi(80, 0) exact rational", f"{exact:.10g}"),
-            ("quadrature: relative error", f"{abs(quadrature / exact - 1):.0e}"),
-            ("alternating sum in double precision", f"{summed:.3g}"),
+            ("phi(80, 0) exact rational", number(exact, form=".10g")),
+            ("quadrature: relative error", number(abs(quadrature / exact - 1), form=".0e")),
+            ("alternating sum in double precision", number(summed, form=".3g")),
         ),
         "The published alternating sum loses every digit here, even from correctly rounded terms.",
     )
@@ -47,7 +47,12 @@ def _quadrature(_: Evidence) -> Finding:
                 ]
     return Finding(
         Verdict.HOLDS if np.max(errors) <= 1e-12 else Verdict.FAILS,
-        ((f"largest error of {len(errors)} values, relative to the integral of |q|^i x^j", f"{np.max(errors):.0e}"),),
+        (
+            (
+                f"largest error of {len(errors)} values, relative to the integral of |q|^i x^j",
+                number(np.max(errors), form=".0e"),
+            ),
+        ),
     )
 
 

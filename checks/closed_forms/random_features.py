@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z, standard_errors
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import beside_theory, several, span
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
@@ -28,7 +30,7 @@ _NAMES = ("diversity", "member_error", "ensemble_error", "eir")
 
 def _agreement(_: Evidence) -> Finding:
     worst, scores, kappas = 0.0, [], []
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     for setting, blocks in _SETTINGS:
         critical = random_feature_tradeoff(setting, 0.0, blocks=blocks).critical_rho or 0.0
         rho = np.array([0.4 * critical])
@@ -48,17 +50,18 @@ def _agreement(_: Evidence) -> Finding:
                 what += f", s={blocks}" if blocks > 1 else ""
                 what += f", s_e^2={setting.label_noise:g}" if setting.label_noise else ""
                 label = f"{what}: {'D' if name == 'diversity' else 'EIR'}: theory, simulation"
-                numbers.append((label, f"{number(value)}, {number(mean, error)}"))
+                numbers.append((label, beside_theory(number(value), number(mean, error), 16)))
         kappas.append(theory.sharpness[0] / measured.sharpness.mean[0] - 1)
     return Finding(
         Verdict.HOLDS if np.max(scores) <= Z and worst <= 0.05 and np.max(np.abs(kappas)) <= 0.05 else Verdict.FAILS,
         (
             *numbers,
-            ("largest relative difference beyond 4 standard errors", f"{max(worst, 0):.4f}"),
-            ("largest |z| after 3/d", f"{np.max(scores):.2f}"),
-            ("kappa: theory / simulation - 1, range", f"{min(kappas):.4f} to {max(kappas):.4f}"),
+            ("largest relative difference beyond 4 standard errors", number(max(worst, 0), form=".4f")),
+            ("largest |z| after 3/d", number(np.max(scores), form=".2f")),
+            ("kappa: theory / simulation - 1, range", span(min(kappas), max(kappas), form=".4f")),
         ),
         "In the Gaussian-equivalent limit; that it holds for these activations is measured here and not proven.",
+        of_agreements(numbers),
     )
 
 
@@ -75,7 +78,7 @@ def _no_tradeoff(_: Evidence) -> Finding:
     lines = [
         (
             f"rho = {r:.3g}: kappa, D, EIR in theory; D measured",
-            f"{number(k)}, {number(d)}, {number(e)}; {number(m, s)}",
+            several([several([number(k), number(d), number(e)]), number(m, s)], "; "),
         )
         for r, k, d, e, m, s in zip(
             rho,

@@ -4,6 +4,8 @@ import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, agreement, all_within, largest, z_scores
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import count, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import monotone_rho
 from sharpdiv.theory.setting import Setting
@@ -31,7 +33,7 @@ def _contracting(_: Evidence) -> Finding:
     return Finding(
         Verdict.HOLDS if not rises else Verdict.FAILS,
         (
-            ("settings of 100 in which D or kappa rises somewhere", str(rises)),
+            ("settings of 100 in which D or kappa rises somewhere", count(rises)),
             ("largest rho with 0 <= q <= 1 at r = 20, eta = 0.01", number(largest_rho)),
         ),
         "Here the trade-off stands: a larger rho lowers sharpness and diversity together.",
@@ -46,8 +48,8 @@ def _unstable(_: Evidence) -> Finding:
         Verdict.HOLDS if falls else Verdict.FAILS,
         (
             ("critical rho", number(curve.critical_rho or np.nan)),
-            ("kappa at rho = 0.3, 0.5", f"{number(curve.sharpness[0])}, {number(curve.sharpness[-1])}"),
-            ("D at rho = 0.3, 0.5", f"{number(curve.diversity[0])}, {number(curve.diversity[-1])}"),
+            ("kappa at rho = 0.3, 0.5", several([number(curve.sharpness[0]), number(curve.sharpness[-1])])),
+            ("D at rho = 0.3, 0.5", several([number(curve.diversity[0]), number(curve.diversity[-1])])),
         ),
         "The range lies beyond the critical rho, where SAM diverges. D and kappa rise together there: they trade off, with the "
         "opposite sign of rho.",
@@ -61,8 +63,8 @@ def _turning_points(_: Evidence) -> Finding:
     return Finding(
         Verdict.CONDITIONAL if sharpness != diversity else Verdict.HOLDS,
         (
-            ("rho at which kappa turns", f"{sharpness:.4f}"),
-            ("rho at which D turns", f"{diversity:.4f}"),
+            ("rho at which kappa turns", number(sharpness, form=".4f")),
+            ("rho at which D turns", number(diversity, form=".4f")),
             ("critical rho", number(curve.critical_rho or np.nan)),
         ),
         "Both fall up to the first turning point and rise beyond the second. Between the two, sharpness already grows while "
@@ -79,16 +81,19 @@ def _constant_eir(_: Evidence) -> Finding:
     constant = np.all(np.abs(predicted - law) <= 1e-14) and all_within(scores) == Verdict.HOLDS
     falls = np.all(np.diff(predicted) < 0) and np.all(np.diff(measured.mean) < 0)
     diversity = sam_tradeoff(_PAPER, rho).diversity
+    rows = agreement("EIR", rho, measured, predicted, 40)
     return Finding(
         Verdict.FAILS if constant else Verdict.HOLDS if falls else Verdict.INCONCLUSIVE,
         (
             ("EIR by the law (1 - 1/m) sigma^2 / (sigma^2 + omega^2/d)", number(law)),
-            *agreement("EIR", rho, measured, predicted),
-            ("D falls over the same rho from, to", f"{number(diversity[0])}, {number(diversity[-1])}"),
+            *rows,
+            ("D falls over the same rho from, to", several([number(diversity[0]), number(diversity[-1])])),
             largest(scores),
         ),
         "In the model of Theorem 1, without label noise, diversity falls with rho but the improvement rate does not move: the "
         "theorem's D alone does not explain a falling EIR. The paper makes no statement about EIR in this model.",
+        of_agreements(rows),
+        decisive="EIR by the law (1 - 1/m) sigma^2 / (sigma^2 + omega^2/d)",
     )
 
 

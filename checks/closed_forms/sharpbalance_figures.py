@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import (
     FOUR_ERRORS,
     agreement,
@@ -12,6 +12,8 @@ from sharpdiv.checks.closed_forms.agreement import (
     largest,
     z_scores,
 )
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import Several, several, span
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho
 from sharpdiv.theory.setting import Setting
@@ -37,13 +39,13 @@ def _ordering(setting: Setting, blocks: int) -> tuple[Tradeoff, Tradeoff, np.nda
     return sam, balance, diversity_at(sam, balance.sharpness)
 
 
-def _ordering_numbers(sam: Tradeoff, balance: Tradeoff) -> list[tuple[str, str]]:
+def _ordering_numbers(sam: Tradeoff, balance: Tradeoff) -> list[Row]:
     return [
         ("kappa of stable SAM", _range(sam.sharpness)),
         ("kappa of stable SharpBalance", _range(balance.sharpness)),
         (
             "control, gradient descent on blocks: kappa, D",
-            f"{number(balance.sharpness[0])}, {number(balance.diversity[0])}",
+            several([number(balance.sharpness[0]), number(balance.diversity[0])]),
         ),
     ]
 
@@ -60,7 +62,7 @@ def _figure1b_paper(_: Evidence) -> Finding:
         ("kappa of SharpBalance for rho in [0.01, 1.5]", _range(shown.sharpness)),
         ("critical rho of SAM", number(sam.critical_rho or np.nan)),
         ("kappa of SAM for rho in [0.24, 0.255], beyond its critical rho", _range(published)),
-        ("D of SharpBalance / D of SAM at equal kappa, if rho may be " + _range(beyond), _range(ratio)),
+        (f"D of SharpBalance / D of SAM at equal kappa, if rho may be {_range(beyond)}", _range(ratio)),
     )
     inside = diversity_at(sam, shown.sharpness)
     if np.all(np.isnan(inside)):
@@ -70,12 +72,13 @@ def _figure1b_paper(_: Evidence) -> Finding:
             "No overlap: no stable SAM reaches SharpBalance's sharpness for its published rho, so there is nothing to compare at "
             "equal sharpness. The figure compares with SAM outside its stable range. With a much larger rho than published "
             "SharpBalance reaches SAM's range, and is more diverse there.",
+            decisive="kappa of SharpBalance for rho in [0.01, 1.5]",
         )
     return Finding(_ordering_verdict(shown, inside), numbers)
 
 
-def _range(values: np.ndarray) -> str:
-    return f"{number(np.min(values))} to {number(np.max(values))}"
+def _range(values: np.ndarray) -> Several:
+    return span(np.min(values), np.max(values))
 
 
 def _ordering_verdict(balance: Tradeoff, matched: np.ndarray) -> Verdict:
@@ -99,20 +102,21 @@ def _figure1b_overlap(_: Evidence) -> Finding:
         Verdict.CONDITIONAL if both.any() and np.all(ratio > 1) else Verdict.FAILS,
         (
             *_ordering_numbers(sam, balance),
-            ("D of SharpBalance / D of SAM at equal kappa", f"{ratio.min():.3f} to {ratio.max():.3f}"),
+            ("D of SharpBalance / D of SAM at equal kappa", span(ratio.min(), ratio.max(), form=".3f")),
             (
                 "D of SharpBalance / D of the control at equal kappa (its learning rate tuned)",
-                f"{np.nanmin(against):.3f} to {np.nanmax(against):.3f}",
+                span(np.nanmin(against), np.nanmax(against), form=".3f"),
             ),
         ),
         "Where the ranges overlap. A member of SharpBalance sees a third of the data; the control has the same blocks without "
         "SAM, so its ratio shows what SAM adds to splitting the data.",
+        decisive="D of SharpBalance / D of SAM at equal kappa",
     )
 
 
 def _appendix(_: Evidence) -> Finding:
     """Theory against simulation over rho and over k, at the parameters of the appendix."""
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     curves = [(replace(_PAPER, steps=5), np.array([0.4, 0.6, 0.8, 1.0]))]
     curves += [(replace(_PAPER, steps=k), np.array([0.4])) for k in (1, 4, 8, 14)]
@@ -122,13 +126,15 @@ def _appendix(_: Evidence) -> Finding:
         measured = simulate(setting, rho, blocks=10, draws=10, inits=50, seed=10)
         scores += z_scores(measured.diversity, exact.diversity).tolist()
         scores += z_scores(measured.sharpness, limit.sharpness, 0.02).tolist()
-        numbers += agreement(f"D, k = {setting.steps}", rho, measured.diversity, exact.diversity)
-        numbers += agreement(f"kappa, k = {setting.steps}", rho, measured.sharpness, limit.sharpness)
+        numbers += agreement(f"D, k = {setting.steps}", rho, measured.diversity, exact.diversity, 10)
+        numbers += agreement(f"kappa, k = {setting.steps}", rho, measured.sharpness, limit.sharpness, 10)
     return Finding(
         all_within(scores),
         (*numbers, largest(scores)),
         "All of this range is stable for SharpBalance, unlike Fig. 2's for SAM. Theory here is the exact limit of kappa, not the "
         "bound.",
+        of_agreements(numbers),
+        decisive="largest |z|",
     )
 
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, Z, all_within, largest, standard_errors, z_scores
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import beside_theory, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho, phi
 from sharpdiv.theory.setting import Setting
@@ -33,7 +35,7 @@ def _one_draw(_: Evidence) -> Finding:
         worst = max(worst, abs(float(trust_region_maximum(eigenvalues, gradient, radius)) / brute - 1))
     return Finding(
         Verdict.HOLDS if worst <= 1e-8 else Verdict.FAILS,
-        (("largest relative difference of 100 problems, half of them in the hard case", f"{worst:.0e}"),),
+        (("largest relative difference of 100 problems, half of them in the hard case", number(worst, form=".0e")),),
     )
 
 
@@ -69,7 +71,7 @@ _DRAWS = 50
 
 def _limits(_: Evidence) -> Finding:
     rng = np.random.default_rng(21)
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     worst = 0.0
     for case in _CASES:
@@ -83,15 +85,20 @@ def _limits(_: Evidence) -> Finding:
                 worst = max(worst, abs(mean[i, j] / limit - 1))
                 where = f"n={case.n}, d={case.d}, k={case.steps}, eta={setting.learning_rate:.3g}, rho={rho:.3g}"
                 numbers.append(
-                    (f"{method}, {where}: limit, simulation", f"{number(limit)}, {number(mean[i, j], stderr[i, j])}")
+                    (
+                        f"{method}, {where}: limit, simulation",
+                        beside_theory(number(limit), number(mean[i, j], stderr[i, j]), _DRAWS),
+                    )
                 )
     return Finding(
         all_within(scores),
         (
             *numbers,
-            ("largest relative difference", f"{worst:.4f}"),
-            ("largest |z| beyond 2%", f"{np.max(scores):.2f}"),
+            ("largest relative difference", number(worst, form=".4f")),
+            ("largest |z| beyond 2%", number(np.max(scores), form=".2f")),
         ),
+        effects=of_agreements(numbers),
+        decisive="largest relative difference",
     )
 
 
@@ -128,7 +135,7 @@ def _train(rows: np.ndarray, teacher: np.ndarray, setting: Setting, rho: float) 
 def _places(_: Evidence) -> Finding:
     setting = Setting(1200, 300, 4, 0.06, init_variance=0.02, radius=0.2, teacher_norm=2.0, label_noise=0.05)
     rho = np.array([0.1])
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     for name, blocks, theory in (
         ("SAM, 3 members", 1, sam_tradeoff(setting, rho)),
@@ -138,9 +145,11 @@ def _places(_: Evidence) -> Finding:
         for place in ("sharpness", "sharpness_ensemble", "sharpness_member"):
             estimate, predicted = getattr(measured, place), getattr(theory, place)
             scores += z_scores(estimate, predicted, 0.02).tolist()
-            value = f"{number(predicted[0])}, {number(estimate.mean[0], standard_errors(estimate)[0])}"
+            value = beside_theory(number(predicted[0]), number(estimate.mean[0], standard_errors(estimate)[0]), 80)
             numbers.append((f"{name}: {place}: theory, simulation", value))
-    return Finding(all_within(scores), (*numbers, largest(scores)))
+    return Finding(
+        all_within(scores), (*numbers, largest(scores)), effects=of_agreements(numbers), decisive="largest |z|"
+    )
 
 
 def _scaling(_: Evidence) -> Finding:
@@ -162,12 +171,12 @@ def _scaling(_: Evidence) -> Finding:
     return Finding(
         Verdict.HOLDS if np.max(violations) <= 1e-8 and abs(order - 2) <= 0.1 else Verdict.FAILS,
         (
-            ("largest relative violation of the homogeneity", f"{np.max(violations):.0e}"),
+            ("largest relative violation of the homogeneity", number(np.max(violations), form=".0e")),
             (
                 "relative remainder of the expansion at rho0/omega = 1e-2, 1e-3",
-                ", ".join(f"{e:.1e}" for e in remainders),
+                several([number(e, form=".1e") for e in remainders]),
             ),
-            ("order in rho0/omega", f"{order:.2f}"),
+            ("order in rho0/omega", number(order, form=".2f")),
         ),
     )
 

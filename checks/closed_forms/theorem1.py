@@ -15,7 +15,10 @@ from sharpdiv.checks.closed_forms.agreement import (
     standard_errors,
     z_scores,
 )
+from sharpdiv.checks.effect import Effect, of_agreements
+from sharpdiv.checks.quantity import count, several
 from sharpdiv.checks.results import Evidence
+from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import critical_rho, phi
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate
@@ -56,16 +59,25 @@ def _diversity(_: Evidence) -> Finding:
     unstable = np.array([0.3, 0.5])
     wild = simulate(_PAPER, unstable, draws=40, inits=100, seed=1).diversity
     ratio = wild.mean / sam_tradeoff(_PAPER, unstable).diversity
+    rows = agreement("D", rho, measured, exact, 40)
     return Finding(
         all_within(scores),
         (
-            *agreement("D", rho, measured, exact),
+            *rows,
             largest(scores),
-            ("exact at n=3000, d=150 / limit - 1, at these rho", ", ".join(f"{x:.1e}" for x in exact / limit - 1)),
-            ("simulation / limit in the unstable range, rho = 0.3, 0.5", f"{ratio[0]:.3f}, {ratio[1]:.3f}"),
+            (
+                "exact at n=3000, d=150 / limit - 1, at these rho",
+                several([number(x, form=".1e") for x in exact / limit - 1]),
+            ),
+            (
+                "simulation / limit in the unstable range, rho = 0.3, 0.5",
+                several([number(x, form=".3f") for x in ratio]),
+            ),
         ),
         "Exact at finite (n, d) with phi_d in place of phi. In the unstable range D is heavy-tailed over the data, so a mean over "
         "draws says little there.",
+        of_agreements(rows),
+        decisive="largest |z|",
     )
 
 
@@ -81,13 +93,15 @@ def _upper_bound(_: Evidence) -> Finding:
         (
             (
                 "bound / exact limit, smallest and median of 100 settings",
-                f"{np.min(slack):.4f}, {np.median(slack):.4f}",
+                several([number(f(slack), form=".4f") for f in (np.min, np.median)]),
             ),
-            ("counter-example at finite d: kappa, bound", f"{number(kappa.mean[0], errors[0])}, {number(bound)}"),
-            ("standard errors beyond the bound", f"{beyond:.1f}"),
+            ("counter-example at finite d: kappa, bound", several([number(kappa.mean[0], errors[0]), number(bound)])),
+            ("standard errors beyond the bound", number(beyond, form=".1f")),
         ),
         "Holds in the limit. At finite d it can be exceeded even where SAM is stable: n=40, d=20, eta=0.15052, rho=0.2, k=5, "
         "rho0=0.001, omega=1, where q at the edge is -0.9.",
+        (_over_bound("kappa / upper bound, counter-example at n=40, d=20", kappa, bound, -1),),
+        decisive="standard errors beyond the bound",
     )
 
 
@@ -105,19 +119,38 @@ def _lower_bound(_: Evidence) -> Finding:
     return Finding(
         _verdict(valid=valid, violated=bool(beyond > Z) or any(counts.values())),
         (
-            ("bound / exact limit, largest of 100 settings", f"{np.max(slack):.4f}"),
+            ("bound / exact limit, largest of 100 settings", number(np.max(slack), form=".4f")),
             *(
-                (f"violated at finite d with omega^2 = {size:g} d, of {len(scores[0])} settings", str(count))
-                for size, count in counts.items()
+                (f"violated at finite d with omega^2 = {size:g} d, of {len(scores[0])} settings", count(violated))
+                for size, violated in counts.items()
             ),
             ("kappa at n=5, d=10, eta=0.10294, rho=0, k=5, rho0=0.01, omega^2=1500", number(kappa.mean[0], errors[0])),
             ("published bound", number(published)),
-            ("standard errors below the bound", f"{beyond:.1f}"),
+            ("standard errors below the bound", number(beyond, form=".1f")),
             ("the bound with omega in the right place and the exact moments at (n, d)", number(rigorous)),
         ),
         "Holds in the limit, where the term J for the gap of Jensen's inequality is not needed. At finite d it is: J divides by "
         "omega where the inequality multiplies by it (the norm |w*| is misplaced), so it is too small once omega^2 is above about "
         "d/2; the notebook's figures have 0.1 d.",
+        (_over_bound("kappa / lower bound, counter-example at n=5, d=10", kappa, published, 1),),
+        decisive=f"violated at finite d with omega^2 = {max(_SIZES):g} d, of {len(scores[0])} settings",
+    )
+
+
+def _over_bound(label: str, kappa: Estimate, bound: float, direction: int) -> Effect:
+    """The simulated sharpness of a counter-example in units of its bound."""
+    value, error = kappa.mean[0] / bound, standard_errors(kappa)[0] / bound
+    return Effect(
+        label=label,
+        estimate=float(value),
+        low=float(value - 1.96 * error),
+        high=float(value + 1.96 * error),
+        unit="simulated kappa / published bound",
+        reference=1.0,
+        direction=direction,
+        n=8000,
+        of="draws",
+        decides=True,
     )
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, agreement, all_within, largest, z_scores
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import Training, critical_rho
@@ -19,14 +21,16 @@ __all__ = ["CLAIMS"]
 
 def _diversity(_: Evidence) -> Finding:
     setting, rho = Setting(n=1200, d=60, steps=5), np.array([0.0, 0.4, 0.8])
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     for blocks in (10, 3):
         measured = simulate(setting, rho, blocks=blocks, draws=40, inits=50, seed=5).diversity
         predicted = sharpbalance_tradeoff(setting, rho, blocks=blocks, law=data_law(setting, finite=True)).diversity
         scores += z_scores(measured, predicted).tolist()
-        numbers += agreement(f"D of {blocks} blocks", rho, measured, predicted)
-    return Finding(all_within(scores), (*numbers, largest(scores)))
+        numbers += agreement(f"D of {blocks} blocks", rho, measured, predicted, 40)
+    return Finding(
+        all_within(scores), (*numbers, largest(scores)), effects=of_agreements(numbers), decisive="largest |z|"
+    )
 
 
 def _limit_moments(setting: Setting, rho: np.ndarray, blocks: int) -> BlockMoments:
@@ -56,8 +60,8 @@ def _q_bound(_: Evidence) -> Finding:
     return Finding(
         Verdict.CONDITIONAL if valid else Verdict.FAILS,
         (
-            ("smallest (Q_paper - Q_exact) / Q_exact over 1,000 points", f"{smallest:.2e}"),
-            ("largest violation of the identity of the difference, relative", f"{largest_gap:.1e}"),
+            ("smallest (Q_paper - Q_exact) / Q_exact over 1,000 points", number(smallest, form=".2e")),
+            ("largest violation of the identity of the difference, relative", number(largest_gap, form=".1e")),
         ),
         "Valid in the limit and not tight. It bounds the limit, not a finite sample: in the unstable range finite d exceeds it "
         "(see theorem2-q-exact).",
@@ -87,7 +91,7 @@ def _finite_q(setting: Setting, rho: float, blocks: int) -> float:
 
 
 def _q_simulation(_: Evidence) -> Finding:
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     cases = ((10, 5, 1.0, 0.01, True), (3, 3, 0.3, 0.01, True), (3, 5, 0.4, 0.05, False))
     for blocks, steps, rho, rate, stable in cases:
@@ -101,12 +105,18 @@ def _q_simulation(_: Evidence) -> Finding:
         numbers.append(
             (
                 f"{label}: Q_paper, Q_exact and Q_d over simulation",
-                f"{paper / mean:.3f}, {exact / mean:.4f}, {number(finite / mean, stderr / mean)}",
+                several(
+                    [
+                        number(paper / mean, form=".3f"),
+                        number(exact / mean, form=".4f"),
+                        number(finite / mean, stderr / mean),
+                    ]
+                ),
             )
         )
     return Finding(
         all_within(scores),
-        (*numbers, ("largest |z| in the stable range", f"{np.max(scores):.2f}")),
+        (*numbers, ("largest |z| in the stable range", number(np.max(scores), form=".2f"))),
         "In the unstable range finite d matters and both limits lie below the simulated mean.",
     )
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Value, Verdict
 from sharpdiv.checks.ensembles.conditions import chosen, rival
-from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Table, decide, estimated, holm, p_text
+from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Estimate, Table, decide, estimated, holm
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
-from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric
+from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
 from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.quantity import Quantity, count, number, p_text, several, span
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.plan import gpu_hours
@@ -62,28 +63,68 @@ def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
     if not judged(design, study.blocks):
         decision = Decision.INCONCLUSIVE
     rows = [*_deciding(question, study, decision, p, p_within), *_levels(question, study), *_samples(study)]
-    return Finding(_VERDICTS[decision], (*published, *rows), _status(design, study))
+    confirmed, status = _status(design, study)
+    return Finding(
+        _VERDICTS[decision], (*published, *rows), status, _effects(question, study), confirmed, decisive=question.tells
+    )
 
 
 _HEADLINE = {
-    "c6-paper-cifar10": ("95.58 / 94.74", "96.06 / 95.66", "96.18 / 95.73"),
-    "c6-paper-cifar10-corrupted": ("75.83 / 74.19", "76.32 / 75.45", "77.32 / 76.12"),
-    "c6-paper-cifar100": ("79.28 / 76.77", "79.50 / 77.81", "79.84 / 78.06"),
-    "c6-paper-cifar100-corrupted": ("50.67 / 47.66", "51.29 / 49.41", "52.46 / 50.43"),
-    "c6-paper-tiny-imagenet": ("69.60 / 65.75", "70.69 / 68.26", "70.83 / 68.36"),
-    "c6-paper-tiny-imagenet-corrupted": ("29.64 / 26.30", "30.82 / 28.37", "31.98 / 29.27"),
+    "c6-paper-cifar10": ((95.58, 94.74), (96.06, 95.66), (96.18, 95.73)),
+    "c6-paper-cifar10-corrupted": ((75.83, 74.19), (76.32, 75.45), (77.32, 76.12)),
+    "c6-paper-cifar100": ((79.28, 76.77), (79.50, 77.81), (79.84, 78.06)),
+    "c6-paper-cifar100-corrupted": ((50.67, 47.66), (51.29, 49.41), (52.46, 50.43)),
+    "c6-paper-tiny-imagenet": ((69.60, 65.75), (70.69, 68.26), (70.83, 68.36)),
+    "c6-paper-tiny-imagenet-corrupted": ((29.64, 26.30), (30.82, 28.37), (31.98, 29.27)),
 }
 """Accuracy in percent, ensemble / member mean, of SGD, SAM and SharpBalance (Fig. 7)."""
 
 
-def _published(question: Question, design: Design) -> tuple[tuple[str, str], ...]:
+def _published(question: Question, design: Design) -> tuple[Row, ...]:
     """The paper's own numbers, where it gives some."""
     values = _HEADLINE.get(question.id.format(design.name), ())
     names = ("deep ensemble", "SAM", "SharpBalance")
-    return tuple((f"paper: {name}, ensemble / member mean", v) for name, v in zip(names, values, strict=False))
+    return tuple(
+        (f"paper: {name}, ensemble / member mean", several([number(each, form=".2f") for each in pair], " / "))
+        for name, pair in zip(names, values, strict=False)
+    )
 
 
-def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[tuple[str, str]]:
+def _effects(question: Question, study: Study) -> tuple[Effect, ...]:
+    """The primary comparison, or every metric of one that is about all; behind it what is described beside it."""
+    if question.statistic is None:
+        metrics = zip(*metric_estimates(study), strict=True)
+        return tuple(
+            _effect(label, found, question, "log ratio, SAM to SGD") for label, found in metrics if not found.obstacle
+        )
+    shown = []
+    for label, table in (("primary comparison", question.statistic), *question.beside):
+        try:
+            found = estimated(table(study))
+        except NotMeasuredError:
+            continue
+        if not found.obstacle:
+            shown.append(_effect(label, found, question, question.tells, decides=table is question.statistic))
+    return tuple(shown)
+
+
+def _effect(label: str, found: Estimate, question: Question, unit: str, *, decides: bool = True) -> Effect:
+    low, high = found.interval()
+    return Effect(
+        label=label,
+        estimate=found.value,
+        low=low,
+        high=high,
+        unit=unit,
+        delta=(question.delta or None) if decides else None,
+        direction=question.direction if decides else 0,
+        n=found.units,
+        of="seeds, or triples of them",
+        decides=decides,
+    )
+
+
+def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[Row]:
     """The comparison that decides, with what would decide it if it does not."""
     if question.statistic is None:
         each = "; ".join(
@@ -92,44 +133,47 @@ def _deciding(question: Question, study: Study, decision: Decision, p: float, p_
         )
         return [(question.tells, f"adjusted {p_text(p)}"), ("each", each)]
     found = estimated(question.statistic(study))
-    rows = [(question.tells, f"{found}, adjusted {p_text(p)}" if not found.obstacle else found.obstacle)]
     if found.obstacle:
-        return rows
+        return [(question.tells, found.obstacle)]
+    rows: list[Row] = [(question.tells, found.quantity(p))]
     rows.append((f"as large as delta = {question.delta:g} ({question.reason})", f"adjusted {p_text(p_within)}"))
     unit = "seeds" if found.units == study.seeds else f"triples of seeds, {study.seeds // found.units} each"
-    rows.append(("units", f"{found.units} {unit}"))
+    rows.append(("units", count(found.units, f" {unit}")))
     if decision == Decision.INCONCLUSIVE:
         needed = found.units_to_decide(question.delta)
-        text = f"about {needed}" if needed else "no number: the test images are too few for an effect of this size"
+        text: Value = "no number: the test images are too few for an effect of this size"
+        if needed:
+            text = Quantity(needed, name="about ", form="d")
         rows.append((f"units that would decide with 80% power, if the effect is as measured ({unit})", text))
     return rows
 
 
-def _levels(question: Question, study: Study) -> list[tuple[str, str]]:
+def _levels(question: Question, study: Study) -> list[Row]:
     """Means of what the question is about, in every condition."""
-    rows = []
+    rows: list[Row] = []
     for name in question.shows:
-        values = ", ".join(
-            f"{LABELS[condition]} {LEVELS[name](study, condition, study.units(condition))[0, 0]:.4g}"
+        values = [
+            number(LEVELS[name](study, condition, study.units(condition))[0, 0], name=f"{LABELS[condition]} ")
             for condition in study.conditions
             if "corrupted" not in name or condition in MEASURED_IN_FULL
-        )
-        rows.append((name, values))
+        ]
+        rows.append((name, several(values)))
     if question.by_validation:
         best = chosen(study, ("sharpbalance-low", "sharpbalance-mid", "sharpbalance-high"), "ensembles")
         rows.append(("chosen by validation", f"{LABELS[best]} against {LABELS[rival(study)]}"))
     return rows + [(label, _beside(table, study)) for label, table in question.beside]
 
 
-def _beside(table: Callable[[Study], Table], study: Study) -> str:
+def _beside(table: Callable[[Study], Table], study: Study) -> Value:
     """An estimate that decides nothing, or why there is none."""
     try:
-        return str(estimated(table(study)))
+        found = estimated(table(study))
     except NotMeasuredError as error:
         return str(error)
+    return found.obstacle or found.quantity()
 
 
-def _samples(study: Study) -> list[tuple[str, str]]:
+def _samples(study: Study) -> list[Row]:
     record = study.conditions["sgd"].blocks[0]
     text = (
         f"test {record.predicted.shape[1]:,}, with probabilities {record.probs.shape[1]:,}, corrupted "
@@ -157,15 +201,15 @@ def judged(design: Design, blocks: int) -> bool:
     }
 
 
-def _status(design: Design, study: Study) -> str:
-    """Exploratory or confirmed, and how much of the design is there."""
+def _status(design: Design, study: Study) -> tuple[bool, str]:
+    """Whether it is confirmed, and in words, with how much of the design is there."""
     there = f"{study.seeds} seeds in {study.blocks} of {len(design.blocks)} blocks."
     if study.blocks < len(design.blocks):
         left = "as make reproduce trains" if judged(design, study.blocks) else "no verdict before all are there"
-        return f"Exploratory: {left}. {there}"
+        return False, f"Exploratory: {left}. {there}"
     if reason := obstacle(study):
-        return f"Exploratory: {reason}. {there}"
-    return f"Confirmed: protocol of commit {_short_commit()}. {there}"
+        return False, f"Exploratory: {reason}. {there}"
+    return True, f"Confirmed: protocol of commit {_short_commit()}. {there}"
 
 
 def _short_commit() -> str:
@@ -210,18 +254,34 @@ def cost(design: Design, evidence: Evidence) -> Finding:
     config = design.conditions["sam-mid"]
     # SAM treats every image in every epoch, so its count is the images of all epochs.
     images = float(study.conditions["sam-mid"].of_members(lambda r: r.of_members("sam_samples")).mean())
-    rows, ratios = [], []
+    rows: list[Row] = []
+    effects, ratios = [], []
     for name in ("sharpbalance-mid", "code"):
         treated = study.conditions[name].of_members(lambda r: r.of_members("sam_samples"))
         of_each = (images + treated + images / config.epochs) / (2 * images)
         ratios.append(float(of_each.max()))
-        rows.append((f"{LABELS[name]}: passes over SAM's", f"{of_each.min():.4f} to {of_each.max():.4f}"))
+        low, high = float(of_each.min()), float(of_each.max())
+        rows.append((f"{LABELS[name]}: passes over SAM's", span(low, high, form=".4f")))
+        effects.append(
+            Effect(
+                label=f"{LABELS[name]}, least to most of a member",
+                estimate=float(of_each.mean()),
+                low=low,
+                high=high,
+                unit="passes over SAM's",
+                reference=1.0,
+                stated=(0.0, _SMALL),
+                n=len(of_each),
+                of="members",
+                decides=True,
+            )
+        )
     verdict = Verdict.HOLDS if max(ratios) <= _SMALL else Verdict.FAILS
     remark = (
         "SharpBalance that starts from SGD trains its first phase without SAM and cannot fail this. Wall time is another matter: "
         "make bench times a step of each method."
     )
-    return Finding(verdict, tuple(rows), remark)
+    return Finding(verdict, tuple(rows), remark, tuple(effects))
 
 
 def _not_run(reason: str, _: Evidence) -> Finding:

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from sharpdiv.checks.quantity import Quantity
+
 __all__ = [
     "GROUPS",
     "LEVEL",
@@ -29,7 +31,6 @@ __all__ = [
     "interpolated",
     "jackknife_variances",
     "leave_out_means",
-    "p_text",
     "satterthwaite",
 ]
 
@@ -169,17 +170,19 @@ class Estimate:
     def __str__(self) -> str:
         if self.obstacle:
             return self.obstacle
+        return str(self.quantity())
+
+    def quantity(self, adjusted: float | None = None) -> Quantity:
+        """For a finding.
+
+        Args:
+            adjusted: p-value after Holm's adjustment, if there is one.
+
+        Returns:
+            The value with its interval and p-value; only for an estimate without an obstacle.
+        """
         low, high = self.interval()
-        return f"{self.value:.4g} [{low:.4g}, {high:.4g}], {p_text(self.p)}"
-
-
-def p_text(p: float, name: str = "p") -> str:
-    """A p-value as it can be told: none is 0.
-
-    Returns:
-        Text such as ``p = 0.012``.
-    """
-    return f"{name} < 1e-12" if p < 1e-12 else f"{name} = {p:.2g}"
+        return Quantity(self.value, low=low, high=high, p=self.p, adjusted=adjusted)
 
 
 def estimated(table: Table) -> Estimate:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sharpdiv.checks.ensembles.conditions import CURVE, best_balance, chosen, rival
-from sharpdiv.checks.ensembles.crossed import Primary, Table, estimated, holm, interpolated
+from sharpdiv.checks.ensembles.crossed import Estimate, Primary, Table, estimated, holm, interpolated
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.empirical.curvature.measures import MEASURES
 
@@ -29,6 +29,7 @@ __all__ = [
     "least_clear",
     "log_ratio",
     "mean_of",
+    "metric_estimates",
     "robustness",
     "sharpness",
     "steepness",
@@ -309,21 +310,33 @@ def inside_against_across(study: Study) -> Table:
     return np.log(inside) - np.log(across)
 
 
-def every_metric(study: Study) -> tuple[list[str], list[Primary]]:
+def metric_estimates(study: Study) -> tuple[list[str], list[Estimate]]:
     """Logarithms of the ratios of SAM to SGD, of every metric of diversity and measure of sharpness.
 
     Args:
         study: study of both.
 
     Returns:
-        Labels, and a comparison of each.
+        Labels, and an estimate of each.
     """
     measured = study.conditions["sgd"].blocks[0].measures
     quantities = DIVERSITY | {
         f"sharpness, {SHARPNESS[name]}": sharpness(name) for name in SHARPNESS if name in measured
     }
-    found = [estimated(log_ratio(quantity, "sam-mid", "sgd")(study)) for quantity in quantities.values()]
-    return list(quantities), [Primary(e.p, 0 if e.obstacle else int(np.sign(e.value)), -1) for e in found]
+    return list(quantities), [estimated(log_ratio(of, "sam-mid", "sgd")(study)) for of in quantities.values()]
+
+
+def every_metric(study: Study) -> tuple[list[str], list[Primary]]:
+    """The same as comparisons, each of which should be below 0.
+
+    Args:
+        study: study of SAM and SGD.
+
+    Returns:
+        Labels, and a comparison of each.
+    """
+    labels, found = metric_estimates(study)
+    return labels, [Primary(e.p, 0 if e.obstacle else int(np.sign(e.value)), -1) for e in found]
 
 
 def least_clear(study: Study) -> Primary:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict
 from sharpdiv.checks.ensembles.crossed import (
     GROUPS,
     LEVEL,
@@ -17,6 +17,7 @@ from sharpdiv.checks.ensembles.crossed import (
 from sharpdiv.checks.ensembles.planning import IN_TRIPLES, Component, power
 from sharpdiv.checks.ensembles.protocol import committed, deviation, protocol, protocol_commit
 from sharpdiv.checks.ensembles.questions import QUESTIONS
+from sharpdiv.checks.quantity import count, number, percent, several
 from sharpdiv.checks.results import Evidence
 
 __all__ = ["CLAIMS", "false_statements", "type_one_error"]
@@ -38,7 +39,7 @@ def _protocol(_: Evidence) -> Finding:
     rows = (
         ("commit", protocol_commit() or "no checkout here"),
         ("hash that results name", committed() or ""),
-        ("questions", str(len(protocol()["protocol"]["questions"]))),
+        ("questions", count(len(protocol()["protocol"]["questions"]))),
         ("rule", protocol()["protocol"]["rule"]),
         *((f"pilot, note {place}", note) for place, note in enumerate(protocol()["pilot"]["notes"], start=1)),
     )
@@ -104,16 +105,17 @@ def false_statements(effect: str, studies: int, seed: int) -> float:
 
 
 def _errors(_: Evidence) -> Finding:
-    rows, within = [], True
+    rows: list[Row] = []
+    within = True
     for place, (name, units) in enumerate(_UNITS.items()):
         for other, (share, parts) in enumerate(_SHARES.items()):
             rate = type_one_error(units, parts, _STUDIES, 100 + 10 * place + other)
             within &= units == 3 or rate <= LEVEL + _slack(_STUDIES)
-            rows.append((f"one test, {name}, variance {share}", f"{rate:.4f}"))
+            rows.append((f"one test, {name}, variance {share}", number(rate, form=".4f")))
     for effect, text in (("none", "no effect anywhere"), ("least", "every effect the least of interest")):
         rate = false_statements(effect, _FAMILIES, 200)
         within &= rate <= LEVEL + _slack(_FAMILIES)
-        rows.append((f"any false statement in the paper's family, {text}", f"{rate:.4f}"))
+        rows.append((f"any false statement in the paper's family, {text}", number(rate, form=".4f")))
     return Finding(Verdict.HOLDS if within else Verdict.FAILS, tuple(rows))
 
 
@@ -123,7 +125,7 @@ def _slack(studies: int) -> float:
 
 
 def _power(_: Evidence) -> Finding:
-    rows = []
+    rows: list[Row] = []
     stated = {data: found for data, found in protocol().get("pilot", {}).items() if data != "notes"}
     same = bool(stated)
     for data, found in stated.items():
@@ -138,7 +140,7 @@ def _power(_: Evidence) -> Finding:
             rows += [
                 (
                     f"{data}, {name.format(data)}, {text}",
-                    ", ".join(f"{d} {share:.0%}" for d, share in each.items() if share),
+                    several([percent(share, ".0f", name=f"{d} ") for d, share in each.items() if share]),
                 )
                 for name, each in decisions.items()
             ]

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
+from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.quantity import beside_theory
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.splits import digits
 from sharpdiv.empirical.lazy.random_features import RandomFeatures, head_sharpness, train_heads
@@ -43,7 +45,7 @@ def _compare(_: Evidence) -> Finding:
     spectrum = EmpiricalSpectrum(problem.eigenvalues)
     rate = 0.3 / spectrum.largest
     starts = _starts(targets.shape[1])
-    numbers: list[tuple[str, str]] = []
+    numbers: list[Row] = []
     scores: list[float] = []
     differences: list[float] = []
     for fraction in _RHO_FRACTIONS:
@@ -58,20 +60,27 @@ def _compare(_: Evidence) -> Finding:
             expected, own_error = predicted[name]
             scores.append(abs(value - expected) / np.hypot(stderr, own_error))
             numbers.append(
-                (f"{name} at rho = {rho:.3g}: theory, PyTorch", f"{number(expected)}, {number(value, stderr)}")
+                (
+                    f"{name} at rho = {rho:.3g}: theory, PyTorch",
+                    beside_theory(number(expected), number(value, stderr), _MEMBERS),
+                )
             )
         mean_kappa = predicted["kappa of the mean"][0]
         differences.append(abs(kappas[-1] / mean_kappa - 1))
         numbers.append(
-            (f"kappa of the mean at rho = {rho:.3g}: theory, PyTorch", f"{mean_kappa:.6g}, {kappas[-1]:.6g}")
+            (
+                f"kappa of the mean at rho = {rho:.3g}: theory, PyTorch",
+                beside_theory(number(mean_kappa, form=".6g"), number(kappas[-1], form=".6g")),
+            )
         )
     return Finding(
         Verdict.HOLDS if np.max(scores) <= 4 and np.max(differences) <= 1e-3 else Verdict.FAILS,
         (
             *numbers,
-            ("largest |z|", f"{np.max(scores):.2f}"),
-            ("largest relative difference of the mean's kappa", f"{np.max(differences):.1e}"),
+            ("largest |z|", number(np.max(scores), form=".2f")),
+            ("largest relative difference of the mean's kappa", number(np.max(differences), form=".1e")),
         ),
+        effects=of_agreements(numbers),
     )
 
 

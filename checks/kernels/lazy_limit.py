@@ -4,8 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Row, Value, Verdict, number
 from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, SYMBOLS, curves
+from sharpdiv.checks.quantity import percent as share
+from sharpdiv.checks.quantity import several
 from sharpdiv.checks.results import Evidence
 
 __all__ = ["CLAIMS", "COMMAND", "SETTING", "missing", "percent"]
@@ -34,20 +36,25 @@ def missing(*names: str) -> Finding:
     return Finding(Verdict.NOT_RUN, remark=f"No results of {' and '.join(names)}; run {COMMAND}.")
 
 
-def percent(value: float) -> str:
+def percent(value: float, name: str = "") -> Value:
     """A share for a report.
+
+    Args:
+        value: of 1.
+        name: of one of several.
 
     Returns:
         Two digits below 100%; ``diverged`` if it is not finite.
     """
-    return f"{100 * value:.{2 if value < 0.995 else 3}g}%" if np.isfinite(value) else "diverged"
+    return share(value, f".{2 if value < 0.995 else 3}g", name=name) if np.isfinite(value) else f"{name}diverged"
 
 
 def _exact(evidence: Evidence) -> Finding:
     network = next((n for n in evidence.networks if n.name == _HEAD), None)
     if network is None:
         return missing(_HEAD)
-    numbers, worst = [], dict.fromkeys(_EXACT, 0.0)
+    numbers: list[Row] = []
+    worst = dict.fromkeys(_EXACT, 0.0)
     for alpha, optimizers in network.measured.items():
         for optimizer, found in optimizers.items():
             # Where normalized SAM is outside the domain of its formula there is no prediction; what else is missing diverged.
@@ -57,7 +64,7 @@ def _exact(evidence: Evidence) -> Finding:
                 group = "kappa" if quantity == "sharpness" else "D, errors and loss"
                 worst[group] = float(np.maximum(worst[group], largest))
                 label = f"alpha = {alpha:g}, {optimizer}: {SYMBOLS[quantity]}, largest relative difference"
-                numbers.append((label, f"{largest:.1e}"))
+                numbers.append((label, number(largest, form=".1e")))
     met = all(worst[group] <= limit for group, limit in _EXACT.items())
     here = set.intersection(*(set(optimizers) for optimizers in network.measured.values()))
     if met and (lacking := sorted(_OPTIMIZERS - here)):
@@ -75,7 +82,8 @@ def _gate(names: tuple[str, ...], alpha: float, limits: dict[str, float], eviden
     if lacking := [name for name in names if name not in measured]:
         return missing(*lacking)
     networks = [measured[name] for name in names]
-    numbers, met = [], []
+    numbers: list[Row] = []
+    met = []
     for network in networks:
         steps = network.snapshots
         column = steps.index(COMPARED_AT)
@@ -85,10 +93,10 @@ def _gate(names: tuple[str, ...], alpha: float, limits: dict[str, float], eviden
                 largest = np.abs(found.relative_error[quantity]).max(axis=0)
                 if quantity in limits and optimizer == "sam":
                     met.append(bool(largest[column] <= limits[quantity]))
-                by_step = ", ".join(f"{k}: {percent(error)}" for k, error in zip(steps, largest, strict=True))
-                numbers.append((f"{name}: {SYMBOLS[quantity]}, largest over rho by k", by_step))
+                by_step = [percent(error, f"{k}: ") for k, error in zip(steps, largest, strict=True)]
+                numbers.append((f"{name}: {SYMBOLS[quantity]}, largest over rho by k", several(by_step)))
             distance = found.distance[:, column]
-            values = f"{percent(distance.min())} to {percent(distance.max())}"
+            values = several([percent(distance.min()), percent(distance.max())], " to ")
             numbers.append((f"{name}: distance of the functions at k = {COMPARED_AT}", values))
     return Finding(Verdict.HOLDS if all(met) else Verdict.FAILS, tuple(numbers))
 
@@ -100,15 +108,16 @@ def _spectrum_only(evidence: Evidence) -> Finding:
     """The form that knows binned spectra only against the one that knows the kernels."""
     if not evidence.networks:
         return missing("the dial")
-    numbers, met = [], []
+    numbers: list[Row] = []
+    met = []
     for network in evidence.networks:
         steps = network.snapshots
         exact = curves(network, "sam", members=network.members)
         for name, limit in _BINNED.items():
             errors = np.abs(network.spectrum[name] / exact.values[name][0] - 1).max(axis=0)
             met.append(bool(errors[steps.index(COMPARED_AT)] <= limit))
-            text = ", ".join(f"{k}: {percent(error)}" for k, error in zip(steps, errors, strict=True))
-            numbers.append((f"{network.name}: {SYMBOLS[name]}, largest relative error over rho by k", text))
+            by_step = [percent(error, f"{k}: ") for k, error in zip(steps, errors, strict=True)]
+            numbers.append((f"{network.name}: {SYMBOLS[name]}, largest relative error over rho by k", several(by_step)))
     return Finding(Verdict.HOLDS if all(met) else Verdict.FAILS, tuple(numbers))
 
 

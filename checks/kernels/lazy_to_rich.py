@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict, number
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.kernels.alpha_curves import (
     COMPARED_AT,
     SYMBOLS,
@@ -20,6 +20,7 @@ from sharpdiv.checks.kernels.dials import BLOCKS
 from sharpdiv.checks.kernels.lazy_limit import COMMAND, SETTING, missing, percent
 from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.members import jackknife
+from sharpdiv.checks.quantity import Several, Value, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, aligned, judge
 
@@ -48,20 +49,18 @@ def _rich(evidence: Evidence) -> Finding:
     return Finding(verdict, tuple(numbers), remark)
 
 
-def _error_rows(network: DialNetwork) -> list[tuple[str, str]]:
-    rows = []
+def _error_rows(network: DialNetwork) -> list[Row]:
+    rows: list[Row] = []
     for quantity in ("diversity", "sharpness", "member_error", "ensemble_error", "loss"):
-        text = ", ".join(f"{alpha:g}: {percent(_error(network, alpha, quantity))}" for alpha in network.alphas)
-        rows.append((f"{network.name}: {SYMBOLS[quantity]}, largest relative error over rho by alpha", text))
+        errors = several([percent(_error(network, alpha, quantity), f"{alpha:g}: ") for alpha in network.alphas])
+        rows.append((f"{network.name}: {SYMBOLS[quantity]}, largest relative error over rho by alpha", errors))
     column = network.snapshots.index(COMPARED_AT)
     distances = [of["sam"].distance[:, column].mean() for of in network.measured.values()]
-    text = ", ".join(
-        f"{alpha:g}: {percent(distance)}" for alpha, distance in zip(network.alphas, distances, strict=True)
-    )
+    by_alpha = several([percent(d, f"{alpha:g}: ") for alpha, d in zip(network.alphas, distances, strict=True)])
     if len(network.alphas) > 1:
         slope = np.polyfit(np.log(network.alphas), np.log(distances), 1)[0]
-        text += f"; like alpha to the {slope:.2f}"
-    return [*rows, (f"{network.name}: distance of the functions by alpha", text)]
+        by_alpha = several([by_alpha, number(slope, form=".2f", name="like alpha to the ")], "; ")
+    return [*rows, (f"{network.name}: distance of the functions by alpha", by_alpha)]
 
 
 def _sign_flip(evidence: Evidence) -> Finding:
@@ -77,19 +76,24 @@ def _sign_flip(evidence: Evidence) -> Finding:
             predicted.append(jackknife(label, theory, "log ratio of D in theory"))
             measured.append(jackknife(label, trained, "log ratio of D at alpha = 1"))
         by_alpha = [
-            f"{alpha:g}: {theory[0]:+.2g}, {trained[0]:+.2g}"
+            _both(alpha, theory[0], trained[0])
             for alpha in network.alphas
             for theory, trained, _ in [changes_at_equal_loss(network, alpha, "diversity", _LOSS_WITHIN[-1])]
         ]
         label = f"{network.name}, loss that all reach within {_LOSS_WITHIN[-1]} steps"
-        rows.append((f"{label}: log ratio of D in theory and trained by alpha", "; ".join(by_alpha)))
+        rows.append((f"{label}: log ratio of D in theory and trained by alpha", several(by_alpha, "; ")))
     rise = judge(predicted, 1)
     fall = judge(measured, -1, rows=(*rows, *rise.numbers), remark=f"That D rises in theory: {rise.verdict}.")
     worse = next(v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in {rise.verdict, fall.verdict})
     return replace(fall, verdict=worse)
 
 
-_Found = tuple[list[Comparison], list[tuple[str, str]]]
+def _both(alpha: float, theory: float, trained: float, form: str = "+.2g") -> Several:
+    """What theory says and what training gives, for one alpha."""
+    return several([number(theory, form=form, name=f"{alpha:g}: "), number(trained, form=form)])
+
+
+_Found = tuple[list[Comparison], list[Row]]
 """Comparisons and rows of one network."""
 
 
@@ -104,24 +108,25 @@ def _of_each(check: Callable[[DialNetwork], _Found], evidence: Evidence) -> Find
 
 def _signs_at_equal_loss(network: DialNetwork) -> _Found:
     """Signs of the changes of D, kappa and EIR over rho where all radii have one training loss; those of errors are told."""
-    found, rows = [], []
+    found = []
+    rows: list[Row] = []
     for quantity in (*_SIGNS, "member_error", "ensemble_error"):
         by_alpha = []
         for alpha in network.alphas:
             label = f"{network.name}, alpha = {alpha:g}, {SYMBOLS[quantity]}"
             theory, trained, _ = changes_at_equal_loss(network, alpha, quantity, _LOSS_WITHIN[-1])
             found += [_aligned(label, theory, trained)] if quantity in _SIGNS else []
-            by_alpha.append(f"{alpha:g}: {theory[0]:+.2g}, {trained[0]:+.2g}")
+            by_alpha.append(_both(alpha, theory[0], trained[0]))
         label = f"{network.name}: log ratio of {SYMBOLS[quantity]} in theory and trained by alpha"
-        rows.append((label, "; ".join(by_alpha)))
+        rows.append((label, several(by_alpha, "; ")))
     return found, rows
 
 
 def _signs(network: DialNetwork) -> _Found:
     """Signs of dD/drho, dkappa/drho and dEIR/drho, and rank correlation of prediction and measurement."""
     found = []
-    ranks: dict[str, list[str]] = {quantity: [] for quantity in _SIGNS}
-    both: list[str] = []
+    ranks: dict[str, list[Value]] = {quantity: [] for quantity in _SIGNS}
+    both: list[Value] = []
     for alpha in network.alphas:
         members = network.trained_members(alpha)
         theory = curves(network, "sam", members=members).at(COMPARED_AT)
@@ -129,18 +134,19 @@ def _signs(network: DialNetwork) -> _Found:
         for quantity in _SIGNS:
             label = f"{network.name}, alpha = {alpha:g}, {SYMBOLS[quantity]}"
             found.append(_aligned(label, change(theory[quantity]), change(trained[quantity])))
-            ranks[quantity].append(f"{alpha:g}: {spearman(theory[quantity][0], trained[quantity][0]):.2g}")
-        sides = (f"{spearman(v['diversity'][0], v['sharpness'][0]):.2g}" for v in (theory, trained))
-        both.append(f"{alpha:g}: {', '.join(sides)}")
-    rows = [
+            rank = float(spearman(theory[quantity][0], trained[quantity][0]))
+            ranks[quantity].append(number(rank, form=".2g", name=f"{alpha:g}: "))
+        of_theory, of_trained = (float(spearman(v["diversity"][0], v["sharpness"][0])) for v in (theory, trained))
+        both.append(_both(alpha, of_theory, of_trained, form=".2g"))
+    rows: list[Row] = [
         (
             f"{network.name}: rank correlation of predicted and trained {SYMBOLS[quantity]} over rho by alpha",
-            ", ".join(texts),
+            several(values),
         )
-        for quantity, texts in ranks.items()
+        for quantity, values in ranks.items()
     ]
     label = f"{network.name}: rank correlation of D and kappa over rho, in theory and trained, by alpha"
-    return found, [*rows, (label, "; ".join(both))]
+    return found, [*rows, (label, several(both, "; "))]
 
 
 def _aligned(label: str, theory: np.ndarray, trained: np.ndarray) -> Comparison:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
 from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.results import Evidence
@@ -20,7 +20,7 @@ def _check(evidence: Evidence) -> Finding:
             Verdict.NOT_RUN, remark=f"No runs beside their predictions; {_COMMAND} and sharpdiv compare make those."
         )
     found: list[Comparison] = []
-    rows: list[tuple[str, str]] = []
+    rows: list[Row] = []
     for comparison in evidence.comparisons:
         name = comparison.name
         reached = (
@@ -35,7 +35,7 @@ def _check(evidence: Evidence) -> Finding:
     return judge(found, 1, rows=rows)
 
 
-def _changes(comparison: KernelComparison, quantity: str, label: str) -> tuple[Comparison, list[tuple[str, str]]]:
+def _changes(comparison: KernelComparison, quantity: str, label: str) -> tuple[Comparison, list[Row]]:
     """Relative changes, measured and predicted: what is left of the distance that is allowed, and each by itself."""
     curves = comparison.over_rho(quantity)
     predicted, measured = (side[:, -1] / side[:, 0] - 1 for side in curves)
@@ -47,7 +47,7 @@ def _changes(comparison: KernelComparison, quantity: str, label: str) -> tuple[C
     rows = [
         Comparison(label, predicted, statistic="predicted change from the smallest to the largest rho").row(),
         Comparison(label, measured, statistic="measured change from the smallest to the largest rho").row(),
-        (f"{label}: rank correlation of the mean curves, predicted and measured", f"{rank:.2f}"),
+        (f"{label}: rank correlation of the mean curves, predicted and measured", number(rank, form=".2f")),
     ]
     return found, rows
 

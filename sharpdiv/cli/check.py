@@ -88,7 +88,7 @@ def _entry(claim: Claim) -> dict[str, Any]:
 
 
 def _outcome(finding: Finding) -> dict[str, Any]:
-    return {"verdict": finding.verdict, "numbers": dict(finding.numbers), "remark": finding.remark}
+    return {"verdict": finding.verdict, "numbers": finding.texts, "remark": finding.remark}
 
 
 def _numbers(claim: Claim, finding: Finding) -> str:

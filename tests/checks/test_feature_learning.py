@@ -157,7 +157,9 @@ def upside_down(name: str) -> Mutation:
 def test_the_table_of_models() -> None:
     finding = BY_ID["models"].check(Evidence())
     assert finding.verdict is Verdict.CONDITIONAL
-    signs = [" ".join(word for word in text.replace(",", "").split() if word in WORDS) for _, text in finding.numbers]
+    signs = [
+        " ".join(word for word in text.replace(",", "").split() if word in WORDS) for text in finding.texts.values()
+    ]
     assert signs == [
         "kappa falls D falls EIR not",
         "kappa falls D rises EIR rises",

@@ -30,7 +30,7 @@ def found(name: str, evidence: Evidence) -> Finding:
 
 
 def rows(name: str, evidence: Evidence) -> dict[str, str]:
-    return dict(found(name, evidence).numbers)
+    return found(name, evidence).texts
 
 
 # ------------------------------------------------------------------------------------------------------------- verdicts
@@ -73,7 +73,7 @@ def test_what_is_noisy_is_open_and_says_how_many_seeds_would_decide() -> None:
     noisy = planted_evidence(DIGITS, sign=0.0, noise=0.5)
     finding = found("c1-digits-sharpness", noisy)
     assert finding.verdict == Verdict.INCONCLUSIVE
-    label, text = finding.numbers[3]
+    label, text = list(finding.texts.items())[3]
     assert label == "units that would decide with 80% power, if the effect is as measured (seeds)"
     assert text.startswith(("about ", "no number"))
     assert not any("would decide" in name for name in rows("c1-digits-sharpness", AS_STATED))
@@ -95,7 +95,7 @@ def test_outside_the_curve_the_claim_is_open_and_says_so() -> None:
 
     finding = found("c5-digits", changed(AS_STATED, sharp))
     assert finding.verdict == Verdict.INCONCLUSIVE
-    assert "outside the compared range" in finding.numbers[0][1]
+    assert "outside the compared range" in str(finding.numbers[0][1])
     # It leaves all other claims as they are.
     assert found("c6-digits", changed(AS_STATED, sharp)).verdict == Verdict.HOLDS
 
@@ -185,11 +185,13 @@ def test_the_papers_own_numbers_are_beside_ours() -> None:
         f"c6-paper-{data}{images}" for data in ("cifar10", "cifar100", "tiny-imagenet") for images in ("", "-corrupted")
     ]
     for name in shown:
-        table = BY_ID[name].check(Evidence()).numbers
-        assert [label for label, _ in table] == [
+        table = BY_ID[name].check(Evidence()).texts
+        assert list(table) == [
             f"paper: {method}, ensemble / member mean" for method in ("deep ensemble", "SAM", "SharpBalance")
         ]
-        assert all(0 < float(mean) < float(whole) < 100 for _, text in table for whole, mean in [text.split(" / ")])
+        assert all(
+            0 < float(mean) < float(whole) < 100 for text in table.values() for whole, mean in [text.split(" / ")]
+        )
 
 
 def test_every_design_is_asked_all_it_has_conditions_for() -> None:
@@ -232,7 +234,7 @@ def test_passes_by_hand() -> None:
     ):
         finding = cost(DIGITS, changed(AS_STATED, _passes(ours, code)))
         assert finding.verdict == verdict
-        assert tuple(value for _, value in finding.numbers) == values
+        assert tuple(finding.texts.values()) == values
         assert [label for label, _ in finding.numbers] == [
             "SharpBalance: passes over SAM's",
             "SharpBalance as the authors' code: passes over SAM's",

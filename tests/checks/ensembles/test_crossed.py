@@ -18,8 +18,8 @@ from sharpdiv.checks.ensembles.crossed import (
     estimated,
     interpolated,
     leave_out_means,
-    p_text,
 )
+from sharpdiv.checks.quantity import p_text
 from tests.laws import Mutation, law
 
 HERE = __name__

@@ -28,7 +28,7 @@ def test_the_quadratic_model_fails_where_its_error_is_large() -> None:
 
 
 def test_the_distance_falls_with_alpha_as_planted() -> None:
-    numbers = dict(finding("lazy-rich", fake_network({1.0: (0.2, 0.5), 100.0: (0.2, 0.05)})).numbers)
+    numbers = finding("lazy-rich", fake_network({1.0: (0.2, 0.5), 100.0: (0.2, 0.05)})).texts
     assert numbers["relu-none-8: distance of the functions by alpha"] == "1: 50%, 100: 5%; like alpha to the -0.50"
 
 
@@ -37,7 +37,7 @@ def test_a_diverged_radius_is_told_and_no_agreement() -> None:
     network.measured[1.0]["sam"].relative_error["diversity"][2, 1] = np.nan
     found = finding("lazy-rich", network)
     assert found.verdict is Verdict.FAILS
-    assert ("relu-none-8: D, largest relative error over rho by alpha", "1: diverged") in found.numbers
+    assert ("relu-none-8: D, largest relative error over rho by alpha", "1: diverged") in found.texts.items()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_signs_at_equal_loss_are_those_that_were_planted() -> None:
     assert (
         "relu-none-8: log ratio of D in theory and trained by alpha",
         "1: +0.18, -0.36; 100: +0.18, +0.18",
-    ) in found.numbers
+    ) in found.texts.items()
 
 
 def test_a_prediction_without_a_sign_decides_nothing() -> None:

@@ -48,7 +48,7 @@ def test_one_ensemble_decides_nothing() -> None:
 
 
 def test_steps_and_both_changes_are_shown() -> None:
-    numbers = dict(CLAIM.check(Evidence(comparisons=(comparison(0.0, 0.75),))).numbers)
+    numbers = CLAIM.check(Evidence(comparisons=(comparison(0.0, 0.75),))).texts
     assert numbers["made-up, width 8: steps in the lazy limit"] == "80: training accuracy 0.91, of the runs 0.9"
     change = "made-up, width 8, eir: {} change from the smallest to the largest rho"
     assert numbers[change.format("predicted")].startswith("0 [0, 0]")
