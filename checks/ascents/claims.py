@@ -272,6 +272,7 @@ def _claim(name: str, title: str, statement: str, tolerance: str, check: Callabl
         about=("Reasons",),
         where="digits",
         command=_COMMAND,
+        figures=("sign",),
     )
 
 

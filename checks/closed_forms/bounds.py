@@ -153,6 +153,7 @@ CLAIMS = (
         tolerance="no bound exceeded by more than 5 standard errors",
         seed=24,
         check=_sam,
+        figures=("finite_size",),
     ),
     Claim(
         id="theorem2-bound-rigorous",

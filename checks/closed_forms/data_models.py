@@ -210,6 +210,7 @@ CLAIMS = (
         tolerance=FOUR_ERRORS + ", after 3/d for finite size",
         seed=40,
         check=_label_noise,
+        figures=("improvement_rate",),
     ),
     Claim(
         id="label-noise-lowers-eir",
@@ -221,6 +222,7 @@ CLAIMS = (
         tolerance="no increase at all",
         seed=43,
         check=_noise_lowers_eir,
+        figures=("improvement_rate",),
     ),
     Claim(
         id="sharpbalance-diverse-at-equal-rho",
@@ -268,6 +270,7 @@ CLAIMS = (
         tolerance=FOUR_ERRORS + ", after 3/d for finite size, and 2% for kappa",
         seed=46,
         check=_normalized,
+        figures=("normalized",),
     ),
     Claim(
         id="normalized-sam-floor",

@@ -129,5 +129,6 @@ CLAIMS = (
         "ratio of diversities is more than 4 standard errors below 1",
         seed=49,
         check=_c5,
+        figures=("phase_diagram",),
     ),
 )

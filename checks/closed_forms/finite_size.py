@@ -193,6 +193,7 @@ CLAIMS = (
         tolerance="2e-3: two further orders at d = 200",
         seed=None,
         check=_first_order,
+        figures=("finite_size",),
     ),
     Claim(
         id="finite-theorems",
@@ -204,6 +205,7 @@ CLAIMS = (
         tolerance=FOUR_ERRORS,
         seed=32,
         check=_diversity,
+        figures=("finite_size",),
     ),
     Claim(
         id="unstable-heavy-tails",

@@ -175,6 +175,7 @@ CLAIMS = (
         tolerance=_TOLERANCE,
         seed=_SEED,
         check=_two_layer_tradeoff,
+        figures=("sign",),
     ),
     Claim(
         id="two-layer-groups",
@@ -190,6 +191,7 @@ CLAIMS = (
         f"[{_POWER[0]:g}, {_POWER[1]:g}], as part of what acts, 1 in 1 + n/m, does not depend on m",
         seed=_SEED,
         check=_two_layer_groups,
+        figures=("sign",),
     ),
     Claim(
         id="diagonal-tradeoff",
@@ -204,6 +206,7 @@ CLAIMS = (
         tolerance=_TOLERANCE,
         seed=_SEED,
         check=_diagonal_tradeoff,
+        figures=("sign",),
     ),
     Claim(
         id="diagonal-groups",
@@ -218,5 +221,6 @@ CLAIMS = (
         tolerance="every sign by more than four standard errors",
         seed=_SEED,
         check=_diagonal_groups,
+        figures=("sign",),
     ),
 )

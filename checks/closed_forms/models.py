@@ -181,5 +181,6 @@ CLAIMS = (
         tolerance="holds if all three fall in every model with a closed form, within conditions if in some, fails if in none",
         seed=0,
         check=_table,
+        figures=("models",),
     ),
 )

@@ -113,6 +113,7 @@ CLAIMS = (
         tolerance="within 5% and within 4 standard errors after 3/d (or 3 over a block's samples) for finite size; kappa within 5%",
         seed=60,
         check=_agreement,
+        figures=("random_features",),
     ),
     Claim(
         id="random-features-tradeoff",
@@ -128,5 +129,6 @@ CLAIMS = (
         tolerance="refuted if sharpness falls and diversity rises in both",
         seed=61,
         check=_no_tradeoff,
+        figures=("random_features",),
     ),
 )

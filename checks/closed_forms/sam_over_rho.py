@@ -110,6 +110,7 @@ CLAIMS = (
         tolerance="no increase at all",
         seed=8,
         check=_contracting,
+        figures=("theory_tradeoff",),
     ),
     Claim(
         id="tradeoff-figure2-range",
@@ -123,6 +124,7 @@ CLAIMS = (
         tolerance="falls at every step",
         seed=None,
         check=_unstable,
+        figures=("sam_simulation",),
     ),
     Claim(
         id="tradeoff-turning-points",
@@ -136,6 +138,7 @@ CLAIMS = (
         tolerance="grid spacing",
         seed=None,
         check=_turning_points,
+        figures=("sam_simulation",),
     ),
     Claim(
         id="eir-falls-in-theory",
@@ -149,5 +152,6 @@ CLAIMS = (
         tolerance="refuted if the closed form is constant to 1e-14 and simulation agrees with it: " + FOUR_ERRORS,
         seed=9,
         check=_constant_eir,
+        figures=("improvement_rate",),
     ),
 )

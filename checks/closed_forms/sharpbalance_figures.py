@@ -154,6 +154,7 @@ CLAIMS = (
         tolerance="no overlap of the sharpness ranges makes it inconclusive",
         seed=None,
         check=_figure1b_paper,
+        figures=("theory_tradeoff",),
     ),
     Claim(
         id="figure1b-overlap",
@@ -169,6 +170,7 @@ CLAIMS = (
         tolerance="ratio above 1 at every matched point; the smallest is far from 1 compared with what a finer grid changes",
         seed=None,
         check=_figure1b_overlap,
+        figures=("theory_tradeoff",),
     ),
     Claim(
         id="appendix-sharpbalance",
@@ -182,5 +184,6 @@ CLAIMS = (
         tolerance=FOUR_ERRORS + ", after 2% for kappa at finite d",
         seed=10,
         check=_appendix,
+        figures=("sharpbalance_simulation",),
     ),
 )

@@ -229,6 +229,7 @@ CLAIMS = (
         tolerance="within 2% plus 4 standard errors",
         seed=21,
         check=_limits,
+        figures=("exact_sharpness",),
     ),
     Claim(
         id="sharpness-places",

@@ -244,6 +244,7 @@ CLAIMS = (
         tolerance=FOUR_ERRORS,
         seed=1,
         check=_diversity,
+        figures=("sam_simulation",),
     ),
     Claim(
         id="theorem1-upper",
@@ -256,6 +257,7 @@ CLAIMS = (
         tolerance="limit: ratio at least 1 - 1e-9 (rounding); finite d: exceeded if more than 4 standard errors beyond",
         seed=3,
         check=_upper_bound,
+        figures=("exact_sharpness", "finite_size"),
     ),
     Claim(
         id="theorem1-lower",
@@ -270,5 +272,6 @@ CLAIMS = (
         tolerance="limit: ratio at most 1 + 1e-9 (rounding); finite d: violated if kappa lies more than 4 standard errors below",
         seed=4,
         check=_lower_bound,
+        figures=("exact_sharpness", "finite_size"),
     ),
 )

@@ -135,6 +135,7 @@ CLAIMS = (
         tolerance=FOUR_ERRORS,
         seed=5,
         check=_diversity,
+        figures=("sharpbalance_simulation",),
     ),
     Claim(
         id="theorem2-q-bound",
@@ -147,6 +148,7 @@ CLAIMS = (
         tolerance="1e-12 relative: rounding of sums of a dozen terms",
         seed=6,
         check=_q_bound,
+        figures=("exact_sharpness",),
     ),
     Claim(
         id="theorem2-q-exact",
@@ -160,5 +162,6 @@ CLAIMS = (
         tolerance=FOUR_ERRORS,
         seed=7,
         check=_q_simulation,
+        figures=("exact_sharpness",),
     ),
 )

@@ -298,6 +298,35 @@ def _setting(design: Design) -> str:
     )
 
 
+_FIGURES = {
+    "c1": ("{trade-off}",),
+    "c2": ("severity",),
+    "c3": ("diversity_metrics", "sharpness_measures"),
+    "c4": ("tradeoff_shapes",),
+    "c5": ("{trade-off}",),
+    "c6": ("headline_bars",),
+    "c7": ("calibration_size",),
+    "equal": ("{trade-off}",),
+    "coupling": ("variants",),
+    "sets": ("variants",),
+    "late": ("variants",),
+    "code": ("variants",),
+}
+"""Figures by what a question's id begins with."""
+_TRADE_OFF = {
+    "digits": "tradeoff_measured",
+    "fashion-mnist": "tradeoff_fashion_mnist",
+    "cifar10-jpeg": "tradeoff_cifar10_jpeg",
+    "paper-cifar10": "tradeoff_cifar10",
+}
+
+
+def _figures(question: Question, design: Design) -> tuple[str, ...]:
+    """Figures of one claim; the trade-off has one for each data set, or is beside the others."""
+    trade_off = _TRADE_OFF.get(design.name, "tradeoff_datasets")
+    return tuple(name.replace("{trade-off}", trade_off) for name in _FIGURES[question.id.partition("-")[0]])
+
+
 def _where(design: Design) -> str:
     return "paper's size" if design in PROFILES["paper"] else design.name
 
@@ -320,6 +349,7 @@ def _claim(question: Question, design: Design) -> Claim:
         seed=None,
         check=partial(_check, question, design),
         command=command(design),
+        figures=_figures(question, design),
     )
 
 

@@ -137,6 +137,7 @@ CLAIMS = (
         seed=None,
         check=_exact,
         command=COMMAND,
+        figures=("predicted_measured",),
     ),
     Claim(
         id="lazy-gelu",
@@ -155,6 +156,7 @@ CLAIMS = (
             {"diversity": 0.02, "sharpness": 0.03, "member_error": 0.01, "ensemble_error": 0.01},
         ),
         command=COMMAND,
+        figures=("predicted_measured",),
     ),
     Claim(
         id="lazy-normed",
@@ -174,6 +176,7 @@ CLAIMS = (
             {"diversity": 0.05, "member_error": 0.03, "ensemble_error": 0.03},
         ),
         command=COMMAND,
+        figures=("predicted_measured",),
     ),
     Claim(
         id="lazy-spectrum",

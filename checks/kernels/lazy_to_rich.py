@@ -210,6 +210,7 @@ CLAIMS = (
         seed=None,
         check=_rich,
         command=COMMAND,
+        figures=("predicted_measured", "bridge"),
     ),
     Claim(
         id="lazy-sign-flip",
@@ -227,6 +228,7 @@ CLAIMS = (
         seed=None,
         check=_sign_flip,
         command=COMMAND,
+        figures=("bridge",),
     ),
     Claim(
         id="lazy-signs",
@@ -243,6 +245,7 @@ CLAIMS = (
         seed=None,
         check=partial(_of_each, _signs),
         command=COMMAND,
+        figures=("bridge",),
     ),
     Claim(
         id="lazy-signs-at-equal-loss",
@@ -261,6 +264,7 @@ CLAIMS = (
         seed=None,
         check=partial(_of_each, _signs_at_equal_loss),
         command=COMMAND,
+        figures=("bridge",),
     ),
     Claim(
         id="lazy-blocks",
@@ -278,6 +282,7 @@ CLAIMS = (
         seed=None,
         check=_diverse_blocks,
         command=COMMAND,
+        figures=("bridge",),
     ),
     Claim(
         id="lazy-blocks-error",
@@ -295,5 +300,6 @@ CLAIMS = (
         seed=None,
         check=_better_blocks,
         command=COMMAND,
+        figures=("bridge",),
     ),
 )

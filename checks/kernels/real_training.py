@@ -73,5 +73,6 @@ CLAIMS = (
         seed=None,
         check=_check,
         command=_COMMAND,
+        figures=("lazy_comparison",),
     ),
 )
