@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-slow test-oracle test-all lint bench figures results clean
+.PHONY: reproduce test test-slow test-oracle test-browser test-all lint bench figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -24,6 +24,16 @@ test-oracle: $(STAMP)
 	  $(BIN)/pytest -m "" -rs tests/oracle tests/empirical/predictions/test_streaming.py; \
 	else \
 	  echo "test-oracle: not run, the extra 'oracle' could not be installed: $$(grep -m 1 ERROR $(BIN)/../oracle.log || tail -n 1 $(BIN)/../oracle.log)"; \
+	fi
+
+# Pages in a real browser, chromium of the system, with the extra that drives it. Where there is none, it says so and is no failure.
+test-browser: $(STAMP)
+	@if ! command -v chromium >/dev/null; then \
+	  echo "test-browser: not run, there is no chromium: apt-get install chromium"; \
+	elif $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]' >$(BIN)/../browser.log 2>&1; then \
+	  $(BIN)/pytest -m browser -rs tests/browser; \
+	else \
+	  echo "test-browser: not run, the extra 'browser' could not be installed: $$(grep -m 1 ERROR $(BIN)/../browser.log || tail -n 1 $(BIN)/../browser.log)"; \
 	fi
 
 # Everything, with twice the examples.
