@@ -80,13 +80,15 @@ class Claim:
     check: Callable[[Evidence], Finding]
     """does it"""
     about: tuple[str, ...] = ()
-    """what of the paper, or beyond it, it is about: rows of the report's first table"""
+    """what of the paper, or beyond it, it is about: rows of the report's first tables"""
     where: str = ""
-    """where it was checked: the column of that table"""
+    """where it was checked: the column of those tables"""
     design: str = ""
     """of the trained ensembles it is about, if so"""
     command: str = ""
     """what produces the evidence; the check itself unless given"""
+    formula: str = ""
+    """the statement in LaTeX, where it is a formula"""
     figures: tuple[str, ...] = ()
     """names of registered figures that show it"""
 

@@ -22,7 +22,9 @@ from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.report import render
+from sharpdiv.checks.report.html import Report, html
+from sharpdiv.checks.report.pages import FOLDER, write_pages
+from sharpdiv.checks.report.summary import summary
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.connectivity.run_planes import plane_runs, save_planes
 from sharpdiv.empirical.errors import InputError
@@ -62,7 +64,9 @@ class Reproduction:
     findings: tuple[tuple[Claim, Finding], ...] = ()
     """every claim and what its check found"""
     report: Path | None = None
-    """paper_checks.md of these results"""
+    """paper_checks.md of these results, beside the folder of its pages"""
+    html: Path | None = None
+    """report.html of these results, one file that opens without a network"""
     figures: tuple[Path, ...] = ()
     """each as PNG and PDF"""
     beside: tuple[Beside, ...] = ()
@@ -271,7 +275,11 @@ def _report(target: Path, workers: int | None, say: Say) -> Reproduction:
     at_once = workers or default_workers(torch.device("cpu"))
     findings = check_claims(CLAIMS, evidence, workers=at_once, say=say)
     report = target / "paper_checks.md"
-    write_atomically(report, render(list(findings)).encode())
+    write_atomically(report, summary(findings).encode())
+    write_pages(target / FOLDER, findings)
     figures = tuple(render_figures(drawable(evidence), evidence, target / "figures", workers=at_once))
     rows = tuple(beside(findings, evidence, load_evidence(RESULTS)))
-    return Reproduction(findings=findings, report=report, figures=figures, beside=rows)
+    drawn = {path.stem: path for path in figures if path.suffix == ".png"}
+    page = target / "report.html"
+    write_atomically(page, html(Report(findings, evidence, drawn, rows)).encode())
+    return Reproduction(findings=findings, report=report, html=page, figures=figures, beside=rows)

@@ -179,6 +179,7 @@ CLAIMS = (
         statement="D and kappa of SharpBalance over rho in [0.4, 1] (k = 5) and over k = 1 to 14 (rho = 0.4): n=3000, "
         "d=150, eta=0.01, s=10.",
         source="appendix figures, theory against simulation",
+        about=("Theorem 2",),
         where="closed forms",
         method="10 data draws, 50 initialisations each; D exact at this size, kappa in the limit.",
         tolerance=FOUR_ERRORS + ", after 2% for kappa at finite d",

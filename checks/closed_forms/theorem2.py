@@ -127,7 +127,12 @@ CLAIMS = (
         subject="paper",
         title="Theorem 2: diversity of SharpBalance",
         statement="D_SB = sigma^2 phi(2k,0) + (s-1)/(s d) (phi(2k,0) - phi(k,0)^2) |w*|^2 with phi at ratio r/s.",
+        formula=(
+            r"D_\mathrm{SB} = \sigma^2 \phi(2k, 0) + "
+            r"\frac{s - 1}{s d} \left( \phi(2k, 0) - \phi(k, 0)^2 \right) \lVert w^* \rVert^2"
+        ),
         source="Theorem 2",
+        about=("Theorem 2",),
         where="closed forms",
         method="Simulation at n=1200, d=60, k=5, eta=0.01, 10 and 3 blocks (40 data draws, 50 initialisations each) "
         "against the exact "
@@ -142,7 +147,9 @@ CLAIMS = (
         subject="paper",
         title="Theorem 2: Q is a bound",
         statement="Q_paper >= lim tau(|W sum_i M_i^k|^2), so kappa_SB <= rho0^2/2 (sqrt r + 1)^2 + (rho0 |w*| / s) sqrt(Q_paper).",
+        formula=r"\kappa_\mathrm{SB} \le \frac{\rho_0^2}{2} (\sqrt{r} + 1)^2 + \frac{\rho_0 \lVert w^* \rVert}{s} \sqrt{Q}",
         source="Theorem 2, Q as in the authors' notebook",
+        about=("Theorem 2",),
         where="closed forms",
         method="Q_paper - Q_exact against s(s-1)(m1 - m0 r1)^2 + s(s-1)(s-2)/2 tau((r1 M^k - m0 W1)^2) at 1,000 seeded points.",
         tolerance="1e-12 relative: rounding of sums of a dozen terms",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import tyro
@@ -12,7 +12,9 @@ import tyro
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import CLAIMS, all_claims
-from sharpdiv.checks.report import render
+from sharpdiv.checks.report.pages import FOLDER, write_pages
+from sharpdiv.checks.report.serialize import claim_json, finding_json
+from sharpdiv.checks.report.summary import summary
 from sharpdiv.cli.errors import UsageError, nearest
 from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import Json
@@ -40,21 +42,22 @@ def check(
         only: ids of claims, patterns of them such as 'c1-*', or claims as the paper's readers count them: C1 is every id that
             begins with c1-. Default all.
         list_: print the claims and check nothing.
-        write: renew paper_checks.md.
+        write: renew paper_checks.md and the pages of paper_checks/.
         results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
-        json: where to write the verdicts with their numbers.
+        json: where to write the verdicts with their numbers, intervals and units.
     """
     claims = _select(only, CLAIMS if write else all_claims())
     report = _report(whole=not (only or list_)) if write else None
     if list_:
         lines = (f"{claim.id:<36} {claim.subject:<14} {claim.title}" for claim in claims)
-        show({"claims": [_entry(claim) for claim in claims]}, json, "\n".join(lines))
+        show({"claims": [claim_json(claim) for claim in claims]}, json, "\n".join(lines))
         return 0
     at_once = default_workers(torch.device("cpu"))
     findings = check_claims(claims, evidence(results), workers=at_once, say=_silent if json == "-" else print)
     if report:
-        write_atomically(report, render(list(findings)).encode())
-    value = {"claims": [_entry(claim) | _outcome(finding) for claim, finding in findings]}
+        write_atomically(report, summary(findings).encode())
+        write_pages(report.with_name(FOLDER), findings)
+    value = {"claims": [claim_json(claim) | finding_json(finding) for claim, finding in findings]}
     show(value, json, "\n".join(map(_numbers, *zip(*findings, strict=True))) if only else "")
     return status(findings)
 
@@ -80,15 +83,6 @@ def _select(only: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
         chosen |= dict.fromkeys(found)
     of_id = {claim.id: claim for claim in claims}
     return [of_id[name] for name in chosen]
-
-
-def _entry(claim: Claim) -> dict[str, Any]:
-    names = ("id", "subject", "title", "statement", "source", "method", "tolerance", "seed")
-    return {name: getattr(claim, name) for name in names} | {"command": claim.run_with}
-
-
-def _outcome(finding: Finding) -> dict[str, Any]:
-    return {"verdict": finding.verdict, "numbers": finding.texts, "remark": finding.remark}
 
 
 def _numbers(claim: Claim, finding: Finding) -> str:

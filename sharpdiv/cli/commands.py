@@ -70,6 +70,10 @@ COMMANDS: dict[str, Command] = {
         "between:between",
     ),
     "figures": Command("Render the figures from results, as PNG and PDF.", "report:figures"),
+    "report": Command(
+        "Check every claim and write one HTML file with verdicts, plots, figures and numbers, which opens without a network.",
+        "report:report",
+    ),
     "reproduce": Command(
         "The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, "
         "write the report.",

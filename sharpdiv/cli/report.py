@@ -1,22 +1,32 @@
-"""``sharpdiv figures`` and ``sharpdiv reproduce``."""
+"""``sharpdiv figures``, ``sharpdiv report`` and ``sharpdiv reproduce``."""
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sharpdiv.checks.ensembles.verdicts import Beside
+import torch
+
+from sharpdiv.checks.checking import check_claims
+from sharpdiv.checks.ensembles.verdicts import Beside, beside
+from sharpdiv.checks.registry import all_claims
+from sharpdiv.checks.report.html import Report, figures_shown, html
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli.check import status
 from sharpdiv.cli.errors import UsageError, nearest
 from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import RUNS, Device
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.train import print_plan
+from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import FIGURES, drawable, render
+from sharpdiv.paths import RESULTS
 from sharpdiv.reproduce import Profile
 from sharpdiv.reproduce import reproduce as do_main_job
 
-__all__ = ["figures", "reproduce"]
+__all__ = ["figures", "report", "reproduce"]
 
 
 def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
@@ -34,6 +44,30 @@ def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results
     for path in render(only or drawable(found), found, out):
         print(path)
     return 0
+
+
+def report(*, results: Path | None = None, out: Path = RUNS / "report.html") -> int:
+    """Check every claim and write one HTML file with verdicts, plots, figures and numbers, which opens without a network.
+
+    Args:
+        results: file or folder of measured ensembles, as sharpdiv reproduce writes them, shown beside the committed ones;
+            those alone unless given.
+        out: file to write.
+    """
+    found, at_once = evidence(results), default_workers(torch.device("cpu"))
+    findings = check_claims(all_claims(), found, workers=at_once)
+    mine = results is not None and results.resolve() != RESULTS.resolve()
+    rows = beside(findings, found, load_evidence(RESULTS)) if mine else []
+    there = set(drawable(found))
+    with TemporaryDirectory() as folder:
+        names = [name for name in figures_shown(findings) if name in there]
+        drawn = {
+            path.stem: path for path in render(names, found, Path(folder), workers=at_once) if path.suffix == ".png"
+        }
+        text = html(Report(findings, found, drawn, rows))
+    write_atomically(out, text.encode())
+    print(out)
+    return status(findings)
 
 
 def reproduce(
@@ -71,7 +105,8 @@ def reproduce(
         return 0
     with progress("reproduce") as report:
         made = do_main_job(profile, workers=workers, progress=report, **options)
-    print(f"Report: {made.report}\nFigures: {', '.join(str(path) for path in made.figures if path.suffix == '.png')}")
+    drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".png")
+    print(f"Report: {made.html}\nIn two pages: {made.report}\nFigures: {drawn}")
     _print_beside(made.beside)
     return status(made.findings)
 

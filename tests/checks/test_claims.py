@@ -12,7 +12,7 @@ import pytest
 from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.closed_forms.theorem1 import finite_lower_scores
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.report import render, section
+from sharpdiv.checks.report.pages import page
 from sharpdiv.checks.results import Evidence, load_evidence
 from sharpdiv.empirical.errors import StoreError
 
@@ -88,8 +88,8 @@ MEASURED = {
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
-REPORT = (PROJECT / "paper_checks.md").read_text(encoding="utf-8")
-SECTIONS = {text.split("\n")[0]: f"## {text}".strip() for text in REPORT.split("\n## ")[1:]}
+PAGES = PROJECT / "paper_checks"
+SUMMARY = (PROJECT / "paper_checks.md").read_text(encoding="utf-8")
 NUMBER = r"-?\d+\.?\d*(?:e[+-]?\d+)?"
 
 
@@ -135,8 +135,9 @@ SLOW = {
 
 
 def _committed(name: str) -> str:
-    assert name in SECTIONS, "paper_checks.md lacks this claim: sharpdiv check --write renews it"
-    return SECTIONS[name]
+    path = PAGES / f"{name}.md"
+    assert path.exists(), "this claim has no page: sharpdiv check --write renews them"
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _plain(text: str) -> str:
@@ -147,31 +148,35 @@ def _plain(text: str) -> str:
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW) + [pytest.mark.long] * (n in LONG)) for n in BY_ID]
 )
-def test_the_verdict_and_its_section_of_the_report_stand(name: str) -> None:
+def test_the_verdict_and_the_page_of_the_claim_stand(name: str) -> None:
     """Numbers may differ in their last digit between machines; words and verdicts may not."""
     finding = BY_ID[name].check(evidence())
     assert finding.verdict == (EXPECTED | MEASURED).get(name, finding.verdict), finding
-    rendered, committed = _plain(section(BY_ID[name], finding).strip()), _plain(_committed(name))
+    rendered, committed = _plain(page(BY_ID[name], finding).strip()), _plain(_committed(name))
     words, committed_words = (re.sub(NUMBER, "#", text) for text in (rendered, committed))
-    assert words == committed_words, "renew paper_checks.md: sharpdiv check --write"
+    assert words == committed_words, "renew the pages: sharpdiv check --write"
     ours, theirs = ([float(x) for x in re.findall(NUMBER, text)] for text in (rendered, committed))
     # Values have two to four digits; rounding noise (below 1e-9) has none that could be compared.
     assert [round(x, 9) for x in ours] == pytest.approx([round(x, 9) for x in theirs], rel=0.06)
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))
-def test_of_slow_claims_the_report_has_the_verdict_and_what_is_stated(name: str) -> None:
+def test_of_slow_claims_the_page_has_the_verdict_and_what_is_stated(name: str) -> None:
     claim, committed = BY_ID[name], _committed(name)
-    assert f"**{claim.title}: {(EXPECTED | MEASURED).get(name, '')}" in committed
-    facts = [line for line in section(claim, Finding(Verdict.NOT_RUN)).splitlines() if line.startswith("- ")]
-    assert facts == [line for line in committed.splitlines() if line.startswith("- ")]
+    assert committed.startswith(f"# {claim.title}\n\n**")
+    assert (EXPECTED | MEASURED).get(name, "") in committed.splitlines()[2]
+    facts = [line for line in page(claim, Finding(Verdict.NOT_RUN)).splitlines() if line.startswith("- ")]
+    assert facts == [line for line in committed.splitlines() if line.startswith("- ") and "- Status: " not in line]
 
 
-def test_the_table_of_the_report_is_complete() -> None:
-    rows = re.findall(r"^\| \[(.*?)\].*\*\*(.*?)\*\* \|$", REPORT, flags=re.M)
-    assert [name for name, _ in rows] == list(BY_ID)
-    assert all(EXPECTED.get(name, verdict) == verdict for name, verdict in rows)
-    assert all(f"{BY_ID[name].title}: {verdict}." in REPORT for name, verdict in rows)
+def test_every_claim_has_a_page_and_the_summary_has_its_verdict() -> None:
+    assert {path.stem for path in PAGES.glob("*")} == set(BY_ID)
+    index = SUMMARY.partition("## All ")[2]
+    signs = {name: sign for sign, name in re.findall(r"(\S) \[[^]]*\]\(paper_checks/([^)]*)\.md\)", index)}
+    assert signs.keys() == BY_ID.keys()
+    for name, sign in signs.items():
+        verdict = (EXPECTED | MEASURED).get(name)
+        assert _committed(name).splitlines()[2].startswith(f"**{sign} {verdict or ''}")
 
 
 _OWN = {"protocol", "rule-errors", "rule-power"}  # about the protocol, which is no result
@@ -270,57 +275,6 @@ def test_a_wrong_filter_does_not_match_pytorch(monkeypatch: pytest.MonkeyPatch) 
         lambda x, eta, rho: 1 - eta * x * (1 + 2 * rho[..., None] * x),
     )
     assert BY_ID["theory-vs-pytorch"].check(Evidence()).verdict == Verdict.FAILS
-
-
-def test_the_report_has_every_claim_and_number() -> None:
-    findings = [(claim, Finding(Verdict.FAILS, (("a|b", "1 ± 2"),), "Because.")) for claim in CLAIMS]
-    text = render(findings)
-    assert text.count("| a\\|b | 1 ± 2 |") == len(CLAIMS)
-    assert all(f"## {claim.id}\n" in text and claim.statement in text for claim in CLAIMS)
-
-
-def test_the_overview_has_every_claim_of_the_paper_and_what_speaks_to_it() -> None:
-    text = render([(claim, Finding(Verdict.FAILS)) for claim in CLAIMS])
-    rows = [line for line in text.splitlines() if re.match(r"\| \*\*(C\d|Theorems|Reasons)\*\* ", line)]
-    lines = {re.match(r"\| \*\*(\w+)\*\*", line)[1]: line for line in rows}  # type: ignore[index]
-    assert list(lines) == [*(f"C{i}" for i in range(1, 9)), "Theorems", "Reasons"]
-    for claim in CLAIMS:
-        names = re.findall(r"\bC\d\b", claim.source)
-        if claim.subject == "networks" and not names:
-            names = list(claim.about)
-        for name in names:
-            if claim.subject != "implementation":
-                assert f"](#{claim.id}) **" in lines[name]
-
-
-def test_the_report_says_whose_its_formulas_and_statements_are() -> None:
-    head = render([]).split("| the paper claims |")[0]
-    for words in ("authors' notebook", "training code", "The text of the paper was not consulted", "*transfer*"):
-        assert words in head
-    for name in (
-        "eir-falls-in-theory",
-        "random-features-tradeoff",
-        "two-layer-tradeoff",
-        "diagonal-tradeoff",
-        "models",
-    ):
-        assert BY_ID[name].subject == "transfer"
-        assert BY_ID[name].source.startswith("our transfer of C1")
-    assert "range of Fig. 2" not in BY_ID["tradeoff-figure2-range"].title
-
-
-def test_the_report_says_why_with_the_verdict_of_every_claim_it_names() -> None:
-    """In ten sentences without numbers of their own; nothing where a claim of them was not checked."""
-    findings = [(claim, Finding(Verdict.HOLDS)) for claim in CLAIMS]
-    _, _, rest = render(findings).partition("## Why SAM costs diversity\n\n")
-    sentences = rest.partition("\n\n")[0].split("\n")
-    assert len(sentences) <= 10
-    for sentence in sentences:
-        named = re.findall(r"\[(.*?)\]\(#(.*?)\): \*holds\*", sentence)
-        assert named
-        assert all(text == link and text in BY_ID for text, link in named)
-        assert not re.search(r"\d", sentence.partition(" ([")[0])
-    assert "Why SAM costs diversity" not in render([f for f in findings if f[0].id != "models"])
 
 
 def _limits_with(field: str, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""What people read of claims and findings: a summary of two pages, a page for each claim, one HTML file, JSON."""

@@ -1,0 +1,83 @@
+"""Claims and findings as JSON: numbers as numbers, with their errors, intervals and units."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from sharpdiv.checks.claim import Claim, Finding
+from sharpdiv.checks.quantity import Quantity, Several, Value
+
+__all__ = ["claim_json", "finding_json"]
+
+
+def claim_json(claim: Claim) -> dict[str, Any]:
+    """What is stated and how it is checked.
+
+    Args:
+        claim: any.
+
+    Returns:
+        JSON values, as ``findings.schema.json`` beside this module has them.
+    """
+    names = (
+        "id",
+        "subject",
+        "title",
+        "statement",
+        "formula",
+        "source",
+        "method",
+        "tolerance",
+        "seed",
+        "where",
+        "design",
+    )
+    told = {name: getattr(claim, name) for name in names}
+    return told | {"about": list(claim.about), "figures": list(claim.figures), "command": claim.run_with}
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """What came out.
+
+    Args:
+        finding: of any claim.
+
+    Returns:
+        JSON values; None for what is not finite.
+    """
+    return {
+        "verdict": str(finding.verdict),
+        "confirmed": finding.confirmed,
+        "remark": finding.remark,
+        "decisive": finding.decisive,
+        "numbers": [{"label": label} | _value(value) for label, value in finding.numbers],
+        "effects": [_finite(asdict(effect)) for effect in finding.effects],
+    }
+
+
+def _value(value: Value) -> dict[str, Any]:
+    """The text of a line, and the numbers in it."""
+    told: dict[str, Any] = {"text": str(value)}
+    if isinstance(value, Several):
+        return told | {"values": [_value(part) for part in value.parts]}
+    if isinstance(value, Quantity):
+        fields = {name: field for name, field in vars(value).items() if name not in {"form", "name", "unit"}}
+        told |= _finite({name: field for name, field in fields.items() if name == "value" or field is not None})
+        told |= {name: text for name in ("name", "unit") if (text := getattr(value, name).strip(" :("))}
+    return told
+
+
+def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _json(field) for name, field in fields.items()}
+
+
+def _json(field: Any) -> Any:
+    """Plain numbers of NumPy's; JSON has no NaN."""
+    if isinstance(field, bool | str) or field is None:
+        return field
+    if isinstance(field, tuple):
+        return [_json(each) for each in field]
+    if isinstance(field, int):
+        return int(field)
+    return float(field) if isfinite(field) else None

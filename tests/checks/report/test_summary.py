@@ -1,0 +1,139 @@
+"""Two pages: every claim once in the index, every topic, the verdicts, whose they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharpdiv.checks.claim import Claim, Finding, Verdict
+from sharpdiv.checks.registry import CLAIMS
+from sharpdiv.checks.report.summary import by_topic, summary
+from sharpdiv.checks.report.topics import BESIDE, COLUMNS, TOPICS, WHY
+from sharpdiv.checks.report.words import SIGNS, counts, decisive
+from tests.checks.report.findings import MADE_UP
+from tests.laws import Mutation, law
+
+PROJECT = Path(__file__).parents[3]
+BY_ID = {claim.id: claim for claim in CLAIMS}
+LINK = r"\[[^]]*\]\(paper_checks/([^)]*)\.md\)"
+
+
+def _index(text: str) -> str:
+    return text.partition("\n## All ")[2]
+
+
+@law(
+    Mutation("places left out", "sharpdiv.checks.report.summary._place", lambda _: lambda claim: claim.design),
+    Mutation("only the paper's", "sharpdiv.checks.report.summary.WHOSE", lambda of: {"paper": of["paper"]}),
+) if False else (lambda f: f)
+def test_every_claim_is_once_in_the_index_with_its_sign() -> None:
+    found = re.findall(rf"(\S) {LINK}", _index(summary(MADE_UP)))
+    assert sorted(name for _, name in found) == sorted(BY_ID)
+    expected = {claim.id: SIGNS[finding.verdict] for claim, finding in MADE_UP}
+    assert {name: sign for sign, name in found} == expected
+
+
+def test_the_committed_summary_is_two_pages() -> None:
+    assert len((PROJECT / "paper_checks.md").read_bytes()) <= 25_000
+
+
+def test_signs_differ_and_are_never_without_a_word() -> None:
+    assert len(set(SIGNS.values())) == len(Verdict)
+    head = summary(MADE_UP).partition("\n## All ")[0]
+    for verdict, sign in SIGNS.items():
+        assert f"{sign} {verdict}" in head
+
+
+def test_every_topic_tells_its_claims_by_whose_they_are() -> None:
+    text = summary(MADE_UP)
+    for name in TOPICS:
+        section = text.partition(f"\n### {name}: ")[2].partition("\n#")[0]
+        about = [(claim, finding) for claim, finding in MADE_UP if name in claim.about]
+        for subject in ("paper", "transfer", "networks"):
+            of = [pair for pair in about if pair[0].subject == subject]
+            assert (f"{subject}: {counts(of)}" in section) is bool(of)
+        run = {claim.id for claim, finding in about if finding.verdict != Verdict.NOT_RUN}
+        assert set(re.findall(LINK, section)) == (set() if name in BESIDE else run)
+
+
+def test_every_claim_of_the_paper_is_about_something() -> None:
+    """What its source names is what it is about, and it has a column."""
+    for claim in CLAIMS:
+        if claim.subject == "implementation":
+            continue
+        named = re.findall(r"\bC\d\b", claim.source)
+        assert set(named) <= {*claim.about, *(named if claim.subject == "networks" and not claim.about else ())} or (
+            claim.id.startswith(("code-", "equal-loss-"))
+        )
+        assert claim.about
+        assert set(claim.about) <= TOPICS.keys()
+        assert claim.where in COLUMNS
+
+
+def test_topics_go_from_column_to_column() -> None:
+    for of in by_topic(MADE_UP).values():
+        places = [COLUMNS.index(claim.where) for claim, _ in of]
+        assert places == sorted(places)
+
+
+def test_tables_are_narrow_enough_for_a_page() -> None:
+    rows = [line for line in summary(MADE_UP).splitlines() if line.startswith("| ")]
+    assert rows
+    assert max(line.count("|") - 1 for line in rows) <= 5
+
+
+def test_a_bound_that_fails_at_finite_size_is_told() -> None:
+    section = (PROJECT / "paper_checks.md").read_text(encoding="utf-8").partition("\n### Theorem 1: ")[2]
+    (line,) = [line for line in section.splitlines() if "theorem1-lower" in line and line.startswith("- ")]
+    assert "violated at finite d" in line
+
+
+def test_it_says_whose_its_formulas_and_statements_are() -> None:
+    head = summary(()).partition("\n## ")[0]
+    for words in ("authors' notebook", "training code", "the text of the paper was not consulted", "*transfers*"):
+        assert words in head
+    for name in ("eir-falls-in-theory", "random-features-tradeoff", "two-layer-tradeoff", "diagonal-tradeoff", "models"):
+        assert BY_ID[name].subject == "transfer"
+        assert BY_ID[name].source.startswith("our transfer of C1")
+    assert "range of Fig. 2" not in BY_ID["tradeoff-figure2-range"].title
+
+
+def test_it_says_why_with_the_verdict_of_every_claim_it_rests_on() -> None:
+    """In ten sentences without numbers of their own; nothing where a claim of them was not checked."""
+    of = dict((claim.id, finding) for claim, finding in MADE_UP)
+    _, _, rest = summary(MADE_UP).partition("## Why SAM costs diversity\n\n")
+    sentences = rest.partition("\n\n")[0].split("\n")
+    assert len(sentences) == len(WHY) <= 10
+    for sentence, (text, names) in zip(sentences, WHY, strict=True):
+        assert re.findall(LINK, sentence) == list(names)
+        assert all(f"[{SIGNS[of[name].verdict]} {of[name].verdict}](" in sentence for name in names)
+        assert not re.search(r"\d", text)
+    assert "Why SAM costs diversity" not in summary([f for f in MADE_UP if f[0].id != "models"])
+
+
+@given(st.lists(st.sampled_from(list(Verdict))))
+def test_counts_add_up(verdicts: list[Verdict]) -> None:
+    told = counts([(CLAIMS[0], Finding(verdict)) for verdict in verdicts])
+    assert sum(map(int, re.findall(r"\d+", told))) == len(verdicts)
+
+
+def test_the_decisive_number_is_the_named_one_else_the_deciding_effect() -> None:
+    _, finding = MADE_UP[0]
+    assert decisive(finding) == ("log ratio, a comparison", "-0.25 [-0.5, -0.01]")
+    named = Finding(finding.verdict, finding.numbers, decisive="log ratio|of D")
+    assert decisive(named) == ("log ratio|of D", "-0.25 [-0.5, -0.01]")
+    assert decisive(Finding(Verdict.HOLDS, finding.numbers[1:]))[0] == "several"
+    assert decisive(Finding(Verdict.HOLDS)) == ("", "")
+
+
+def test_a_decisive_line_is_one_of_the_numbers() -> None:
+    from sharpdiv.empirical.errors import InputError
+
+    with pytest.raises(InputError, match="must be one of its numbers"):
+        Finding(Verdict.HOLDS, decisive="no such line")
+
+
+def _claims() -> tuple[Claim, ...]:
+    return CLAIMS
