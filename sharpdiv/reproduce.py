@@ -64,7 +64,7 @@ class Reproduction:
     report: Path | None = None
     """paper_checks.md of these results"""
     figures: tuple[Path, ...] = ()
-    """each as PNG and PDF"""
+    """each as PNG, SVG and PDF"""
     beside: tuple[Beside, ...] = ()
     """verdicts on trained ensembles beside the committed ones"""
 

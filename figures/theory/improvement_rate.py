@@ -20,7 +20,19 @@ _SETTING = Setting(n=600, d=150, steps=20, learning_rate=0.02)  # sigma^2 = |w*|
 _MEMBERS = 3
 
 
-@figure("improvement_rate")
+@figure(
+    "improvement_rate",
+    finding="Without label noise SAM's EIR is the same for every ρ; with it, SAM's falls and SharpBalance's rises",
+    caption=(
+        "EIR of three members over ρ: SAM on all the data, SharpBalance on s = 3 blocks; n = 600, d = 150, k "
+        "= 20, η = 0.02, σ² = 0.1; label noise 0 and 0.1. Lines: limit; points: 20 draws with standard "
+        "errors."
+    ),
+    alt=(
+        "Two panels of EIR against rho. Without label noise SAM's line is flat and SharpBalance's rises; with"
+        " noise SAM's falls. Simulated points lie on the lines."
+    ),
+)
 def draw(_: Evidence) -> Figure:
     """EIR of three members, SAM on all the data and SharpBalance on three blocks, without and with label noise 0.1.
 

@@ -38,14 +38,26 @@ _METHODS = (_Method(1, "SAM", COLORS["sam"], "o"), _Method(3, "SharpBalance", CO
 _SHARES = np.linspace(0, 0.7, 8)  # closer to the edge, finite p is heavy-tailed
 
 
-@figure("random_features")
+@figure(
+    "random_features",
+    finding="With random features SAM lowers sharpness and raises diversity",
+    caption=(
+        "Sharpness, diversity D, EIR and test errors of ensembles of random-feature networks on one data set,"
+        " n = 300, d = 150, 200 features, ReLU and erf: SAM on all of it, SharpBalance on 3 blocks. Lines: "
+        "theory for these data; points: 12 draws of 3 networks with standard errors."
+    ),
+    alt=(
+        "Eight panels, a row for each activation. Sharpness falls with rho, diversity and EIR rise, errors of"
+        " members and ensembles hardly move; simulated points lie on the lines."
+    ),
+)
 def draw(_: Evidence) -> Figure:
     """Sharpness, diversity, EIR and errors of 3 members on one data set: SAM on all of it, SharpBalance on 3 blocks.
 
     Returns:
         Eight panels.
     """
-    figure, axes = new_figure(2, 4, width=3.5, height=3.1)
+    figure, axes = new_figure(2, 4, height=2)
     data = _data(np.random.default_rng(0))
     for panels, (name, shown) in zip((axes[:4], axes[4:]), _ACTIVATIONS.items(), strict=True):
         setting = RandomFeatureSetting(n=_N, d=_DIMENSIONS, features=_FEATURES, activation=name)

@@ -13,7 +13,22 @@ from sharpdiv.theory.theorems.sam import sam_tradeoff
 __all__ = ["draw"]
 
 
-@figure("sam_simulation")
+@figure(
+    "sam_simulation",
+    finding=(
+        "Theorem 1 meets the simulation; both diversity and sharpness fall with ρ, turn before the stability "
+        "limit, and grow beyond it"
+    ),
+    caption=(
+        "Diversity D and sharpness κ of SAM over ρ: exact limit, published bounds, and 10 data draws of 100 "
+        "initialisations with standard errors; n = 3000, d = 150, k = 3, η = 0.01, σ² = 0.1, radius 0.01. "
+        "Shaded: ρ above 0.1897, where SAM does not contract every direction."
+    ),
+    alt=(
+        "Two panels on logarithmic axes. Simulated points lie on the theory's lines, which fall until about "
+        "rho 0.15 and rise from there by four and two orders of magnitude."
+    ),
+)
 def draw(_: Evidence) -> Figure:
     """Diversity and sharpness of SAM against rho: theory, published bounds, 10 data draws of 100 initialisations.
 
@@ -31,7 +46,7 @@ def draw(_: Evidence) -> Figure:
 
     right.plot(theory.rho, theory.sharpness, color=COLORS["sam"], label="theory, exact limit")
     for bound, label in ((theory.sharpness_upper, "published bounds"), (theory.sharpness_lower, "_lower")):
-        right.plot(theory.rho, bound, color=COLORS["bound"], ls="--", lw=1.2, label=label)
+        right.plot(theory.rho, bound, color=COLORS["muted"], ls="--", lw=1.2, label=label)
     plot_simulation(right, measured.rho, measured.sharpness)
     right.set(xlabel="rho", ylabel="sharpness", yscale="log")
     for axes in (left, right):

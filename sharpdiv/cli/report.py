@@ -20,7 +20,7 @@ __all__ = ["figures", "reproduce"]
 
 
 def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
-    """Render the figures from results, as PNG and PDF.
+    """Render the figures from results, as PNG, SVG and PDF.
 
     Args:
         only: names of figures; default all that the results allow.
@@ -71,7 +71,7 @@ def reproduce(
         return 0
     with progress("reproduce") as report:
         made = do_main_job(profile, workers=workers, progress=report, **options)
-    print(f"Report: {made.report}\nFigures: {', '.join(str(path) for path in made.figures if path.suffix == '.png')}")
+    print(f"Report: {made.report}\nFigures: {', '.join(str(path) for path in made.figures if path.suffix == '.pdf')}")
     _print_beside(made.beside)
     return status(made.findings)
 
