@@ -16,7 +16,7 @@ Draw = Callable[[Evidence], matplotlib_figure.Figure]
 Text = str | Callable[[Evidence], str]
 """Words that are the same for all results, or made from them; symbols are Unicode (ρ, κ), which pictures set as mathematics."""
 
-_CHARACTERS = 14.2  # of a title in an inch
+_CHARACTERS = 15.5  # of a title in an inch
 
 
 @dataclass(frozen=True)

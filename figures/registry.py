@@ -5,6 +5,8 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 
+import threadpoolctl
+
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.store import write_atomically
 from sharpdiv.empirical.workers import processes, shared
@@ -81,7 +83,8 @@ def _render(name: str, evidence: Evidence, folder: Path) -> list[Path]:
         "pdf": {"CreationDate": None, "Title": words.finding, "Subject": words.alt},
     }
     for theme in THEMES:
-        with style(theme):
+        # What is drawn has small matrices, which threads of linear algebra only wait for each other on.
+        with style(theme), threadpoolctl.threadpool_limits(1):
             figure = FIGURES[name].titled(evidence)
             for kind in about if theme == "light" else ("png", "svg"):
                 buffer = BytesIO()

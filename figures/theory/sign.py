@@ -1,6 +1,7 @@
 """Sign and size of what SAM does to diversity where networks learn features: over rho and m, and over alpha."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +24,8 @@ _STRENGTH = np.linspace(0, 0.3, 13)
 """rho n/m."""
 _ALPHAS = np.geomspace(0.1, 3, 8)
 _SMALL = 1e-3
-_OF_SAMPLES = {1: "sam", 10: "sharpbalance"}
+_OF_SAMPLES = {1: ("first", "o"), 10: ("fourth", "D")}
+"""Looks of the sizes of groups."""
 
 
 @figure(
@@ -48,20 +50,21 @@ def draw(_: Evidence) -> Figure:
     Returns:
         Three panels.
     """
-    figure, (left, middle, right) = new_figure(1, 3, height=1.9)
+    figure, (left, middle, right) = new_figure(1, 3, height=2.3)
     maps = [_slopes(subtract) for subtract in (False, True)]
     norm = TwoSlopeNorm(0, min(map(np.nanmin, maps)), max(map(np.nanmax, maps)))
-    for axes, slopes, title in zip((left, middle), maps, ("two-layer, on f", "two-layer, on f - f_0"), strict=True):
-        axes.set_facecolor("0.8")
+    for axes, slopes, title in zip((left, middle), maps, ("two-layer, on $f$", "two-layer, on $f - f_0$"), strict=True):
+        axes.set_facecolor(COLORS["faint"])
         image = axes.pcolormesh(_STRENGTH, np.arange(len(_GROUPS) + 1), slopes, cmap="RdBu_r", norm=norm)
         axes.set_yticks(np.arange(len(_GROUPS)) + 0.5, list(map(str, _GROUPS)))
-        axes.set(title=title, xlabel="rho n/m", ylabel="m (n = 100)")
+        axes.set(title=title, xlabel=r"$\rho\,n/m$", ylabel="$m$, of $n = 100$")
         axes.grid(visible=False)
-    figure.colorbar(image, ax=[left, middle], label="(m/n) d log D / d rho", location="bottom", aspect=40)
+    figure.colorbar(image, ax=[left, middle], label=r"$(m/n)\;d\log D/d\rho$", location="bottom", aspect=40)
     _diagonal(right)
     return figure
 
 
+@cache
 def _slopes(subtract: bool) -> np.ndarray:
     """Between neighbours of the grid."""
     rows = []
@@ -74,16 +77,22 @@ def _slopes(subtract: bool) -> np.ndarray:
 
 def _diagonal(axes: Axes) -> None:
     """Slope at rho = 0 by the trace, whose inverse is the unit of rho, and by 1/m."""
-    for m, color in _OF_SAMPLES.items():
+    for m, (color, marker) in _OF_SAMPLES.items():
         found = [_slope(DiagonalSetting(alpha=alpha, m=m)) for alpha in _ALPHAS.tolist()]
-        axes.plot(_ALPHAS, found, "o-", ms=3, color=COLORS[color], label=f"m = {m}")
-    axes.axhline(0, color="0.3", lw=0.8)
+        axes.plot(_ALPHAS, found, f"{marker}-", color=COLORS[color], label=f"$m = {m}$")
+    axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set_yscale("symlog", linthresh=1e-3)
     axes.set_ylim(-1, 5e-3)
-    axes.set(xscale="log", xlabel="alpha", ylabel="(m / trace) d log D / d rho", title="diagonal, rho = 0")
+    axes.set(
+        xscale="log",
+        xlabel=r"initial scale $\alpha$",
+        ylabel=r"$(m/\mathrm{trace})\;d\log D/d\rho$",
+        title=r"diagonal, at $\rho = 0$",
+    )
     axes.legend(loc="lower right")
 
 
+@cache
 def _slope(setting: DiagonalSetting) -> float:
     rho = _SMALL * setting.group
     found = diagonal_tradeoff(setting, (0.0, rho))
