@@ -38,6 +38,8 @@ class Finding:
     """comparisons with their intervals, for a forest plot"""
     confirmed: bool | None = None
     """judged on networks trained after the rule was committed, or exploratory; None where the distinction has no meaning"""
+    condition: str = ""
+    """within which conditions it holds, in a few words, if it does within some"""
     decisive: str = ""
     """label of the line in ``numbers`` that a summary tells; the first effect that decides, or the first line, unless given"""
 

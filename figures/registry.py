@@ -5,6 +5,8 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 
+import threadpoolctl
+
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.store import write_atomically
 from sharpdiv.empirical.workers import processes, shared
@@ -24,7 +26,7 @@ from sharpdiv.figures.ensembles import (  # noqa: F401
 )
 from sharpdiv.figures.figure import FIGURES
 from sharpdiv.figures.kernels import lazy_comparison, lazy_to_rich, predicted_measured  # noqa: F401
-from sharpdiv.figures.style import style
+from sharpdiv.figures.style import THEMES, style
 from sharpdiv.figures.theory import (  # noqa: F401
     exact_sharpness,
     finite_size,
@@ -52,12 +54,12 @@ def drawable(evidence: Evidence) -> list[str]:
 
 
 def render(names: Iterable[str], evidence: Evidence, folder: Path, *, workers: int = 1) -> list[Path]:
-    """Draw figures and write each as PNG and PDF, the same bytes for the same results.
+    """Draw figures and write each as PNG, SVG and PDF, the first two also for dark pages; the same bytes for the same results.
 
     Args:
         names: keys of ``FIGURES``.
         evidence: measured ensembles.
-        folder: where to write.
+        folder: where to write ``NAME.png``, ``NAME-dark.png``, ``NAME.svg``, ``NAME-dark.svg`` and ``NAME.pdf``.
         workers: figures drawn at once, if more than one each in a process of its own.
 
     Returns:
@@ -74,12 +76,19 @@ def _render_shared(folder: Path, name: str) -> list[Path]:
 
 
 def _render(name: str, evidence: Evidence, folder: Path) -> list[Path]:
-    written = []
-    with style():
-        figure = FIGURES[name].draw(evidence)
-        for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-            buffer = BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            written.append(folder / f"{name}.{kind}")
-            write_atomically(written[-1], buffer.getvalue())
+    words, written = FIGURES[name].words(evidence), []
+    about: dict[str, dict[str, str | None]] = {  # no date and no version: other bytes would be other results
+        "png": {"Software": None, "Title": words.finding, "Description": words.alt},
+        "svg": {"Date": None, "Creator": None, "Title": words.finding, "Description": words.alt},
+        "pdf": {"CreationDate": None, "Title": words.finding, "Subject": words.alt},
+    }
+    for theme in THEMES:
+        # What is drawn has small matrices, which threads of linear algebra only wait for each other on.
+        with style(theme), threadpoolctl.threadpool_limits(1):
+            figure = FIGURES[name].titled(evidence)
+            for kind in about if theme == "light" else ("png", "svg"):
+                buffer = BytesIO()
+                figure.savefig(buffer, format=kind, metadata=about[kind])
+                written.append(folder / f"{name}{'-dark' if theme == 'dark' else ''}.{kind}")
+                write_atomically(written[-1], buffer.getvalue())
     return written

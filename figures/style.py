@@ -1,8 +1,8 @@
-"""One look for all figures: readable sizes, a colour-blind safe palette, and the mark of the stable range."""
+"""One look for all figures: sizes of a paper's columns, colours by meaning on light and dark pages, the stable range."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -12,63 +12,133 @@ from matplotlib.figure import Figure
 
 from sharpdiv.theory.estimate import Estimate
 
-__all__ = ["ALPHAS", "COLORS", "mark_unstable", "new_figure", "plot_simulation", "style"]
+__all__ = [
+    "ALPHAS",
+    "COLORS",
+    "COLUMN",
+    "MARKERS",
+    "PAGE",
+    "SYMBOLS",
+    "THEMES",
+    "TITLE_SIZE",
+    "Theme",
+    "mark_unstable",
+    "new_figure",
+    "plot_simulation",
+    "style",
+]
 
-COLORS = {
-    "gd": "#000000",
-    "sam": "#0072B2",
-    "sharpbalance": "#D55E00",
-    "control": "#009E73",
-    "bound": "#7F7F7F",
-    "normalized": "#CC79A7",
+COLUMN, PAGE = 3.25, 6.75
+"""Widths in inches: one column of a paper, and two."""
+SMALL, TITLE_SIZE = 6.5, 8.0
+"""Sizes of type in points: the smallest, and that of a figure's title."""
+SYMBOLS = {"ρ": r"$\rho$", "κ": r"$\kappa$", "η": r"$\eta$", "α": r"$\alpha$", "σ": r"$\sigma$"}
+"""Letters of captions as pictures set them."""
+
+Theme = Literal["light", "dark"]
+_PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#0d1117"}
+_PALETTE = {
+    # Methods: Okabe and Ito's colours, lighter on dark.
+    "gd": ("#000000", "#ffffff"),
+    "sam": ("#0072b2", "#58b4f0"),
+    "sharpbalance": ("#d55e00", "#ff8c3b"),
+    "control": ("#009e73", "#2fd6a5"),
+    "normalized": ("#cc79a7", "#e8a4c9"),
+    "code": ("#b08900", "#f0c541"),
+    # What is no method.
+    "ink": ("#1a1a1a", "#e6edf3"),
+    "muted": ("#6e6e6e", "#9aa4ae"),
+    "faint": ("#c8c8c8", "#3d444d"),
+    "paper": (_PAPER["light"], _PAPER["dark"]),
+    # Quantities: Tol's.
+    "sharpness": ("#332288", "#a99df5"),
+    "diversity": ("#aa3377", "#f07ab8"),
+    "eir": ("#708a1e", "#c3dc62"),
+    "error": ("#8c564b", "#d3a196"),
+    # Networks and data sets.
+    "first": ("#4477aa", "#82b4e6"),
+    "second": ("#117733", "#5fcf86"),
+    "third": ("#999933", "#d6d66b"),
+    "fourth": ("#882255", "#e07fb3"),
+    "fifth": ("#555555", "#c4c4c4"),
+    # Scales of the outputs, from lazy to rich: one ramp (plasma), that no line of another meaning has.
+    "alpha-100": ("#0d0887", "#8f8bff"),
+    "alpha-30": ("#7e03a8", "#c76bea"),
+    "alpha-10": ("#cc4778", "#ef7fa6"),
+    "alpha-3": ("#e8762f", "#f8a165"),
+    "alpha-1": ("#e0b000", "#f7e14a"),
 }
-"""Okabe and Ito's palette, one colour for each method."""
-
-ALPHAS = {100.0: "#0072B2", 30.0: "#56B4E9", 10.0: "#009E73", 3.0: "#E69F00", 1.0: "#D55E00"}
-"""One colour for each scale of the outputs, from cold (lazy) to warm (rich)."""
+"""What a colour means, and its colour on a light and on a dark page."""
+THEMES: dict[Theme, list[str]] = {
+    "light": [light for light, _ in _PALETTE.values()],
+    "dark": [dark for _, dark in _PALETTE.values()],
+}
+"""Pages, and the cycle of colours on each."""
+COLORS = {name: f"C{place}" for place, name in enumerate(_PALETTE)}
+"""Colours by meaning, as places of the cycle: Matplotlib looks them up in the theme that is drawn."""
+MARKERS = {"gd": "o", "sam": "^", "sharpbalance": "s", "control": "D", "normalized": "P", "code": "v"}
+"""One for each method."""
+ALPHAS = {scale: COLORS[f"alpha-{scale:g}"] for scale in (100.0, 30.0, 10.0, 3.0, 1.0)}
+"""One colour for each scale of the outputs."""
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def style(theme: Theme = "light") -> Iterator[None]:
     """Matplotlib settings of all figures, for the time of the context.
+
+    Args:
+        theme: The page they are for.
 
     Yields:
         Nothing.
     """
+    colors = dict(zip(COLORS, THEMES[theme], strict=True))
+    ink = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), colors["ink"])
+    lines = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), colors["muted"])
+    paper = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), colors["paper"])
     settings: dict[Any, Any] = {
-        "font.size": 10,
-        "axes.titlesize": 10,
-        "axes.labelsize": 10,
-        "legend.fontsize": 8.5,
+        "font.size": 7.5,
+        "axes.titlesize": 7.5,
+        "axes.labelsize": 7.5,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+        "legend.title_fontsize": SMALL,
         "legend.frameon": False,
-        "lines.linewidth": 1.8,
+        "legend.handlelength": 2.2,
+        "lines.linewidth": 1.3,
+        "lines.markersize": 3.5,
+        "axes.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
-        "grid.alpha": 0.25,
-        "axes.prop_cycle": cycler(color=list(COLORS.values())),
-        "savefig.dpi": 160,
+        "grid.color": colors["muted"],
+        "grid.alpha": 0.2,
+        "grid.linewidth": 0.5,
+        "hatch.linewidth": 0.5,
+        "axes.prop_cycle": cycler(color=THEMES[theme]),
+        "savefig.dpi": 200,
         "pdf.fonttype": 42,
         # Same input, same file: no creation date, no random identifiers.
         "svg.hashsalt": "sharpdiv",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings | ink | lines | paper):
         yield
 
 
-def new_figure(rows: int, columns: int, width: float = 4.6, height: float = 3.5) -> tuple[Figure, list[Axes]]:
+def new_figure(rows: int, columns: int, *, width: float = PAGE, height: float = 2.1) -> tuple[Figure, list[Axes]]:
     """A figure that no global state knows of, with its axes in reading order.
 
     Args:
-        rows: of panels.
-        columns: of panels.
-        width: of a panel in inches.
-        height: of a panel in inches.
+        rows: Number of rows of panels.
+        columns: Number of columns of panels.
+        width: Width of the figure in inches, ``COLUMN`` or ``PAGE``.
+        height: Height of a panel in inches.
 
     Returns:
         Figure and axes.
     """
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Figure(figsize=(width, height * rows + 0.3), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     return figure, list(grid.ravel())
 
@@ -76,7 +146,8 @@ def new_figure(rows: int, columns: int, width: float = 4.6, height: float = 3.5)
 def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate, marker: str = "o", *, again: bool = False) -> None:
     """Simulated means with their standard errors, on top of the theory's line; ``again`` leaves them out of the legend."""
     label = "_simulation" if again else "simulation, mean ± standard error"
-    axes.errorbar(x, measured.mean, measured.stderr, fmt=marker, ms=4, color=COLORS["gd"], label=label, zorder=3)
+    look: dict[str, Any] = {"fmt": marker, "ms": 3, "elinewidth": 0.9, "color": COLORS["gd"], "zorder": 3}
+    axes.errorbar(x, measured.mean, measured.stderr, label=label, **look)
 
 
 def mark_unstable(axes: Axes, critical_rho: float | None, label: str = "unstable") -> None:
@@ -84,6 +155,6 @@ def mark_unstable(axes: Axes, critical_rho: float | None, label: str = "unstable
     low, high = axes.get_xlim()
     if critical_rho is None or critical_rho >= high:
         return
-    axes.axvspan(critical_rho, high, color="0.5", alpha=0.12, lw=0, label=label)
-    axes.axvline(critical_rho, color="0.4", lw=1, ls="--")
+    axes.axvspan(critical_rho, high, color=COLORS["muted"], alpha=0.15, lw=0, label=label)
+    axes.axvline(critical_rho, color=COLORS["muted"], lw=0.8, ls="--")
     axes.set_xlim(low, high)

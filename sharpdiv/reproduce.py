@@ -22,10 +22,10 @@ from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.report.html import Report, html
+from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
-from sharpdiv.checks.results import load_evidence
+from sharpdiv.checks.results import Evidence, load_evidence
 from sharpdiv.empirical.connectivity.run_planes import plane_runs, save_planes
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
@@ -38,11 +38,11 @@ from sharpdiv.empirical.runs.record import load_record
 from sharpdiv.empirical.runs.weight_norms import add_weight_norms
 from sharpdiv.empirical.store import save_json, write_atomically
 from sharpdiv.empirical.workers import default_workers
-from sharpdiv.figures.registry import drawable
+from sharpdiv.figures.registry import FIGURES, drawable
 from sharpdiv.figures.registry import render as render_figures
 from sharpdiv.paths import RESULTS
 
-__all__ = ["Profile", "Reproduction", "measure_block", "reproduce"]
+__all__ = ["Profile", "Reproduction", "measure_block", "reproduce", "write_html"]
 
 Profile = Literal["quick", "cpu", "paper"]
 Say = Callable[[str], object]
@@ -68,7 +68,7 @@ class Reproduction:
     html: Path | None = None
     """report.html of these results, one file that opens without a network"""
     figures: tuple[Path, ...] = ()
-    """each as PNG and PDF"""
+    """each as PNG, SVG and PDF"""
     beside: tuple[Beside, ...] = ()
     """verdicts on trained ensembles beside the committed ones"""
 
@@ -279,7 +279,30 @@ def _report(target: Path, workers: int | None, say: Say) -> Reproduction:
     write_pages(target / FOLDER, findings)
     figures = tuple(render_figures(drawable(evidence), evidence, target / "figures", workers=at_once))
     rows = tuple(beside(findings, evidence, load_evidence(RESULTS)))
-    drawn = {path.stem: path for path in figures if path.suffix == ".png"}
     page = target / "report.html"
-    write_atomically(page, html(Report(findings, evidence, drawn, rows)).encode())
+    write_html(page, findings, evidence, figures, rows)
     return Reproduction(findings=findings, report=report, html=page, figures=figures, beside=rows)
+
+
+def write_html(
+    path: Path,
+    findings: Sequence[tuple[Claim, Finding]],
+    evidence: Evidence,
+    figures: Iterable[Path],
+    rows: Sequence[Beside] = (),
+) -> None:
+    """Write report.html, one file that opens without a network.
+
+    Args:
+        path: of the file.
+        findings: claims with what their checks found.
+        evidence: what they were checked on.
+        figures: files that ``render`` wrote.
+        rows: verdicts beside the committed ones.
+    """
+    pictures = {
+        file.stem: Picture(file, **vars(FIGURES[file.stem].words(evidence)))
+        for file in figures
+        if file.suffix == ".png" and file.stem in FIGURES
+    }
+    write_atomically(path, html(Report(findings, evidence, pictures, rows)).encode())

@@ -93,6 +93,7 @@ def test_a_figure(site: Path) -> None:
     out = sharpdiv(site, "figures", "--only", "flatter", "--out", "drawn")
     assert "flatter.png" in out
     assert (site / "drawn" / "flatter.pdf").stat().st_size > 1000
+    assert "<title>SAM lowers sharpness</title>" in (site / "drawn" / "flatter-dark.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharpdiv.theory.errors import DomainError
+from sharpdiv.theory.errors import required_module
+from sharpdiv.theory.plots import LABELS, plot_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,39 +64,36 @@ class Curves(ByValue):
         return {name: column for name, column in found.items() if not _nothing(column)}
 
     def to_frame(self) -> "DataFrame":
-        """The columns as a table of pandas, which has to be installed.
+        """The columns as a table of pandas.
 
         Returns:
             A row for each rho.
+
+        Raises:
+            MissingPackageError: if pandas is not installed; the extra ``plot`` brings it.
         """
-        import pandas as pd
+        return required_module("pandas", "to_frame").DataFrame(self.columns())
 
-        return pd.DataFrame(self.columns())
-
-    def plot(self, y: str = "diversity", x: str = "sharpness", axes: "Axes | None" = None) -> "Axes":
-        """One column against another; matplotlib has to be installed.
+    def plot(self, y: str = "diversity", x: str = "sharpness", *, ax: "Axes | None" = None, **look: Any) -> "Axes":
+        """One column against another: a line, dotted where it is not stable, or points with bars of one standard error.
 
         Args:
             y: Name of a column.
             x: Name of a column; the trade-off by default.
-            axes: Axes to draw on; new ones unless given.
+            ax: Axes to draw on; new ones unless given.
+            **look: Of the line or the points, as Matplotlib takes it.
 
         Returns:
             The axes.
 
         Raises:
             DomainError: if there is no such column.
+            MissingPackageError: if Matplotlib is not installed; the extra ``plot`` brings it.
         """
-        columns = self.columns()
-        for name in (x, y):
-            if name not in columns:
-                raise DomainError(f"there is no column {name!r} here; there are {', '.join(columns)}")
-        if axes is None:
-            from matplotlib.figure import Figure
-
-            axes = Figure().subplots()
-        axes.plot(columns[x], columns[y], marker=".")
-        axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "))
+        figure = required_module("matplotlib.figure", "plot")
+        axes = figure.Figure().subplots() if ax is None else ax
+        plot_columns(axes, self, y=y, x=x, **{"marker": "."} | look)
+        axes.set(xlabel=LABELS.get(x, x), ylabel=LABELS.get(y, y))
         return axes
 
     def _repr_html_(self) -> str:

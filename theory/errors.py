@@ -2,10 +2,20 @@
 
 import math
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
-__all__ = ["ConvergenceError", "DomainError", "DomainWarning", "require_finite", "require_integer"]
+__all__ = [
+    "ConvergenceError",
+    "DomainError",
+    "DomainWarning",
+    "MissingPackageError",
+    "require_finite",
+    "require_integer",
+    "required_module",
+]
 
 
 class DomainError(ValueError):
@@ -18,6 +28,10 @@ class DomainWarning(UserWarning):
 
 class ConvergenceError(RuntimeError):
     """An iterative solver stopped before its tolerance was met."""
+
+
+class MissingPackageError(ModuleNotFoundError):
+    """A package that only tables and plots need, and that is not installed."""
 
 
 _LARGEST_INTEGER = 2**53  # every integer up to this one is a double
@@ -65,3 +79,30 @@ def require_finite(name: str, values: float | Iterable[float], *, positive: bool
             raise DomainError(f"{name} must be finite and {sign}, got {value}")
         if value > _LARGEST or (positive and value < _SMALLEST):
             raise DomainError(f"{name} must lie between {_SMALLEST:g} and {_LARGEST:g}, got {value}")
+
+
+def required_module(name: str, user: str) -> Any:
+    """A module of a package that the theory works without.
+
+    Args:
+        name: Its name.
+        user: What needs it.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingPackageError: if the package is not installed.
+
+    Example:
+        >>> from sharpdiv.theory.errors import required_module
+        >>> required_module("math", "nothing").pi > 3
+        True
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or name).partition(".")[0]
+        raise MissingPackageError(
+            f"{user} needs {package}, which is not installed: pip install 'sharpdiv[plot]'", name=package
+        ) from error

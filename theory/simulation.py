@@ -5,6 +5,7 @@ rho. Nothing here uses an integral against a limit law. The data enter through `
 from their exact laws (Bartlett 1933) instead of n rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,8 @@ class _Problem:
 
     setting: Setting
     rho: np.ndarray
+    steps: np.ndarray
+    """steps at each rho (rho,)"""
     blocks: int
     members: int
     inits: int
@@ -79,6 +82,7 @@ def simulate(
     teacher: Float[np.ndarray, " coordinates"] | None = None,
     shared_init: bool = False,
     optimizer: str = "sam",
+    steps: Sequence[int] | None = None,
     draws: int = 10,
     inits: int = 100,
     seed: int = 0,
@@ -99,6 +103,7 @@ def simulate(
             unless given.
         shared_init: whether the members on blocks start at the same weights.
         optimizer: key of ``OPTIMIZERS``; the ascent of ``normalized-sam`` has the length rho.
+        steps: steps at each rho, so that the same draws serve curves over the steps too; the setting's at all unless given.
         draws: data draws, at least 1.
         inits: initializations in each data draw, over which variances are taken, at least 2; an ensemble of more members draws
             more.
@@ -118,9 +123,11 @@ def simulate(
         >>> bool(abs(found.diversity.mean - exact.diversity) < 4 * found.diversity.stderr)
         True
     """
+    radii = rho_values(rho)
     problem = _Problem(
         setting,
-        rho_values(rho),
+        radii,
+        _steps(setting, steps, len(radii)),
         blocks,
         blocks if blocks > 1 else members,
         inits,
@@ -158,6 +165,16 @@ def _measured(problem: _Problem, draws: int, generator: np.random.Generator) -> 
     # One call solves the secular equations of all draws, places and rho.
     sharpness = trust_region_maximum(eigenvalues[:, None, None], gradients, problem.setting.radius)
     return diversity, member, ensemble, sharpness
+
+
+def _steps(setting: Setting, steps: Sequence[int] | None, count: int) -> np.ndarray:
+    if steps is None:
+        return np.full(count, setting.steps)
+    if len(steps) != count:
+        raise DomainError(f"steps needs a number for each rho, which are {count}, got {len(steps)}")
+    for value in steps:
+        require_integer("steps", value, 0)
+    return np.asarray(steps)
 
 
 def _repeated(name: str, values: np.ndarray, d: int) -> np.ndarray:
@@ -274,7 +291,7 @@ def _train(problem: _Problem, block: _Data, teacher: np.ndarray, start: np.ndarr
     """An optimizer whose step is a filter of the eigenvalues."""
     setting, x, vectors = problem.setting, block.eigenvalues, block.vectors
     none = np.zeros((problem.rho.size, 0, x.size))
-    residual = problem.optimizer.step(x, none, setting.learning_rate, problem.rho)[1] ** setting.steps
+    residual = problem.optimizer.step(x, none, setting.learning_rate, problem.rho)[1] ** problem.steps[:, None]
     learnt = np.divide(1 - residual, x, out=np.zeros_like(residual), where=x > 0)
     error = (residual * (vectors.T @ teacher) - learnt * block.noise) @ vectors.T
     rotated = start @ vectors
@@ -298,10 +315,11 @@ def _train_by_steps(
     rotated = start @ vectors
     error = np.repeat((rotated - teacher @ vectors)[None], problem.rho.size, axis=0)
     linear = np.ones((problem.rho.size, x.size))
-    for _ in range(setting.steps):
+    for taken in range(problem.steps.max(initial=0)):
         step, near = problem.optimizer.step(x, x * error - block.noise, setting.learning_rate, problem.rho)
-        error = error + step
-        linear *= near
+        more = (taken < problem.steps)[:, None]
+        error = np.where(more[..., None], error + step, error)
+        linear = np.where(more, linear * near, linear)
     # The part of the start that acts linearly has mean 0, so it is left out of the mean instead of averaged.
     mean = (error - linear[:, None] * rotated).mean(axis=1)
     trained, centre = error @ vectors.T, mean @ vectors.T

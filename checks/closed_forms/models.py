@@ -163,7 +163,9 @@ def _table(_: Evidence) -> Finding:
         Verdict.HOLDS if all(together.values()) else Verdict.CONDITIONAL if any(together.values()) else Verdict.FAILS
     )
     where = "; ".join(name for name, falls in together.items() if falls)
-    return Finding(verdict, tuple(rows), f"All three fall in: {where or 'none'}.")
+    return Finding(
+        verdict, tuple(rows), f"All three fall in: {where or 'none'}.", condition="where one weight multiplies another"
+    )
 
 
 CLAIMS = (

@@ -69,6 +69,7 @@ def _turning_points(_: Evidence) -> Finding:
         ),
         "Both fall up to the first turning point and rise beyond the second. Between the two, sharpness already grows while "
         "diversity still falls: there lower sharpness comes with *higher* diversity, the opposite of the trade-off.",
+        condition="up to the rho at which kappa turns",
     )
 
 

@@ -19,13 +19,27 @@ from sharpdiv.checks.report.plots import forest, scatter
 from sharpdiv.checks.report.points import points
 from sharpdiv.checks.report.summary import HOW_TO_READ, by_topic, why
 from sharpdiv.checks.report.topics import COLUMNS, TOPICS
-from sharpdiv.checks.report.words import SIGNS, WHOSE, counts, decisive, firmness
+from sharpdiv.checks.report.words import SIGNS, WHOSE, condition, counts, decisive, firmness
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.provenance import commit
 
-__all__ = ["Report", "figures_shown", "html"]
+__all__ = ["Picture", "Report", "figures_shown", "html"]
 
 Findings = Sequence[tuple[Claim, Finding]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure and what is said about it."""
+
+    path: Path
+    """of a PNG file"""
+    finding: str
+    """what it shows, in one sentence"""
+    caption: str
+    """what is drawn"""
+    alt: str
+    """the picture in words"""
 
 
 @dataclass(frozen=True)
@@ -36,8 +50,8 @@ class Report:
     """claims with what their checks found, in order"""
     evidence: Evidence = field(default_factory=Evidence)
     """what they were checked on"""
-    figures: Mapping[str, Path] = field(default_factory=dict)
-    """PNG files by name of the figure; those that are missing are not shown"""
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    """by name of the figure; those that are missing are not shown"""
     beside: Sequence[Beside] = ()
     """verdicts beside the committed ones, where the results are other ones"""
 
@@ -67,7 +81,7 @@ def html(report: Report) -> str:
     plots = {f"plot-{claim.id}": forest(f.effects) for claim, f in report.findings if f.effects}
     plots |= {f"points-{name}": scatter(of) for name, of in found.items()}
     shown = {name for claim, _ in report.findings for name in claim.figures}
-    images = {name: _data_url(path) for name, path in report.figures.items() if name in shown}
+    pictures = {name: picture for name, picture in report.pictures.items() if name in shown}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -79,7 +93,8 @@ def html(report: Report) -> str:
             why=why(report.findings),
             points={name: len(of) for name, of in found.items()},
             plots=plots,
-            images=images,
+            pictures=pictures,
+            images={name: _data_url(picture.path) for name, picture in pictures.items()},
             machines=_machines(report.evidence),
             how_to_read=HOW_TO_READ[1:],
             style=_text("report.css"),
@@ -98,7 +113,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(mathml=mathml, prose=prose, counts=counts, decisive=decisive)
+    environment.filters.update(mathml=mathml, prose=prose, counts=counts, decisive=decisive, condition=condition)
     environment.globals.update(
         version=__version__,
         commit=commit() or "not known, an installed package",

@@ -37,26 +37,12 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
         rows = [(effect, y) for effect, y in zip(effects, places, strict=True) if effect.decides is decides]
         if rows:
             figure.add_trace(_row_trace(rows, name, filled=decides))
-    _against(figure, effects)
-    if labelled:
-        for text, y in zip(words, places, strict=True):
-            figure.add_annotation(
-                {
-                    "x": 0,
-                    "xref": "paper",
-                    "xanchor": "left",
-                    "y": y,
-                    "yanchor": "bottom",
-                    "yshift": 5,
-                    "text": text,
-                    "align": "left",
-                    "showarrow": False,
-                    "font": {"size": 12},
-                }
-            )
+    annotations = [_annotation(text, y) for text, y in zip(words, places, strict=True)] if labelled else []
     units = list(dict.fromkeys(effect.unit for effect in effects if effect.decides)) or [effects[0].unit]
     figure.update_layout(
         template="none",
+        annotations=annotations,
+        shapes=_against(effects),
         height=80 + room * len(effects),
         margin={"l": 12, "r": 12, "t": 8, "b": 62},
         xaxis={"title": {"text": "<br>".join(wrap(units[0], 60)), "font": {"size": 12}}, "zeroline": False},
@@ -95,15 +81,28 @@ def _row_trace(rows: list[tuple[Effect, float]], name: str, *, filled: bool) -> 
     )
 
 
-def _against(figure: go.Figure, effects: Sequence[Effect]) -> None:
+def _annotation(text: str, y: float) -> dict[str, Any]:
+    """The words of a row, above it, so that they take no width from the intervals."""
+    place = {"x": 0, "xref": "paper", "xanchor": "left", "y": y, "yanchor": "bottom", "yshift": 5}
+    return place | {"text": text, "align": "left", "showarrow": False, "font": {"size": 12}}
+
+
+def _against(effects: Sequence[Effect]) -> list[dict[str, Any]]:
     """The line of no effect, the band of what is too small to be of interest, and the interval that the claim says."""
     first = next((effect for effect in effects if effect.decides), effects[0])
-    if first.delta:
-        low, high = first.reference - first.delta, first.reference + first.delta
-        figure.add_vrect(low, high, fillcolor="#7a8794", opacity=0.2, line_width=0, layer="below")
-    if first.stated:
-        figure.add_vrect(*first.stated, fillcolor="#009e73", opacity=0.13, line_width=0, layer="below")
-    figure.add_vline(first.reference, line={"width": 1.2, "color": "#7a8794", "dash": "dot"})
+    upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    shapes: list[dict[str, Any]] = []
+    for ends, color in ((_too_small(first), "rgba(122,135,148,0.22)"), (first.stated, "rgba(0,158,115,0.14)")):
+        if ends:
+            shapes.append(
+                upright | {"type": "rect", "x0": ends[0], "x1": ends[1], "fillcolor": color, "line": {"width": 0}}
+            )
+    line = {"type": "line", "x0": first.reference, "x1": first.reference}
+    return [*shapes, upright | line | {"line": {"width": 1.2, "color": "#7a8794", "dash": "dot"}}]
+
+
+def _too_small(effect: Effect) -> tuple[float, float] | None:
+    return (effect.reference - effect.delta, effect.reference + effect.delta) if effect.delta else None
 
 
 def scatter(points: Sequence[Point]) -> dict[str, Any]:

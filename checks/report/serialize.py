@@ -7,6 +7,7 @@ from typing import Any
 
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.quantity import Quantity, Several, Value
+from sharpdiv.checks.report.words import condition
 
 __all__ = ["claim_json", "finding_json"]
 
@@ -50,6 +51,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "verdict": str(finding.verdict),
         "confirmed": finding.confirmed,
         "remark": finding.remark,
+        "condition": condition(finding),
         "decisive": finding.decisive,
         "numbers": [{"label": label} | _value(value) for label, value in finding.numbers],
         "effects": [_finite(asdict(effect)) for effect in finding.effects],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sharpdiv.checks.claim import Claim, Finding, Subject, Verdict
 from sharpdiv.checks.report.pages import FOLDER
 from sharpdiv.checks.report.topics import BESIDE, COLUMNS, TOPICS, WHY
-from sharpdiv.checks.report.words import SIGNS, WHOSE, counts, decisive, firmness, signed
+from sharpdiv.checks.report.words import SIGNS, WHOSE, condition, counts, decisive, firmness, signed
 
 __all__ = ["HOW_TO_READ", "by_topic", "summary", "why"]
 
@@ -121,8 +121,9 @@ def _topic(name: str, findings: Findings) -> str:
 def _line(claim: Claim, finding: Finding) -> str:
     """A statement that is not asked of several data sets, with its decisive number where words for it are few."""
     label, text = decisive(finding)
-    firm = firmness(claim, finding)
-    line = f"- [{signed(finding.verdict)}]({_page(claim)}) {claim.title}{f' ({firm})' if firm else ''}"
+    line = f"- [{signed(finding.verdict)}]({_page(claim)}) {claim.title}"
+    if beside := ", ".join(filter(None, [firmness(claim, finding), condition(finding)])):
+        line += f" ({beside})"
     return f"{line}; {label}: {text}" if text and len(label) + len(text) <= _LONGEST else line
 
 

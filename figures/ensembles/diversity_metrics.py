@@ -23,7 +23,19 @@ METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"D
 """Those that no other figure shows."""
 
 
-@figure("diversity_metrics", needs=studies)
+@figure(
+    "diversity_metrics",
+    finding="Other measures of diversity against sharpness",
+    caption=(
+        "Five measures of diversity of SGD and SAM, and of SharpBalance, against sharpness; a point for each "
+        "ρ with 95% intervals, ρ written beside it."
+    ),
+    alt=(
+        "A row of panels for each measure of diversity, a column for each data set; a line for SGD and SAM "
+        "and one for SharpBalance, with intervals in both directions."
+    ),
+    needs=studies,
+)
 def draw(evidence: Evidence) -> Figure:
     """Five measures of diversity of SAM and SharpBalance, one point for each rho.
 
@@ -37,7 +49,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "measures of diversity on each data set")
-    figure, axes = new_figure(len(METRICS), len(shown), width=3.7, height=2.2)
+    figure, axes = new_figure(len(METRICS), len(shown), height=1.4)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
         label, metric = list(METRICS.items())[row]

@@ -45,8 +45,8 @@ __all__ = [
     "title",
 ]
 
-_ENTRY_WIDTH = 1.6  # inches of a legend's column
-_CHARACTERS = 15  # of a legend in an inch
+_ENTRY_WIDTH = 1.2  # inches of a legend's column
+_CHARACTERS = 20  # of a legend in an inch
 Points = Float[np.ndarray, "points 3"]
 """Estimates with the ends of their 95% intervals: value, low, high."""
 Quantity = Callable[[Study, str, str], Table]
@@ -285,5 +285,5 @@ def legend_below(figure: Figure, axes: Axes, columns: int, text: str) -> None:
     width = figure.get_figwidth()
     fitting = min(columns, int(width / _ENTRY_WIDTH))
     lines = fill(text, int(width * _CHARACTERS))
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines, title_fontsize=8.5)
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines)
     legend.get_title().set_multialignment("center")

@@ -26,7 +26,19 @@ _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Levels of contours, the same in all panels of a row; up to what guessing gives on ten classes."""
 
 
-@figure("plane", needs=lambda evidence: evidence.planes)
+@figure(
+    "plane",
+    finding="Between any two members the loss rises, whichever method trained them",
+    caption=(
+        "Training loss (above) and test error (below) on the plane through three members of one ensemble of "
+        "each method; batch norm recalibrated at every point. One ensemble of each: a picture, no verdict."
+    ),
+    alt=(
+        "A column of two contour maps for each method, with three members as circles, each in a valley of its"
+        " own, and ridges between them."
+    ),
+    needs=lambda evidence: evidence.planes,
+)
 def draw(evidence: Evidence) -> Figure:
     """Training loss above, test error below; a column for each run.
 
@@ -44,7 +56,7 @@ def draw(evidence: Evidence) -> Figure:
         raise StoreError(
             "this figure shows planes through members, which are not in the results; run sharpdiv reproduce, or sharpdiv between"
         )
-    figure, panels = new_figure(2, len(runs), width=3.7, height=3.5)
+    figure, panels = new_figure(2, len(runs), height=2.3)
     rows = {
         "training loss (nats)": ([run.planes["train"].loss for run in runs], _LOSS),
         "test error": ([_error(run) for run in runs], _ERROR),
@@ -60,7 +72,7 @@ def draw(evidence: Evidence) -> Figure:
         axes.set_xlabel("distance in weight space")
     for axes in panels[:: len(runs)]:
         axes.set_ylabel("distance in weight space")
-    figure.suptitle(_caption(runs), fontsize=9)
+    figure.suptitle(_caption(runs), fontsize=6.5)
     return figure
 
 
@@ -78,10 +90,10 @@ def _contours(
     plane, norm = run.planes["test"], BoundaryNorm(levels, ncolors=256, extend="both")
     shown = axes.contourf(plane.x, plane.y, grid, levels, norm=norm, cmap="viridis_r", extend="both")
     lines = axes.contour(plane.x, plane.y, grid, levels, colors="white", linewidths=0.6)
-    axes.clabel(lines, levels[3::2], fontsize=7, fmt="%g")  # every second: the lowest lie close around members
+    axes.clabel(lines, levels[3::2], fontsize=6.5, fmt="%g")  # every second: the lowest lie close around members
     axes.plot(*plane.members.T, "o", ms=6, mfc="white", mec="black")
     for seed, place in zip(run.config.seeds, plane.members.tolist(), strict=False):
-        axes.annotate(str(seed), place, xytext=(5, 5), textcoords="offset points", fontsize=7, fontweight="bold")
+        axes.annotate(str(seed), place, xytext=(5, 5), textcoords="offset points", fontsize=6.5, fontweight="bold")
     axes.set_aspect("equal")
     axes.grid(visible=False)
     return shown

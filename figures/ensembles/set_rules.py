@@ -41,10 +41,21 @@ QUANTITIES: dict[str, tuple[Quantity, str]] = {
 }
 """What is compared, and the question whose smallest effect of interest it has."""
 _DELTAS = {question.id: question.delta for question in QUESTIONS}
-_LOOKS = dict(zip(DESIGNS, zip(COLORS.values(), "os^DvP", strict=True), strict=True))
+_HUES = ("first", "second", "third", "fourth", "fifth", "error")
+_LOOKS = {design: (COLORS[hue], marker) for design, hue, marker in zip(DESIGNS, _HUES, "os^DvP", strict=True)}
 
 
-@figure("variants", needs=studies)
+@figure(
+    "variants",
+    finding="What SharpBalance's sets do, apart from what goes with them",
+    caption=(
+        "Ratios of diversity, sharpness and errors between conditions at the middle ρ, a row for each "
+        "comparison; bars: 95% intervals over triples of seeds and test images (sharpness: triples); shaded: "
+        "smaller than the smallest effect of interest."
+    ),
+    alt=("Four panels with a row for each comparison: points with intervals around 1, a marker for each data set."),
+    needs=studies,
+)
 def draw(evidence: Evidence) -> Figure:
     """Ratios of diversity, sharpness and errors, a row for each comparison.
 
@@ -58,7 +69,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "SharpBalance beside its controls")
-    figure, axes = new_figure(1, len(QUANTITIES), width=3.1, height=1.2 + 0.55 * len(COMPARISONS))
+    figure, axes = new_figure(1, len(QUANTITIES), height=0.8 + 0.55 * len(COMPARISONS))
     for panel, (label, (quantity, question)) in zip(axes, QUANTITIES.items(), strict=True):
         delta = _DELTAS[question]
         panel.axvspan(np.exp(-delta), np.exp(delta), color="0.5", alpha=0.15, lw=0)

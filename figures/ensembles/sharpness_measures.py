@@ -41,7 +41,16 @@ def measures(study: Study) -> list[str]:
     return [measure for measure in SHARPNESS if measure in taken]
 
 
-@figure("sharpness_measures", needs=studies)
+@figure(
+    "sharpness_measures",
+    finding="Every measure of sharpness against ρ",
+    caption=(
+        "Each measure of sharpness of members trained by SAM and by SharpBalance, over its value for SGD, "
+        "against ρ; bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's."
+    ),
+    alt="A row of panels for each method, a column for each data set; a line with intervals for each measure.",
+    needs=studies,
+)
 def draw(evidence: Evidence) -> Figure:
     """Every measure, of members trained by SAM and by SharpBalance, over its value for SGD.
 
@@ -55,7 +64,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "measures of sharpness on each data set")
-    figure, axes = new_figure(len(METHODS), len(shown), width=4.0, height=2.9)
+    figure, axes = new_figure(len(METHODS), len(shown), height=1.9)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
         method, conditions = list(METHODS.items())[row]

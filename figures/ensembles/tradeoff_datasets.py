@@ -39,7 +39,19 @@ _SHADES = dict(
 """Black for SGD, and the darker a blue the larger rho."""
 
 
-@figure("tradeoff_datasets", needs=studies)
+@figure(
+    "tradeoff_datasets",
+    finding="The trade-off of SAM on each data set",
+    caption=(
+        "EIR of ensembles of three, and accuracy of their members on corrupted images, against sharpness: SGD"
+        " and SAM, a point for each ρ with 95% intervals."
+    ),
+    alt=(
+        "Two panels for each data set: EIR above and accuracy of members below, against sharpness, points "
+        "joined in the order of rho."
+    ),
+    needs=studies,
+)
 def draw(evidence: Evidence) -> Figure:
     """EIR, and accuracy of members on corrupted images, against sharpness.
 
@@ -53,7 +65,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "the trade-off on each data set")
-    figure, axes = new_figure(len(_ROWS), len(shown), width=3.7, height=2.9)
+    figure, axes = new_figure(len(_ROWS), len(shown), height=1.9)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
         label, quantity = list(_ROWS.items())[row]

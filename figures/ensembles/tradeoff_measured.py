@@ -6,9 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.quantities import DIVERSITY
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.measured import (
     BARS,
     CURVES,
@@ -48,7 +51,7 @@ def draw(evidence: Evidence, design: str = "digits") -> Figure:
     found = studies(evidence)
     required(found.keys() & {design}, f"the trade-off in the design {design}")
     study = found[design]
-    figure, (left, middle, right) = new_figure(1, 3, width=4.4, height=3.7)
+    figure, (left, middle, right) = new_figure(1, 3, height=2.4)
     _cloud(figure, left, study)
     plot_curves(left, study, _D, positive=True)
     left.set(xlabel=SHARPNESS_LABEL, ylabel="D, variance of the softmax", title=title(design, study))
@@ -89,7 +92,18 @@ def _against_rho(axes: Axes, study: Study, design: str, quantity: Quantity) -> N
 
 
 def _register(name: str, design: str) -> None:
-    figure(name, needs=lambda evidence: studies(evidence).keys() & {design})(partial(draw, design=design))
+    data = DATASETS[DESIGNS[design].data].title
+    rhos = ", ".join(f"{rho:g}" for rho in radii(design, CURVE[1:]))
+    figure(
+        name,
+        finding=f"Diversity against sharpness on {data}",
+        caption=f"{data}: diversity D, the variance of the softmax, against sharpness of SGD and SAM and of SharpBalance at "
+        f"ρ = {rhos}; small: single triples of seeds, coloured by their ensemble's accuracy on corrupted images. Then D and "
+        f"sharpness over those of SGD, against ρ. {BARS.capitalize()}.",
+        alt="Three panels. Left: a cloud of triples, and means with intervals, of diversity against sharpness. Then ratios to SGD "
+        "of diversity and of sharpness against rho, with intervals.",
+        needs=lambda evidence: studies(evidence).keys() & {design},
+    )(partial(draw, design=design))
 
 
 for _name, _design in (

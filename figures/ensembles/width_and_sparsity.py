@@ -69,7 +69,20 @@ def slope(study: Study, sgd: str, sam: str) -> Table:
     return log_ratio(study, _D, sam, sgd) / log_ratio(study, MAIN, sam, sgd)
 
 
-@figure("tradeoff_shapes", needs=shapes)
+@figure(
+    "tradeoff_shapes",
+    finding="How steep the trade-off is in narrower and in sparser networks",
+    caption=(
+        "Diversity D, EIR and accuracy of members on corrupted images against sharpness: SGD (open) and SAM "
+        "at one ρ (filled), for the data set's networks, half the width, and a fifth of the weights; slope: "
+        "of log D against log sharpness, 95% intervals."
+    ),
+    alt=(
+        "Three panels for each data set; in each, a pair of joined points for each of three shapes of "
+        "network, with intervals."
+    ),
+    needs=shapes,
+)
 def draw(evidence: Evidence) -> Figure:
     """D, EIR, and accuracy of members on corrupted images, against sharpness: SGD and SAM at one rho.
 
@@ -83,7 +96,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(shapes(evidence), "networks of half the width and sparse ones")
-    figure, axes = new_figure(len(shown), len(_COLUMNS), width=4.4, height=3.2)
+    figure, axes = new_figure(len(shown), len(_COLUMNS), height=2.1)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(_COLUMNS))
         name, study = list(shown.items())[row]
@@ -121,4 +134,4 @@ def _tell_slopes(axes: Axes, study: Study, design: str) -> None:
         (rho,) = radii(design, names[1:])
         text = f"rho {rho:g}: slope {value:.2f} [{low:.2f}, {high:.2f}]"
         at = (0.98, 0.18 - 0.08 * place)
-        axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color=color)
+        axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=color)

@@ -21,7 +21,19 @@ _PANELS = {
 }
 
 
-@figure("lazy_comparison", needs=lambda evidence: evidence.comparisons)
+@figure(
+    "lazy_comparison",
+    finding="Trained runs beside the lazy limit of their own networks",
+    caption=(
+        "Diversity, EIR, errors and sharpness of measured runs and of the lazy limit of their own networks "
+        "over ρ, each in units of its mean at the smallest ρ, as only changes compare."
+    ),
+    alt=(
+        "A row of panels for each comparison: a dashed line for the lazy limit and points for measured "
+        "ensembles, against rho."
+    ),
+    needs=lambda evidence: evidence.comparisons,
+)
 def draw(evidence: Evidence) -> Figure:
     """A row of panels for each comparison; each side in units of its mean at the smallest rho, as only changes compare.
 
@@ -36,14 +48,14 @@ def draw(evidence: Evidence) -> Figure:
     """
     if not evidence.comparisons:
         raise StoreError("this figure shows runs beside their predictions; sharpdiv compare RUN ... makes those")
-    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), width=3.2, height=2.9)
+    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), height=1.9)
     for row, comparison in enumerate(evidence.comparisons):
         places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
             _plot(axes, comparison, name)
             axes.set(xlabel="rho", ylabel=f"relative {label}")
         places[0].set_title(f"{_title(comparison)}; lazy limit at k = {comparison.steps}", loc="left")
-        places[0].legend(fontsize=7)
+        places[0].legend(fontsize=6.5)
     return figure
 
 

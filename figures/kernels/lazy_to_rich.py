@@ -20,7 +20,21 @@ _MAIN = "relu-none-8"  # the paper's activation, without a norm, as its theory h
 _LINES = ("#0072B2", "#CC79A7", "#009E73", "#E69F00", "#000000")
 
 
-@figure("bridge", needs=lambda evidence: evidence.trained_in_all_layers)
+@figure(
+    "bridge",
+    finding="The lazier the network, the closer its ensembles are to what their tangent kernels predict",
+    caption=(
+        "Left: D of ensembles against SAM's ρ, predicted (line) and trained, at output scales α from lazy "
+        "(100) to rich (1), k = 20 steps. Middle: relative error of the predicted functions and of D against "
+        "α. Right: log ratio of the largest ρ to gradient descent at equal training loss, 95% intervals."
+    ),
+    alt=(
+        "Three panels. Left: trained diversity follows the kernel's rising line for large alpha and falls for"
+        " alpha 1. Middle: errors fall as alpha grows, faster for GELU than for ReLU networks. Right: changes"
+        " of D and sharpness at equal loss, with intervals, beside the kernel's."
+    ),
+    needs=lambda evidence: evidence.trained_in_all_layers,
+)
 def draw(evidence: Evidence) -> Figure:
     """Three panels, the first and the last on one network, the second on all.
 
@@ -68,7 +82,7 @@ def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
     ends = np.array([1.0, 100.0])
     for power, text in ((-0.5, "slope -1/2"), (-1.0, "slope -1")):
         axes.plot(ends, 1.5 * ends**power, color="0.6", lw=1, ls="--")
-        axes.annotate(text, (110, 1.5 * 100**power), color="0.4", fontsize=8, va="center")
+        axes.annotate(text, (110, 1.5 * 100**power), color="0.4", fontsize=6.5, va="center")
     axes.set(
         xscale="log", yscale="log", xlabel="alpha", ylabel="relative error", title="Functions (circles) and D (squares)"
     )

@@ -18,7 +18,17 @@ _PANELS = {"diversity": "D", "sharpness": "kappa in a small ball", "ensemble_err
 _MARKERS = "os^vDP"
 
 
-@figure("predicted_measured", needs=lambda evidence: evidence.trained_in_all_layers)
+@figure(
+    "predicted_measured",
+    finding="What tangent kernels predict is what lazy networks measure",
+    caption=(
+        "Predicted against trained: D, κ in a small ball and squared error of the ensemble, a point for each "
+        "network, optimizer, ρ and number of steps; coloured by the output scale α, a marker for each "
+        "network."
+    ),
+    alt="Three panels of points around the diagonal: on it for large alpha, scattered for alpha 1.",
+    needs=lambda evidence: evidence.trained_in_all_layers,
+)
 def draw(evidence: Evidence) -> Figure:
     """One point for each ensemble, radius and number of steps, coloured by alpha; a marker for each network.
 

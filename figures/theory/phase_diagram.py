@@ -1,6 +1,7 @@
 """Where SharpBalance is the more diverse one at equal sharpness, where it cannot be compared, and where its trade-off reverses."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,35 +24,52 @@ _SHARES = np.linspace(0, 0.999, 100)
 _RATE = 0.3  # eta x_+ of all the data: the paper's eta = 0.01 at r = 20
 _HATCH = "/////"
 _REGIMES = {
-    Regime.SHARPBALANCE: ("SharpBalance more diverse at equal sharpness", "#E69F00"),
+    Regime.SHARPBALANCE: ("SharpBalance more diverse at equal sharpness", COLORS["sharpbalance"]),
     Regime.SAM: ("a stable SAM more diverse at equal sharpness", COLORS["sam"]),
-    Regime.NO_OVERLAP: ("no stable SAM has this sharpness", "#E6E6E6"),
-    Regime.UNSTABLE: ("SharpBalance unstable", "#595959"),
+    Regime.NO_OVERLAP: ("no stable SAM has this sharpness", COLORS["faint"]),
+    Regime.UNSTABLE: ("SharpBalance unstable", COLORS["muted"]),
 }
 
 
-@figure("phase_diagram")
+@figure(
+    "phase_diagram",
+    finding=(
+        "Where a stable SAM is as sharp, SharpBalance is more diverse, but for few blocks and many steps not everywhere"
+    ),
+    caption=(
+        "Regimes over r = n/d and ρ in units of SharpBalance's critical ρ at each r; η x₊ = 0.3, d = 150, k "
+        "steps and s blocks as in the titles. Titles: smallest and largest ratio of the two diversities at "
+        "equal sharpness."
+    ),
+    alt=(
+        "Three maps over the ratio n over d and rho, coloured by which method is more diverse at equal "
+        "sharpness, grey where no stable SAM is as sharp, hatched where rho moves diversity and sharpness "
+        "oppositely."
+    ),
+)
 def draw(_: Evidence) -> Figure:
     """Regimes over (r, rho) for some steps and blocks; rho in units of SharpBalance's critical rho at each r.
 
     Returns:
         Three panels.
     """
-    figure, axes = new_figure(1, 3, height=4.1)
+    figure, axes = new_figure(1, 3, height=2.6)
     cases = ((3, 3), (3, 10), (10, 2))
     for panel, (steps, blocks) in zip(axes, cases, strict=True):
         columns = [_column(ratio, steps, blocks) for ratio in _RATIOS.tolist()]
         _panel(panel, columns)
         ratios = np.concatenate([column.ratio for column in columns])
-        factor = f"{np.nanmin(ratios):.2g} to {np.nanmax(ratios):.2g} times SAM's diversity"
-        panel.set_title(f"k = {steps}, s = {blocks}: {factor}")
+        factor = f"{np.nanmin(ratios):.2g} to {np.nanmax(ratios):.2g} times SAM's $D$"
+        panel.set_title(f"$k = {steps}$, $s = {blocks}$:\n{factor}")
     handles = [Patch(facecolor=color, label=label) for label, color in _REGIMES.values()]
-    reversed_ = "trade-off reversed: rho moves D and sharpness oppositely"
-    handles.append(Patch(facecolor="none", hatch=_HATCH, label=reversed_))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    reversed_ = r"trade-off reversed: $\rho$ moves $D$ and $\kappa$ oppositely"
+    handles.append(Patch(facecolor="none", edgecolor=COLORS["ink"], lw=0, hatch=_HATCH, label=reversed_))
+    axes[0].set_ylabel(r"$\rho$ over SharpBalance's critical $\rho$")
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
+@cache
 def _column(ratio: float, steps: int, blocks: int) -> Comparison:
     setting = Setting(n=round(ratio * _DIMENSIONS), d=_DIMENSIONS, steps=steps)
     setting = replace(setting, learning_rate=_RATE / MarchenkoPastur(setting.ratio).largest)
@@ -66,8 +84,8 @@ def _panel(axes: Axes, columns: list[Comparison]) -> None:
     _fill(axes, np.isin(regime, [Regime.SHARPBALANCE, Regime.SAM]), colors=_color(Regime.SHARPBALANCE))
     _fill(axes, regime == Regime.SAM, colors=_color(Regime.SAM))
     _fill(axes, opposite, colors="none", hatches=[_HATCH])
-    axes.contour(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5], colors="black", linewidths=0.7)
-    axes.set(xscale="log", ylim=(0, 1.06), xlabel="r = n/d", ylabel="rho / critical rho of SharpBalance")
+    axes.contour(_RATIOS, _SHARES, opposite.astype(float), levels=[0.5], colors=COLORS["ink"], linewidths=0.7)
+    axes.set(xscale="log", ylim=(0, 1.06), xlabel="$r = n/d$")
     axes.grid(visible=False)
 
 

@@ -1,6 +1,7 @@
 """Sign and size of what SAM does to diversity where networks learn features: over rho and m, and over alpha."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,30 +24,47 @@ _STRENGTH = np.linspace(0, 0.3, 13)
 """rho n/m."""
 _ALPHAS = np.geomspace(0.1, 3, 8)
 _SMALL = 1e-3
-_OF_SAMPLES = {1: "sam", 10: "sharpbalance"}
+_OF_SAMPLES = {1: ("first", "o"), 10: ("fourth", "D")}
+"""Looks of the sizes of groups."""
 
 
-@figure("sign")
+@figure(
+    "sign",
+    finding=(
+        "Where networks learn features SAM lowers diversity; training f − f(0) turns the sign in two-layer networks"
+    ),
+    caption=(
+        "Slopes d log D / dρ. Left and middle: two-layer linear networks that train f and f − f(0), over ρ "
+        "n/m and the size m of SAM's groups, n = 100, η = 0.05, to training loss 1e-5. Right: diagonal "
+        "networks at ρ = 0 over the initial scale α."
+    ),
+    alt=(
+        "Three panels. The first map is blue throughout, diversity falls; the second is red, it rises. Right:"
+        " the slope of diagonal networks is negative at small alpha and near zero or slightly positive above "
+        "1."
+    ),
+)
 def draw(_: Evidence) -> Figure:
     """Slopes d log D / d rho of two-layer networks that train f and f - f_0, over rho and m, and of diagonal ones over alpha.
 
     Returns:
         Three panels.
     """
-    figure, (left, middle, right) = new_figure(1, 3, width=2.9, height=2.9)
+    figure, (left, middle, right) = new_figure(1, 3, height=2.3)
     maps = [_slopes(subtract) for subtract in (False, True)]
     norm = TwoSlopeNorm(0, min(map(np.nanmin, maps)), max(map(np.nanmax, maps)))
-    for axes, slopes, title in zip((left, middle), maps, ("two-layer, on f", "two-layer, on f - f_0"), strict=True):
-        axes.set_facecolor("0.8")
+    for axes, slopes, title in zip((left, middle), maps, ("two-layer, on $f$", "two-layer, on $f - f_0$"), strict=True):
+        axes.set_facecolor(COLORS["faint"])
         image = axes.pcolormesh(_STRENGTH, np.arange(len(_GROUPS) + 1), slopes, cmap="RdBu_r", norm=norm)
         axes.set_yticks(np.arange(len(_GROUPS)) + 0.5, list(map(str, _GROUPS)))
-        axes.set(title=title, xlabel="rho n/m", ylabel="m (n = 100)")
+        axes.set(title=title, xlabel=r"$\rho\,n/m$", ylabel="$m$, of $n = 100$")
         axes.grid(visible=False)
-    figure.colorbar(image, ax=[left, middle], label="(m/n) d log D / d rho", location="bottom", aspect=40)
+    figure.colorbar(image, ax=[left, middle], label=r"$(m/n)\;d\log D/d\rho$", location="bottom", aspect=40)
     _diagonal(right)
     return figure
 
 
+@cache
 def _slopes(subtract: bool) -> np.ndarray:
     """Between neighbours of the grid."""
     rows = []
@@ -59,16 +77,22 @@ def _slopes(subtract: bool) -> np.ndarray:
 
 def _diagonal(axes: Axes) -> None:
     """Slope at rho = 0 by the trace, whose inverse is the unit of rho, and by 1/m."""
-    for m, color in _OF_SAMPLES.items():
+    for m, (color, marker) in _OF_SAMPLES.items():
         found = [_slope(DiagonalSetting(alpha=alpha, m=m)) for alpha in _ALPHAS.tolist()]
-        axes.plot(_ALPHAS, found, "o-", ms=3, color=COLORS[color], label=f"m = {m}")
-    axes.axhline(0, color="0.3", lw=0.8)
+        axes.plot(_ALPHAS, found, f"{marker}-", color=COLORS[color], label=f"$m = {m}$")
+    axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set_yscale("symlog", linthresh=1e-3)
     axes.set_ylim(-1, 5e-3)
-    axes.set(xscale="log", xlabel="alpha", ylabel="(m / trace) d log D / d rho", title="diagonal, rho = 0")
+    axes.set(
+        xscale="log",
+        xlabel=r"initial scale $\alpha$",
+        ylabel=r"$(m/\mathrm{trace})\;d\log D/d\rho$",
+        title=r"diagonal, at $\rho = 0$",
+    )
     axes.legend(loc="lower right")
 
 
+@cache
 def _slope(setting: DiagonalSetting) -> float:
     rho = _SMALL * setting.group
     found = diagonal_tradeoff(setting, (0.0, rho))

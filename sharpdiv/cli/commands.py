@@ -69,7 +69,7 @@ COMMANDS: dict[str, Command] = {
         "Loss between the members of ensembles: the barrier of every pair, and the plane through three members.",
         "between:between",
     ),
-    "figures": Command("Render the figures from results, as PNG and PDF.", "report:figures"),
+    "figures": Command("Render the figures from results, as PNG, SVG and PDF.", "report:figures"),
     "report": Command(
         "Check every claim and write one HTML file with verdicts, plots, figures and numbers, which opens without a network.",
         "report:report",

@@ -56,9 +56,9 @@ def failure(error: Exception, command: str) -> int | None:
     # Imported when something has failed: the theory's bring NumPy, which --help should not wait for.
     from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
     from sharpdiv.registry import PluginError
-    from sharpdiv.theory.errors import ConvergenceError, DomainError
+    from sharpdiv.theory.errors import ConvergenceError, DomainError, MissingPackageError
 
-    if isinstance(error, PluginError):
+    if isinstance(error, (PluginError, MissingPackageError)):
         return fail(str(error))
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAIN:
         return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[train]'")

@@ -11,7 +11,7 @@ import torch
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
 from sharpdiv.checks.registry import all_claims
-from sharpdiv.checks.report.html import Report, figures_shown, html
+from sharpdiv.checks.report.html import figures_shown
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli.check import status
 from sharpdiv.cli.errors import UsageError, nearest
@@ -19,18 +19,17 @@ from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import RUNS, Device
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.train import print_plan
-from sharpdiv.empirical.store import write_atomically
 from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import FIGURES, drawable, render
 from sharpdiv.paths import RESULTS
-from sharpdiv.reproduce import Profile
+from sharpdiv.reproduce import Profile, write_html
 from sharpdiv.reproduce import reproduce as do_main_job
 
 __all__ = ["figures", "report", "reproduce"]
 
 
 def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
-    """Render the figures from results, as PNG and PDF.
+    """Render the figures from results, as PNG, SVG and PDF.
 
     Args:
         only: names of figures; default all that the results allow.
@@ -61,11 +60,7 @@ def report(*, results: Path | None = None, out: Path = RUNS / "report.html") -> 
     there = set(drawable(found))
     with TemporaryDirectory() as folder:
         names = [name for name in figures_shown(findings) if name in there]
-        drawn = {
-            path.stem: path for path in render(names, found, Path(folder), workers=at_once) if path.suffix == ".png"
-        }
-        text = html(Report(findings, found, drawn, rows))
-    write_atomically(out, text.encode())
+        write_html(out, findings, found, render(names, found, Path(folder), workers=at_once), rows)
     print(out)
     return status(findings)
 
@@ -105,7 +100,7 @@ def reproduce(
         return 0
     with progress("reproduce") as report:
         made = do_main_job(profile, workers=workers, progress=report, **options)
-    drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".png")
+    drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")
     print(f"Report: {made.html}\nIn two pages: {made.report}\nFigures: {drawn}")
     _print_beside(made.beside)
     return status(made.findings)

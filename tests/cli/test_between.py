@@ -82,8 +82,9 @@ def test_planes_of_a_run_are_written_and_drawn(
 ) -> None:
     status, out, err = run(capsys, "between", str(folder), *SMALL, "--out", str(tmp_path))
     assert (status, err) == (0, "")
-    assert out.splitlines()[-3:] == [str(tmp_path / name) for name in ("planes.json", "plane.png", "plane.pdf")]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plane.pdf", "plane.png", "planes.json"]
+    pictures = ["plane.png", "plane.svg", "plane.pdf", "plane-dark.png", "plane-dark.svg"]
+    assert out.splitlines()[-6:] == [str(tmp_path / name) for name in ("planes.json", *pictures)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["planes.json", *pictures])
     figures = tmp_path / "again"
     status, _, _ = run(capsys, "figures", "--only", "plane", "--results", str(tmp_path), "--out", str(figures))
     assert status == 0

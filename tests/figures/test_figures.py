@@ -88,7 +88,8 @@ def test_figures_of_ensembles_tell_what_they_show(name: str) -> None:
 @pytest.mark.parametrize("name", [pytest.param("sam_simulation", marks=pytest.mark.slow), "tradeoff_shapes"])
 def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> None:
     paths = render([name], _made_up(("fashion-mnist",)), tmp_path)
-    assert [p.name for p in paths] == [f"{name}.png", f"{name}.pdf"]
+    kinds = (".png", ".svg", ".pdf", "-dark.png", "-dark.svg")
+    assert [p.name for p in paths] == [f"{name}{kind}" for kind in kinds]
     first = [p.read_bytes() for p in paths]
     assert first == [p.read_bytes() for p in render([name], _made_up(("fashion-mnist",)), tmp_path)]
 

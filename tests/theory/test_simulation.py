@@ -1,11 +1,12 @@
 """The Monte Carlo referee against explicit SAM steps on the same draws, and against exact moments of the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 
 from sharpdiv.theory import simulation
 from sharpdiv.theory.errors import DomainError
@@ -244,3 +245,17 @@ def test_divergence_is_said() -> None:
 def test_normalized_sam_needs_a_gradient() -> None:
     with pytest.raises(DomainError, match="needs a gradient"):
         simulation.simulate(Setting(n=50, d=5, init_variance=0.0), 1.0, optimizer="normalized-sam")
+
+
+@pytest.mark.parametrize("optimizer", ["sam", "normalized-sam"])
+def test_one_call_serves_curves_over_the_steps(optimizer: str) -> None:
+    """Each number of steps as if it were the setting's, on the same draws."""
+    setting = Setting(n=40, d=10)
+    options: dict[str, Any] = {"blocks": 2, "optimizer": optimizer, "draws": 3, "inits": 4, "seed": 1}
+    together = simulation.simulate(setting, (0.1, 0.1, 0.2), steps=(0, 4, 2), **options)
+    for place, (rho, steps) in enumerate(((0.1, 0), (0.1, 4), (0.2, 2))):
+        alone = simulation.simulate(replace(setting, steps=steps), rho, **options)
+        for name in ("diversity", "sharpness", "member_error", "eir"):
+            assert_allclose(getattr(together, name).mean[place], getattr(alone, name).mean[0], rtol=1e-12, err_msg=name)
+    with pytest.raises(DomainError, match="steps needs a number for each rho, which are 1, got 2"):
+        simulation.simulate(setting, 0.1, steps=(1, 2))

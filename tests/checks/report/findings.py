@@ -12,7 +12,15 @@ _ROWS: tuple[Row, ...] = (
     ("in words", "no overlap"),
 )
 _EFFECT = Effect(
-    label="a comparison", estimate=-0.25, low=-0.5, high=-0.01, unit="log ratio", delta=0.05, direction=-1, n=24, decides=True
+    label="a comparison",
+    estimate=-0.25,
+    low=-0.5,
+    high=-0.01,
+    unit="log ratio",
+    delta=0.05,
+    direction=-1,
+    n=24,
+    decides=True,
 )
 
 

@@ -24,10 +24,14 @@ def _index(text: str) -> str:
     return text.partition("\n## All ")[2]
 
 
-@law(
-    Mutation("places left out", "sharpdiv.checks.report.summary._place", lambda _: lambda claim: claim.design),
-    Mutation("only the paper's", "sharpdiv.checks.report.summary.WHOSE", lambda of: {"paper": of["paper"]}),
-) if False else (lambda f: f)
+@(
+    law(
+        Mutation("places left out", "sharpdiv.checks.report.summary._place", lambda _: lambda claim: claim.design),
+        Mutation("only the paper's", "sharpdiv.checks.report.summary.WHOSE", lambda of: {"paper": of["paper"]}),
+    )
+    if False
+    else (lambda f: f)
+)
 def test_every_claim_is_once_in_the_index_with_its_sign() -> None:
     found = re.findall(rf"(\S) {LINK}", _index(summary(MADE_UP)))
     assert sorted(name for _, name in found) == sorted(BY_ID)
@@ -94,7 +98,13 @@ def test_it_says_whose_its_formulas_and_statements_are() -> None:
     head = summary(()).partition("\n## ")[0]
     for words in ("authors' notebook", "training code", "the text of the paper was not consulted", "*transfers*"):
         assert words in head
-    for name in ("eir-falls-in-theory", "random-features-tradeoff", "two-layer-tradeoff", "diagonal-tradeoff", "models"):
+    for name in (
+        "eir-falls-in-theory",
+        "random-features-tradeoff",
+        "two-layer-tradeoff",
+        "diagonal-tradeoff",
+        "models",
+    ):
         assert BY_ID[name].subject == "transfer"
         assert BY_ID[name].source.startswith("our transfer of C1")
     assert "range of Fig. 2" not in BY_ID["tradeoff-figure2-range"].title
@@ -102,7 +112,7 @@ def test_it_says_whose_its_formulas_and_statements_are() -> None:
 
 def test_it_says_why_with_the_verdict_of_every_claim_it_rests_on() -> None:
     """In ten sentences without numbers of their own; nothing where a claim of them was not checked."""
-    of = dict((claim.id, finding) for claim, finding in MADE_UP)
+    of = {claim.id: finding for claim, finding in MADE_UP}
     _, _, rest = summary(MADE_UP).partition("## Why SAM costs diversity\n\n")
     sentences = rest.partition("\n\n")[0].split("\n")
     assert len(sentences) == len(WHY) <= 10
