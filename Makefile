@@ -51,7 +51,7 @@ bench: $(STAMP)
 figures: $(STAMP)
 	$(BIN)/sharpdiv figures --out runs/figures
 
-# Trains what is missing of the committed results, and renews paper_checks.md and the README's pictures. Takes many hours.
+# Trains what is missing of the committed results, and renews paper_checks.md, its pages and the README's pictures. Takes many hours.
 PICTURES := tradeoff_measured.png bridge.png
 results: $(STAMP)
 	$(BIN)/sharpdiv reproduce --profile cpu --have results

@@ -32,7 +32,7 @@ def p_text(p: float, name: str = "p") -> str:
 class Quantity:
     """One number; ``str`` is how a report prints it."""
 
-    value: float
+    value: float | int
     """of what was measured or computed"""
     stderr: float | None = None
     """standard error"""

@@ -71,7 +71,7 @@ def _c5(_: Evidence) -> Finding:
             ("of these, with a SAM at least as diverse as the most diverse SharpBalance", count(len(lost))),
             (
                 "largest D at which that happens (D before training is 0.1)",
-                number(max((x.diversity for x in lost), default=0), form=".1e"),
+                number(max((x.diversity for x in lost), default=0.0), form=".1e"),
             ),
             ("of these, with a SAM at least as diverse as SharpBalance at some rho", count(beyond)),
             *numbers,

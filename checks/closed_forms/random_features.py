@@ -56,7 +56,7 @@ def _agreement(_: Evidence) -> Finding:
         Verdict.HOLDS if np.max(scores) <= Z and worst <= 0.05 and np.max(np.abs(kappas)) <= 0.05 else Verdict.FAILS,
         (
             *numbers,
-            ("largest relative difference beyond 4 standard errors", number(max(worst, 0), form=".4f")),
+            ("largest relative difference beyond 4 standard errors", number(max(worst, 0.0), form=".4f")),
             ("largest |z| after 3/d", number(np.max(scores), form=".2f")),
             ("kappa: theory / simulation - 1, range", span(min(kappas), max(kappas), form=".4f")),
         ),

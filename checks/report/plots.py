@@ -29,7 +29,7 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
         JSON values of a Plotly figure.
     """
     labelled = len(effects) <= _LABELLED
-    words = ["<br>".join(wrap(_words(effect), _CHARACTERS)) for effect in effects]
+    words = ["<br>".join([*wrap(effect.label, _CHARACTERS), _numbers(effect)]) for effect in effects]
     room = (2 + max(text.count("<br>") for text in words)) * _LINE + 10 if labelled else 12
     places = [-float(at) for at in range(len(effects))]
     figure = go.Figure()
@@ -43,9 +43,9 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
         template="none",
         annotations=annotations,
         shapes=_against(effects),
-        height=80 + room * len(effects),
-        margin={"l": 12, "r": 12, "t": 8, "b": 62},
-        xaxis={"title": {"text": "<br>".join(wrap(units[0], 60)), "font": {"size": 12}}, "zeroline": False},
+        height=94 + room * len(effects),
+        margin={"l": 12, "r": 12, "t": 8, "b": 76},
+        xaxis={"title": {"text": "<br>".join(wrap(units[0], _CHARACTERS)), "font": {"size": 12}}, "zeroline": False},
         yaxis={"visible": False, "range": [-len(effects) + 0.5, 1.0 if labelled else 0.5], "fixedrange": True},
         showlegend=False,
         hovermode="closest",
@@ -53,9 +53,9 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
     return dict(figure.to_plotly_json())
 
 
-def _words(effect: Effect) -> str:
-    """Label and numbers of one row."""
-    text = f"{effect.label}: {effect.estimate:.3g}"
+def _numbers(effect: Effect) -> str:
+    """Estimate, interval and size of one row."""
+    text = f"{effect.estimate:.3g}"
     if effect.low < effect.high:
         text += f" [{effect.low:.3g}, {effect.high:.3g}]"
     return text + (f", n = {effect.n}" if effect.n else "")
@@ -76,7 +76,7 @@ def _row_trace(rows: list[tuple[Effect, float]], name: str, *, filled: bool) -> 
             "thickness": 1.6,
             "width": 4,
         },
-        text=["<br>".join(wrap(f"{_words(effect)} ({effect.unit})", 60)) for effect, _ in rows],
+        text=["<br>".join(wrap(f"{effect.label}: {_numbers(effect)} ({effect.unit})", 60)) for effect, _ in rows],
         hovertemplate="%{text}<extra></extra>",
     )
 

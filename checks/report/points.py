@@ -26,7 +26,7 @@ class Point:
     sharpness: float
     """by the measure that decides"""
     diversity: float
-    """D of the ensemble that it is in"""
+    """D of the ensemble that it is in: variance of the probabilities over its members, on the images whose probabilities are kept"""
 
 
 def points(evidence: Evidence) -> dict[str, list[Point]]:
@@ -51,6 +51,6 @@ def points(evidence: Evidence) -> dict[str, list[Point]]:
 
 def _points(condition: str, record: RunRecord) -> list[Point]:
     accuracies = (record.predicted == record.labels).mean(axis=1).tolist()
-    diversity = record.metric("variance")
+    diversity = float(record.probs.var(axis=0, ddof=1).sum(axis=1).mean())
     members = zip(record.config.seeds, accuracies, record.sharpness(MAIN_SHARPNESS), strict=True)
     return [Point(condition, record.config.rho, seed, accuracy, sharp, diversity) for seed, accuracy, sharp in members]

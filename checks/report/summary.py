@@ -136,14 +136,16 @@ def _table(findings: Findings) -> list[str]:
         heads.append(f"{place}, {' or '.join(firm)}" if firm else place)
     rows = []
     for title in dict.fromkeys(claim.title for claim, _ in findings):
-        cells = {claim.where: _cell(claim, finding) for claim, finding in findings if claim.title == title}
-        rows.append(" | ".join([title.partition(": ")[2] or title, *(cells.get(place, "") for place in places)]))
+        of = [pair for pair in findings if pair[0].title == title]
+        cells = {place: "<br>".join(_cell(*pair) for pair in of if pair[0].where == place) for place in places}
+        rows.append(" | ".join([title.partition(": ")[2] or title, *cells.values()]))
     return [f"| | {' | '.join(heads)} |", f"| --- |{' --- |' * len(heads)}", *(f"| {row} |" for row in rows)]
 
 
 def _cell(claim: Claim, finding: Finding) -> str:
     _, text = decisive(finding)
-    return f"[{signed(finding.verdict)}]({_page(claim)})<br>{text if len(text) <= _WIDEST else 'no value'}"
+    of = "" if claim.design == claim.where else f"{claim.design}: "
+    return f"{of}[{signed(finding.verdict)}]({_page(claim)})<br>{text if len(text) <= _WIDEST else 'no value'}"
 
 
 def _linked(claim: Claim, finding: Finding) -> str:

@@ -58,10 +58,26 @@ def test_the_json_says_what_was_checked(capsys: pytest.CaptureFixture[str]) -> N
     _, out, _ = run(capsys, "check", "--only", "alternating-sum", "--json", "-")
     (entry,) = json.loads(out)["claims"]
     claim = next(claim for claim in CLAIMS if claim.id == "alternating-sum")
-    told = ("id", "subject", "title", "statement", "source", "method", "tolerance", "seed")
+    told = (
+        "id",
+        "subject",
+        "title",
+        "statement",
+        "formula",
+        "source",
+        "method",
+        "tolerance",
+        "seed",
+        "where",
+        "design",
+    )
     assert {name: entry.pop(name) for name in told} == {name: getattr(claim, name) for name in told}
     assert entry.pop("command") == claim.run_with == "sharpdiv check --only alternating-sum"
-    assert set(entry) == {"verdict", "numbers", "remark"}
+    assert (entry.pop("about"), entry.pop("figures")) == ([], [])
+    assert set(entry) == {"verdict", "confirmed", "remark", "condition", "decisive", "numbers", "effects"}
+    exact, error, _ = entry["numbers"]
+    assert exact["text"] == f"{exact['value']:.10g}"
+    assert error["value"] < 1e-12
 
 
 def test_an_installed_package_refuses_before_it_checks(
@@ -80,6 +96,10 @@ def test_the_report_is_renewed(
 ) -> None:
     monkeypatch.setattr(check, "CHECKOUT", tmp_path)
     monkeypatch.setattr(check, "CLAIMS", [claim for claim in CLAIMS if claim.id == "alternating-sum"])
+    (tmp_path / "paper_checks").mkdir()
+    (tmp_path / "paper_checks" / "gone.md").touch()
     status, out, _ = run(capsys, "check", "--write")
     assert (status, len(out.splitlines())) == (0, 1)
-    assert "## alternating-sum" in (tmp_path / "paper_checks.md").read_text()
+    assert "✓ [alternating-sum](paper_checks/alternating-sum.md)" in (tmp_path / "paper_checks.md").read_text()
+    (page,) = (tmp_path / "paper_checks").iterdir()
+    assert page.read_text().startswith("# The published alternating sum cancels")

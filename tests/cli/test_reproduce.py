@@ -244,7 +244,7 @@ def test_the_main_job_is_a_function(
     plan = job.reproduce(runs=tmp_path, dry_run=True, **options)
     sweep = "ascents two-layer relu, scale 0.5, f, alpha = 1"
     assert {planned.run_id for planned in plan.plan} == {sweep, *(config.run_id for config in DESIGN.all_runs)}
-    assert (plan.report, plan.findings, plan.figures, plan.beside) == (None, (), (), ())
+    assert (plan.report, plan.html, plan.findings, plan.figures, plan.beside) == (None, None, (), (), ())
     assert not trained
 
     for _ in range(2):  # the second time nothing is left to do
@@ -256,7 +256,10 @@ def test_the_main_job_is_a_function(
     assert made.plan == ()
     assert [claim.id for claim, _ in made.findings] == ["alternating-sum", "c1-digits"]
     assert made.report == target / "paper_checks.md"
-    assert "## c1-digits" in made.report.read_text()
+    assert "[c1](paper_checks/c1-digits.md)" in made.report.read_text()
+    assert sorted(page.stem for page in (target / "paper_checks").iterdir()) == ["alternating-sum", "c1-digits"]
+    assert made.html == target / "report.html"
+    assert 'id="c1-digits"' in made.html.read_text()
     assert made.beside == ()
     assert {what for what, _, _ in seen} == {"ascents", "training", "measuring"}
     assert said[:-2] == [
