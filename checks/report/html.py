@@ -86,7 +86,7 @@ def html(report: Report) -> str:
         _environment()
         .get_template("report.html.j2")
         .render(
-            findings=report.findings,
+            findings=_in_order(report.findings),
             papers=[pair for pair in report.findings if pair[0].subject == "paper"],
             matrix=_matrix(report.findings),
             beside=report.beside,
@@ -125,6 +125,12 @@ def _environment() -> Environment:
         firmness=firmness,
     )
     return environment
+
+
+def _in_order(findings: Findings) -> Findings:
+    """The paper's statements first, as in the index of the summary."""
+    order = list(WHOSE)
+    return sorted(findings, key=lambda pair: order.index(pair[0].subject))
 
 
 def _matrix(findings: Findings) -> dict[str, dict[str, dict[Verdict, int]]]:

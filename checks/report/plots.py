@@ -138,7 +138,12 @@ def scatter(points: Sequence[Point]) -> dict[str, Any]:
         template="none",
         height=520,
         margin={"l": 62, "r": 12, "t": 8, "b": 50},
-        xaxis={"title": {"text": "sharpness of a network, nats (logarithmic)"}, "type": "log", "zeroline": False},
+        xaxis={
+            "title": {"text": "sharpness of a network, nats (logarithmic)"},
+            "type": "log",
+            "dtick": "D2",
+            "zeroline": False,
+        },
         yaxis={"title": {"text": "D of its ensemble"}, "zeroline": False},
         legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
         hovermode="closest",

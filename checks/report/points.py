@@ -26,7 +26,7 @@ class Point:
     sharpness: float
     """by the measure that decides"""
     diversity: float
-    """D of the ensemble that it is in: variance of the probabilities over its members, on the images whose probabilities are kept"""
+    """D of the ensemble that it is in, on the images whose probabilities are kept"""
 
 
 def points(evidence: Evidence) -> dict[str, list[Point]]:

@@ -4,7 +4,13 @@ from sharpdiv.checks.claim import Claim, Effect, Finding, Verdict, number
 from sharpdiv.checks.quantity import Quantity, Row, several
 from sharpdiv.checks.registry import CLAIMS
 
-__all__ = ["MADE_UP", "hostile", "made_up"]
+__all__ = ["MADE_UP", "PIXEL", "hostile", "made_up"]
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+"""A PNG file of one pixel."""
 
 _ROWS: tuple[Row, ...] = (
     ("log ratio|of D", Quantity(-0.25, low=-0.5, high=-0.01, p=0.012, adjusted=0.04)),

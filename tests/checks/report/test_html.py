@@ -19,13 +19,8 @@ from sharpdiv.checks.report.points import points
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.registry import FIGURES
 from tests.checks.planted import planted_evidence
-from tests.checks.report.findings import MADE_UP, hostile
+from tests.checks.report.findings import MADE_UP, PIXEL, hostile
 from tests.laws import Mutation, law
-
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
-    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
-)
 
 
 def data_of(text: str, name: str) -> Any:
