@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "Agreement",
+    "PValue",
     "Quantity",
     "Row",
     "Several",
@@ -67,6 +68,14 @@ class Quantity:
         if self.adjusted is not None:
             parts.append(f", adjusted {p_text(self.adjusted)}")
         return "".join(parts)
+
+
+@dataclass(frozen=True)
+class PValue(Quantity):
+    """The p-value of a test, whose ``name`` says of which."""
+
+    def __str__(self) -> str:
+        return p_text(self.value, self.name)
 
 
 @dataclass(frozen=True)

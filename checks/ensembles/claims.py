@@ -10,7 +10,7 @@ from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, proto
 from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.quantity import Quantity, count, number, p_text, several, span
+from sharpdiv.checks.quantity import PValue, Quantity, count, number, several, span
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.plan import gpu_hours
@@ -127,16 +127,16 @@ def _effect(label: str, found: Estimate, question: Question, unit: str, *, decid
 def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[Row]:
     """The comparison that decides, with what would decide it if it does not."""
     if question.statistic is None:
-        each = "; ".join(
-            f"{label} {'falls' if one.side < 0 else 'rises'}, {p_text(one.p)}"
+        each = [
+            PValue(one.p, name=f"{label} {'falls' if one.side < 0 else 'rises'}, p")
             for label, one in zip(*every_metric(study), strict=True)
-        )
-        return [(question.tells, f"adjusted {p_text(p)}"), ("each", each)]
+        ]
+        return [(question.tells, PValue(p, name="adjusted p")), ("each", several(each, "; "))]
     found = estimated(question.statistic(study))
     if found.obstacle:
         return [(question.tells, found.obstacle)]
     rows: list[Row] = [(question.tells, found.quantity(p))]
-    rows.append((f"as large as delta = {question.delta:g} ({question.reason})", f"adjusted {p_text(p_within)}"))
+    rows.append((f"as large as delta = {question.delta:g} ({question.reason})", PValue(p_within, name="adjusted p")))
     unit = "seeds" if found.units == study.seeds else f"triples of seeds, {study.seeds // found.units} each"
     rows.append(("units", count(found.units, f" {unit}")))
     if decision == Decision.INCONCLUSIVE:
