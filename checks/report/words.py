@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from sharpdiv.checks.claim import Claim, Finding, Subject, Verdict
+from sharpdiv.checks.claim import Claim, Effect, Finding, Subject, Verdict
 from sharpdiv.checks.quantity import Quantity, Value
 
 __all__ = ["SIGNS", "WHOSE", "condition", "counts", "decisive", "firmness", "signed"]
@@ -77,7 +77,7 @@ def condition(finding: Finding) -> str:
 
 
 def decisive(finding: Finding) -> tuple[str, str]:
-    """The number that a verdict rests on, with its interval.
+    """The number that a verdict rests on, with its interval: of several comparisons the one that speaks most against the claim.
 
     Args:
         finding: what came out.
@@ -87,14 +87,19 @@ def decisive(finding: Finding) -> tuple[str, str]:
     """
     if finding.decisive:
         return finding.decisive, _short(dict(finding.numbers)[finding.decisive])
-    for effect in finding.effects:
-        if effect.decides:
-            interval = f" [{effect.low:.3g}, {effect.high:.3g}]" if effect.low < effect.high else ""
-            return f"{effect.unit}, {effect.label}", f"{effect.estimate:.3g}{interval}"
+    if deciding := [effect for effect in finding.effects if effect.decides]:
+        effect = min(deciding, key=_clearness)
+        interval = f" [{effect.low:.3g}, {effect.high:.3g}]" if effect.low < effect.high else ""
+        return f"{effect.unit}, {effect.label}", f"{effect.estimate:.3g}{interval}"
     for label, value in finding.numbers:
         if not isinstance(value, str):
             return label, _short(value)
     return "", ""
+
+
+def _clearness(effect: Effect) -> float:
+    """How far an estimate is on the claimed side, in lengths of its interval; 0 where no side is claimed."""
+    return effect.direction * (effect.estimate - effect.reference) / max(effect.high - effect.low, 1e-300)
 
 
 def _short(value: Value) -> str:

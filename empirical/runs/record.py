@@ -155,7 +155,7 @@ class RunRecord:
         Raises:
             NotMeasuredError: if it is not there.
         """
-        return tuple(self._of("members", name))
+        return tuple(map(float, self._of("members", name)))
 
     def metric(self, name: str) -> float:
         """A metric of the ensemble on the images of the split.

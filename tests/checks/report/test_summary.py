@@ -1,6 +1,7 @@
 """Two pages: every claim once in the index, every topic, the verdicts, whose they are."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_tables_are_narrow_enough_for_a_page() -> None:
 
 
 def test_a_bound_that_fails_at_finite_size_is_told() -> None:
-    section = (PROJECT / "paper_checks.md").read_text(encoding="utf-8").partition("\n### Theorem 1: ")[2]
+    text = (PROJECT / "paper_checks.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Theorem 1: ")[2].partition("\n#")[0]
     (line,) = [line for line in section.splitlines() if "theorem1-lower" in line and line.startswith("- ")]
     assert "violated at finite d" in line
 
@@ -137,3 +139,17 @@ def test_a_decisive_line_is_one_of_the_numbers() -> None:
 
     with pytest.raises(InputError, match="must be one of its numbers"):
         Finding(Verdict.HOLDS, decisive="no such line")
+
+
+@law(
+    Mutation("the first", "sharpdiv.checks.report.words._clearness", lambda _: lambda effect: 0.0),
+    Mutation("the clearest", "sharpdiv.checks.report.words._clearness", lambda f: lambda effect: -f(effect)),
+)
+def test_of_several_comparisons_the_one_that_speaks_most_against_the_claim_is_told() -> None:
+    ((_, finding), *_) = MADE_UP
+    (clear,) = finding.effects
+    weak = replace(clear, estimate=-0.1, low=-0.3, high=0.1, label="weak")
+    opposite = replace(clear, estimate=0.3, low=0.2, high=0.4, label="opposite")
+    beside = replace(opposite, estimate=9.0, low=8.9, high=9.1, decides=False)
+    for effects, label in (((clear, weak, beside), "weak"), ((clear, weak, opposite, beside), "opposite")):
+        assert decisive(Finding(Verdict.FAILS, effects=effects))[0] == f"log ratio, {label}"
