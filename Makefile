@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-slow test-oracle test-browser test-all lint bench figures results clean
+.PHONY: reproduce test test-slow test-oracle test-browser test-all lint bench docs figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -16,7 +16,7 @@ test: $(STAMP)
 
 # What `make test` leaves out, three seconds or more each, or many processes, but for what takes a quarter of a minute.
 test-slow: $(STAMP)
-	$(BIN)/pytest -m 'slow and not long'
+	$(BIN)/pytest -m 'slow and not long' --ignore tests/oracle
 
 # Against other people's implementations, which it installs. Where they cannot be, it says so and is no failure: nothing of ours is.
 test-oracle: $(STAMP)
@@ -47,6 +47,11 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# The site, in runs/site: opens from the folder, without a server or a network.
+docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
 
 figures: $(STAMP)
 	$(BIN)/sharpdiv figures --out runs/figures

@@ -37,6 +37,17 @@ from .theory.estimate import Estimate as Estimate
 from .theory.simulation import Simulation as Simulation
 from .theory.simulation import simulate as simulate
 
+# Other solvable models: random features, two-layer and diagonal linear networks
+from .theory.feature_learning.diagonal.setting import DiagonalSetting as DiagonalSetting
+from .theory.random_features.setting import RandomFeatureSetting as RandomFeatureSetting
+from .theory.feature_learning.two_layer.setting import TwoLayerSetting as TwoLayerSetting
+from .theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff as diagonal_tradeoff
+from .theory.random_features.closed_forms import random_feature_tradeoff as random_feature_tradeoff
+from .theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff as two_layer_tradeoff
+from .theory.feature_learning.diagonal.simulation import simulate_diagonal as simulate_diagonal
+from .theory.random_features.simulation import simulate_random_features as simulate_random_features
+from .theory.feature_learning.two_layer.simulation import simulate_two_layer as simulate_two_layer
+
 # Tangent kernels
 from .theory.kernels import BinnedModes as BinnedModes
 from .theory.kernels import LinearizedNetwork as LinearizedNetwork

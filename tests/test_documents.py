@@ -45,6 +45,25 @@ def test_the_commands_of_the_readme_run_in_order_as_written(tmp_path: Path, monk
         assert main.run([word for found in words for word in found]) == 0, command
 
 
+PAGES = sorted((PROJECT / "docs").rglob("*.md"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=[path.stem for path in PAGES])
+def test_the_pages_of_the_site_run_as_written(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code and commands in order, in one working folder; code of a page shares its names."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, block in re.findall(r"```(python|sh)\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+        if kind == "python":
+            if needed := re.match(r"# needs: (\w+)", block):
+                pytest.importorskip(needed[1])
+            exec(compile(block, page.name, "exec"), names)  # noqa: S102
+            continue
+        for command in block.splitlines():
+            assert main.run(shlex.split(command, comments=True)[1:]) == 0, command
+
+
 def test_every_command_is_in_the_readme() -> None:
     named = {command.split()[1] for command in COMMANDS} | {"reproduce"}
     assert named == set(main.COMMANDS)
@@ -58,6 +77,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["theory", "empirical"])
 def test_examples_in_docstrings_run(room: str) -> None:
     """As users run them: in each module's own names, without shape checks."""

@@ -38,6 +38,17 @@ from .estimate import Estimate as Estimate
 from .simulation import Simulation as Simulation
 from .simulation import simulate as simulate
 
+# Other solvable models: random features, two-layer and diagonal linear networks
+from .feature_learning.diagonal.setting import DiagonalSetting as DiagonalSetting
+from .random_features.setting import RandomFeatureSetting as RandomFeatureSetting
+from .feature_learning.two_layer.setting import TwoLayerSetting as TwoLayerSetting
+from .feature_learning.diagonal.closed_forms import diagonal_tradeoff as diagonal_tradeoff
+from .random_features.closed_forms import random_feature_tradeoff as random_feature_tradeoff
+from .feature_learning.two_layer.closed_forms import two_layer_tradeoff as two_layer_tradeoff
+from .feature_learning.diagonal.simulation import simulate_diagonal as simulate_diagonal
+from .random_features.simulation import simulate_random_features as simulate_random_features
+from .feature_learning.two_layer.simulation import simulate_two_layer as simulate_two_layer
+
 # Tangent kernels
 from .kernels import BinnedModes as BinnedModes
 from .kernels import LinearizedNetwork as LinearizedNetwork

@@ -74,6 +74,7 @@ def no_ascent(name: str) -> Mutation:
     )
 
 
+@pytest.mark.slow
 @law(
     no_ascent("simulate_two_layer"),
     Mutation("f - f_0 for f", f"{ROOM}.learned_tradeoff._TWO_LAYER", lambda s: replace(s, subtract_initial=True)),
@@ -100,6 +101,7 @@ def with_m(m: int | None, name: str) -> Mutation:
     )
 
 
+@pytest.mark.slow
 @law(with_m(None, "two_layer_draws"), with_m(None, "two_layer_tradeoff"))
 def test_the_effect_goes_like_one_over_m() -> None:
     assert verdict("two-layer-groups") is Verdict.HOLDS

@@ -48,6 +48,7 @@ def test_one_ensemble_ensembles_that_are_alike_and_numbers_that_are_none() -> No
     assert np.isnan(Comparison("", np.array([0.1, 0.2, np.nan])).p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ensembles", [2, 3, 6])
 def test_the_detectable_difference_is_detected_in_four_of_five_studies(ensembles: int) -> None:
     """Of ensembles that vary as those that it was computed from; 1,000 studies within 3 standard errors (3.8%)."""

@@ -273,6 +273,7 @@ def test_the_main_job_is_a_function(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of the quick profile are taken again for the whole design, of the same networks."""
     target, whole = tmp_path / "reproduce", replace(DESIGN, blocks=((1, 2),))
@@ -293,6 +294,7 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
     assert job._as_measured(longer, [target]).how == short.how
 
 
+@pytest.mark.slow
 def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
     return weights(root, TINY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "bit flipped", "emptied"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     damage: str, undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +183,7 @@ def recorded(train: Any, epochs: list[int]) -> Any:
     return wrapped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
     error: BaseException, undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -215,6 +217,7 @@ def hold(root: Path, ready: Any) -> None:
         time.sleep(60)
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
     context = start_context()
     ready = context.Event()
@@ -228,6 +231,7 @@ def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
     train_here(tmp_path)  # the lock ends with its process
 
 
+@pytest.mark.slow
 def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp_path: Path) -> None:
     train_here(tmp_path)
     first = run_folder(tmp_path, TINY.start)
@@ -237,6 +241,7 @@ def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp
     assert weights(tmp_path, TINY) == undisturbed
 
 
+@pytest.mark.slow
 def test_checkpoints_are_no_more_frequent_than_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
 

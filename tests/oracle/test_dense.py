@@ -8,6 +8,7 @@ from sharpdiv.empirical.curvature import eigenvalues, trace
 from tests.laws import Mutation, law
 from tests.oracle.curved import NETWORKS, dense_hessian, our_hessian, problem
 
+pytestmark = pytest.mark.slow  # make test-oracle runs them
 ROUNDING = 1e-8  # of differences of gradients, 1e-11, against entries of up to 0.3; products sum a few hundred of them
 UNWEIGHTED = Mutation(
     "batches of different sizes count alike",

@@ -36,6 +36,7 @@ def rows(name: str, evidence: Evidence) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------- verdicts
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "verdicts exchanged",

@@ -69,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dial")
 
 
+@pytest.mark.slow
 @law(OTHER_RATE, ALL_TRAINED, NOT_NORMALIZED, OTHER_IMAGES)
 def test_a_trained_last_layer_is_predicted_to_rounding() -> None:
     # Some tens of float64 operations on each number: 1e-10 leaves three digits for their accumulation.
@@ -86,6 +87,7 @@ def test_a_network_is_predicted_better_the_larger_alpha(folder: Path) -> None:
     assert near < 0.01
 
 
+@pytest.mark.slow
 def test_a_stopped_dial_goes_on_to_the_same_numbers(folder: Path) -> None:
     first = run_dial(SMALL, folder, workers=1)
     kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}

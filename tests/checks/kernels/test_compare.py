@@ -104,6 +104,7 @@ def test_runs_that_cannot_be_compared_are_refused(root: Path, runs: list[RunConf
         compare_runs(folders(root, *runs))
 
 
+@pytest.mark.slow
 def test_runs_that_were_measured_differently_are_refused(root: Path, tmp_path: Path) -> None:
     train_runs(RUNS[:2], tmp_path, workers=1)
     for run, how in zip(RUNS, (QUICK, replace(QUICK, iterations=3)), strict=False):

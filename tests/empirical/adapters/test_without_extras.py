@@ -32,6 +32,7 @@ def test_the_extra_is_named(extra: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_nothing_else_loads_them() -> None:
     code = (
         "import sys, sharpdiv, sharpdiv.empirical; from sharpdiv import SAM, SharpBalance\n"

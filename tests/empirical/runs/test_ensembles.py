@@ -288,6 +288,7 @@ def test_a_member_of_another_seed_or_size_is_refused(finished: Path) -> None:
         training.load_member(path, replace(TINY, width=3), data, 1, CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["member-1.safetensors", "sets.safetensors", "result.json"])
 def test_files_of_another_run_are_refused(finished: Path, tmp_path: Path, name: str) -> None:
     root, other = tmp_path / "runs", replace(TINY_BALANCE, rho=0.3)

@@ -72,6 +72,7 @@ def half(mask: torch.Tensor) -> torch.Tensor:
     return mask & (torch.arange(mask.shape[-1]) % 2 == 0)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "half of the samples in SAM", "sharpdiv.empirical.runs.ensembles.torch.full", lambda f: lambda *a: half(f(*a))
@@ -100,6 +101,7 @@ def test_sharpbalance_on_all_samples_from_sam_is_sam() -> None:
         assert not torch.equal(first["model.head.weight"], sam["model.head.weight"])
 
 
+@pytest.mark.slow
 def test_only_what_starts_from_sam_has_its_first_phase_kept() -> None:
     root = trained(LATE)
     assert not run_folder(root, SAM).exists()

@@ -79,6 +79,7 @@ def training_filter(training: Training, x: np.ndarray) -> np.ndarray:
     return (1 - training.learning_rate * x * (1 + training.radii[0, 0] * x)) ** training.repeats
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "asymptotic: without 1/d and with the limit's moments",
@@ -156,6 +157,7 @@ def test_q_of_two_linear_filters_by_hand(count: int, rows: int, d: int) -> None:
     assert q_of(setting, Training(eta, np.zeros((1, 1)), 1), count) == pytest.approx(expected, rel=1e-11)
 
 
+@pytest.mark.slow
 @law(
     Mutation("the limit's Q", "sharpdiv.theory.theorems.blocks.q_finite", lambda _: lambda m, *a: blocks.q_exact(*m)),
     Mutation(

@@ -1,0 +1,77 @@
+"""Pages of the site made from what is elsewhere: documents beside the code, the API's subjects, findings, gallery."""
+
+import re
+from pathlib import Path
+
+import mkdocs_gen_files
+
+from sharpdiv.checks.results import load_evidence
+from sharpdiv.figures.registry import FIGURES, drawable, render
+from sharpdiv.paths import RESULTS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write(page: str, text: str) -> None:
+    """One page of the site."""
+    with mkdocs_gen_files.open(page, "w") as file:
+        file.write(text)
+
+
+def documents() -> None:
+    """Documents that are read in the repository, too; what they link to is a page here or is named."""
+    pages = {"theory/README.md": "theory.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+    pages |= {"paper_checks.md": "findings.md"}
+    pages |= {str(path.relative_to(ROOT)): str(path.relative_to(ROOT)) for path in (ROOT / "paper_checks").glob("*.md")}
+    for source, page in pages.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        write(page, text.replace("](../paper_checks.md", "](../findings.md"))
+
+
+def api() -> None:
+    """A page for every subject of the public face, in its order."""
+    face = (ROOT / "sharpdiv" / "__init__.pyi").read_text(encoding="utf-8")
+    navigation = mkdocs_gen_files.Nav()
+    for subject, names in re.findall(r"^# (.*)\n((?:from .*\n)+)", face, flags=re.M):
+        page = re.sub(r"[^a-z]+", "-", subject.lower()).strip("-") + ".md"
+        found = re.findall(r"from \.([\w.]+) import (\w+)", names)
+        entries = "\n\n".join(f"::: sharpdiv.{module}.{name}" for module, name in found)
+        write(
+            f"api/{page}",
+            f"# {subject}\n\n`from sharpdiv import {', '.join(name for _, name in found)}`\n\n{entries}\n",
+        )
+        navigation[subject] = page
+    write("api/SUMMARY.md", "".join(navigation.build_literate_nav()))
+
+
+def gallery() -> None:
+    """Every figure that the committed results allow, with what it shows and the code that draws it."""
+    evidence = load_evidence(RESULTS)
+    parts = [
+        "# Gallery",
+        "Each is drawn by `sharpdiv figures --only NAME`, from closed forms or from the committed results.",
+    ]
+    for name in drawable(evidence):
+        drawn = FIGURES[name]
+        with mkdocs_gen_files.open(f"gallery/{name}.svg", "wb") as file:
+            folder = Path(file.name).parent
+        render([name], evidence, folder)
+        code = Path(drawn.draw.__code__.co_filename).read_text(encoding="utf-8")
+        pictures = "\n".join(f"![{drawn.alt}](gallery/{name}{shade}.svg#only-{mode})" for shade, mode in SHADES)
+        parts.append(
+            f'## {drawn.finding}\n\n{pictures}\n\n{drawn.caption}\n\n??? example "`{name}`: the code"\n\n{indented(code)}'
+        )
+    write("gallery.md", "\n\n".join(parts) + "\n")
+
+
+SHADES = (("", "light"), ("-dark", "dark"))
+
+
+def indented(code: str) -> str:
+    """A block of code inside of a folded box."""
+    return "\n".join(f"    {line}".rstrip() for line in ["```python", *code.splitlines(), "```"])
+
+
+documents()
+api()
+gallery()
