@@ -116,6 +116,7 @@ def style(theme: Theme = "light") -> Iterator[None]:
         "grid.alpha": 0.2,
         "grid.linewidth": 0.5,
         "hatch.linewidth": 0.5,
+        "hatch.color": colors["ink"],
         "axes.prop_cycle": cycler(color=THEMES[theme]),
         "savefig.dpi": 200,
         "pdf.fonttype": 42,
