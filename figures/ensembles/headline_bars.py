@@ -29,7 +29,7 @@ __all__ = ["draw", "held_out", "methods"]
 _WHAT = "Points by which SharpBalance's ensembles are above SAM's on corrupted images"
 _WIDTH = 0.38  # of a bar; methods are 1 apart
 _ALPHAS = {"ensemble of three": 1.0, "mean of its members": 0.35}
-_ROWS: dict[str, tuple[Quantity, Quantity]] = {
+_COLUMNS: dict[str, tuple[Quantity, Quantity]] = {
     images: (accuracy(LEVELS[f"ensemble error{images}"]), accuracy(LEVELS[f"member error{images}"]))
     for images in ("", " on corrupted images")
 }
@@ -67,9 +67,9 @@ def methods(study: Study) -> dict[str, tuple[str, str]]:
 
 def _finding(_design: str, study: Study) -> str:
     (sam, _), (balance, _) = (methods(study)[name] for name in ("SAM", "SharpBalance"))
-    quantity = _ROWS[" on corrupted images"][0]
+    quantity = _COLUMNS[" on corrupted images"][0]
     difference = interval(quantity(study, balance, "blocks") - quantity(study, sam, "blocks"))
-    return told(difference, "+.1f")
+    return told(difference, "+z.1f")
 
 
 @figure(
@@ -81,7 +81,7 @@ def _finding(_design: str, study: Study) -> str:
         "bars: 95% intervals over triples of seeds and test images."
     ),
     alt=(
-        "Two panels for each data set, clean and corrupted: pairs of bars, an ensemble and the mean of its "
+        "A row for each data set, clean and corrupted: pairs of bars, an ensemble and the mean of its "
         "members, for SGD, SAM, SharpBalance and the authors' code, with intervals."
     ),
     needs=held_out,
@@ -93,23 +93,22 @@ def draw(evidence: Evidence) -> Figure:
         evidence: measured ensembles.
 
     Returns:
-        Two panels for each data set.
+        A row for each data set.
 
     Raises:
         StoreError: if nothing of that has been measured.
     """
     shown = required(held_out(evidence), "the methods at the rho that is best by validation")
-    figure, axes = new_figure(len(_ROWS), len(shown), height=2)
+    figure, axes = new_figure(len(shown), len(_COLUMNS), height=2)
     for place, panel in enumerate(axes):
-        row, column = divmod(place, len(shown))
-        images, pair = list(_ROWS.items())[row]
-        name, study = list(shown.items())[column]
+        row, column = divmod(place, len(_COLUMNS))
+        images, pair = list(_COLUMNS.items())[column]
+        name, study = list(shown.items())[row]
         _plot(panel, study, name, pair)
-        if row == 0:
-            panel.set_title(title(name, study))
+        panel.set_title(images.strip() or title(name, study).replace("\n", ", "))
         if column == 0:
-            panel.set_ylabel(f"accuracy{images}, %".replace(" images", "\nimages"))
-    for panel in axes[-len(shown) :]:
+            panel.set_ylabel("accuracy, %")
+    for panel in axes[-len(_COLUMNS) :]:
         panel.set_xlabel("method")
     for label, alpha in _ALPHAS.items():
         axes[0].bar(0, 0, color=COLORS["ink"], alpha=alpha, label=label)

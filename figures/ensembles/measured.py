@@ -50,7 +50,7 @@ __all__ = [
     "told",
 ]
 
-_ENTRY_WIDTH = 1.2  # inches of a legend's column
+_ENTRY_WIDTH = 1.65  # inches of a legend's column
 _CHARACTERS = 20  # of a legend in an inch
 _APART = 0.12  # of a panel, at least, between points that have their rho beside them
 Points = Float[np.ndarray, "points 3"]
@@ -119,9 +119,9 @@ def title(name: str, study: Study) -> str:
         study: its whole blocks.
 
     Returns:
-        One line.
+        Two lines.
     """
-    return f"{DATASETS[DESIGNS[name].data].title}, {study.seeds} seeds in {study.blocks} triples"
+    return f"{DATASETS[DESIGNS[name].data].title}\n{study.seeds} seeds"
 
 
 def radii(name: str, conditions: Sequence[str]) -> list[float]:
@@ -337,6 +337,7 @@ def tell_radii(axes: Axes, x: Points, y: Points, rhos: Sequence[float], *, color
     """
     below = marker == MARKERS["sharpbalance"]
     look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "right", "va": "top" if below else "bottom"}
+    axes.autoscale_view()  # or distances would be those of earlier limits
     places = np.column_stack([x[:, 0], y[:, 0]])
     shown = axes.transAxes.inverted().transform(axes.transData.transform(places))
     taken: list[np.ndarray] = []

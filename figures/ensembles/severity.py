@@ -58,7 +58,7 @@ def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
 
 def _finding(_: str, study: Study) -> str:
     tables = {name: accuracy_at(SEVERITIES[-1], "ensemble of three", study, name) for name in METHODS}
-    gains = [told(interval(tables[name] - tables["sgd"]), "+.1f") for name in ("sam-mid", "sharpbalance-mid")]
+    gains = [told(interval(tables[name] - tables["sgd"]), "+z.1f") for name in ("sam-mid", "sharpbalance-mid")]
     return f"{gains[0]} by SAM, {gains[1]} by SharpBalance"
 
 

@@ -40,7 +40,7 @@ _ROWS: dict[str, Quantity] = {
 def _finding(name: str, study: Study) -> str:
     gain, eir = (changed(study, quantity, "sam-high", "sgd")[0] for quantity in reversed(_ROWS.values()))
     (rho,) = radii(name, ["sam-high"])
-    return f"at ρ = {rho:g} members' accuracy on corrupted images {gain:+.1f} points, EIR {eir:+.3f}"
+    return f"at ρ = {rho:g} members' accuracy on corrupted images {gain:+z.1f} points, EIR {eir:+.3f}"
 
 
 @figure(
@@ -88,6 +88,6 @@ def draw(evidence: Evidence) -> Figure:
 def _plot(axes: Axes, study: Study, design: str, quantity: Quantity) -> None:
     x, y = levels(study, CURVE, MAIN, positive=True), levels(study, CURVE, quantity)
     plot_points(axes, x, y, ls=":", label="SAM", **LOOKS["sam"])
-    tell_radii(axes, x, y, radii(design, CURVE), **LOOKS["sam"])
     axes.plot(x[0, 0], y[0, 0], ls="", ms=4.5, zorder=3, label="SGD", **LOOKS["gd"])
     logarithmic(axes, "x", few=True)
+    tell_radii(axes, x, y, radii(design, CURVE), **LOOKS["sam"])

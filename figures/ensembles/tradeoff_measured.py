@@ -58,7 +58,11 @@ def draw(evidence: Evidence, design: str = "digits") -> Figure:
     left, upper, lower = panels.values()
     _cloud(figure, left, study)
     plot_curves(left, study, design, _D, positive=True)
-    left.set(xlabel=SHARPNESS_LABEL, ylabel="diversity $D$, variance of the softmax", title=title(design, study))
+    left.set(
+        xlabel=SHARPNESS_LABEL,
+        ylabel="diversity $D$, variance of the softmax",
+        title=title(design, study).replace("\n", ", "),
+    )
     _against_rho(upper, study, design, _D)
     upper.set(ylabel="ratio", title=r"diversity over SGD's")
     _against_rho(lower, study, design, MAIN)

@@ -123,7 +123,7 @@ def draw(evidence: Evidence) -> Figure:
         _plot(panel, study, quantity)
         panel.set_ylabel(label)
         if column == 0:
-            panel.set_title(title(name, study))
+            panel.set_title(title(name, study).replace("\n", ", "))
             _tell_slopes(panel, study)
     for panel in axes[-len(_COLUMNS) :]:
         panel.set_xlabel(SHARPNESS_LABEL)

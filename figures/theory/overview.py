@@ -79,6 +79,8 @@ def _against(axes: Axes, curve: Curves, measured: Curves | None) -> None:
     axes.set(xlabel=LABELS["sharpness"], ylabel=LABELS["diversity"])
     if "sharpness" in known and "diversity" in known:
         plot_columns(axes, curve, color=COLORS["ink"], label="trade-off (dotted: unstable)")
+        if (known["diversity"] > 0).all():
+            axes.set_yscale("log")
         every = max(1, -(-len(known["rho"]) // _MARKED))
         tell_rho(axes, curve, known["rho"][::every].tolist(), color=COLORS["ink"], fontsize=SMALL)
     if measured is not None and {"sharpness", "diversity"} <= measured.columns().keys():
