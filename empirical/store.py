@@ -6,7 +6,6 @@ content, so damage is noticed when it is read and the message names the file.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sharpdiv.empirical.atomic import write_atomically
 from sharpdiv.empirical.errors import StoreError
 
 __all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "write_atomically"]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new but nothing between.
-
-    Links are followed, and what is no regular file (a pipe, a device) is written to directly.
-
-    Args:
-        path: path of the file; folders that do not exist are made.
-        content: bytes of the whole file.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from sharpdiv.empirical.store import write_atomically
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomically(Path(folder) / "new" / "file", b"whole")
-        ...     [path.name for path in (Path(folder) / "new").iterdir()]
-        ['file']
-    """
-    path = path.resolve()
-    if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(content)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def digest(value: Any) -> str:

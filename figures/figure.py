@@ -16,7 +16,7 @@ Draw = Callable[[Evidence], matplotlib_figure.Figure]
 Text = str | Callable[[Evidence], str]
 """Words that are the same for all results, or made from them; symbols are Unicode (ρ, κ), which pictures set as mathematics."""
 
-_CHARACTERS = 15.5  # of a title in an inch
+_CHARACTERS = 14.8  # of a title in an inch
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class RegisteredFigure:
             A figure that is ready to be saved.
         """
         drawn = self.draw(evidence)
-        title = fill(self.words(evidence).finding, int(drawn.get_figwidth() * _CHARACTERS))
+        finding = self.words(evidence).finding.replace(" = ", "\u00a0=\u00a0")  # no line ends there
+        title = fill(finding, int(drawn.get_figwidth() * _CHARACTERS), break_on_hyphens=False)
         for symbol, mathtext in SYMBOLS.items():
             title = title.replace(symbol, mathtext)
         drawn.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import threadpoolctl
@@ -12,6 +11,7 @@ from sharpdiv.empirical.store import write_atomically
 from sharpdiv.empirical.workers import processes, shared
 
 # Each module registers its figure.
+from sharpdiv.figures.diagrams import idea, training  # noqa: F401
 from sharpdiv.figures.ensembles import (  # noqa: F401
     calibration_size,
     diversity_metrics,
@@ -26,13 +26,14 @@ from sharpdiv.figures.ensembles import (  # noqa: F401
 )
 from sharpdiv.figures.figure import FIGURES
 from sharpdiv.figures.kernels import lazy_comparison, lazy_to_rich, predicted_measured  # noqa: F401
-from sharpdiv.figures.style import THEMES, style
+from sharpdiv.figures.style import THEMES, saved, style
 from sharpdiv.figures.theory import (  # noqa: F401
     exact_sharpness,
     finite_size,
     improvement_rate,
     models,
     normalized,
+    paper_ranges,
     phase_diagram,
     random_features,
     sam_simulation,
@@ -77,18 +78,13 @@ def _render_shared(folder: Path, name: str) -> list[Path]:
 
 def _render(name: str, evidence: Evidence, folder: Path) -> list[Path]:
     words, written = FIGURES[name].words(evidence), []
-    about: dict[str, dict[str, str | None]] = {  # no date and no version: other bytes would be other results
-        "png": {"Software": None, "Title": words.finding, "Description": words.alt},
-        "svg": {"Date": None, "Creator": None, "Title": words.finding, "Description": words.alt},
-        "pdf": {"CreationDate": None, "Title": words.finding, "Subject": words.alt},
-    }
+    kinds = {"png": "Description", "svg": "Description", "pdf": "Subject"}
     for theme in THEMES:
         # What is drawn has small matrices, which threads of linear algebra only wait for each other on.
         with style(theme), threadpoolctl.threadpool_limits(1):
             figure = FIGURES[name].titled(evidence)
-            for kind in about if theme == "light" else ("png", "svg"):
-                buffer = BytesIO()
-                figure.savefig(buffer, format=kind, metadata=about[kind])
-                written.append(folder / f"{name}{'-dark' if theme == 'dark' else ''}.{kind}")
-                write_atomically(written[-1], buffer.getvalue())
+            for kind, key in kinds.items():
+                if theme == "light" or kind != "pdf":
+                    written.append(folder / f"{name}{'-dark' if theme == 'dark' else ''}.{kind}")
+                    write_atomically(written[-1], saved(figure, kind, **{"Title": words.finding, key: words.alt}))
     return written

@@ -114,7 +114,12 @@ def test_theory_needs_no_torch(installed: Path, tmp_path: Path) -> None:
         arguments = [sys.executable, "-m", "sharpdiv", *command]
         return subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
-    for command in (["--help"], ["--version"], ["theory", "sam", "--rho", "0.1"], ["simulate", "gd", "--draws", "2"]):
+    for command in (
+        ["--help"],
+        ["--version"],
+        ["theory", "sam", "--rho", "0.1", "--csv", "curve.csv", "--json", "curve.json"],
+        ["simulate", "gd", "--draws", "2", "--latex"],
+    ):
         found = call(*command)
         assert found.returncode == 0, found.stderr
         assert found.stdout
@@ -123,6 +128,9 @@ def test_theory_needs_no_torch(installed: Path, tmp_path: Path) -> None:
         assert found.returncode == 2
         assert len(found.stderr.splitlines()) == 1
         assert "pip install 'sharpdiv[train]'" in found.stderr
+    found = call("theory", "sam", "--rho", "0.1", "--plot", "curve.png")
+    assert found.returncode == 2
+    assert found.stderr.endswith("--plot needs matplotlib, which is not installed: pip install 'sharpdiv[plot]'\n")
 
 
 USER = """

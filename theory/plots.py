@@ -98,4 +98,4 @@ def tell_rho(
         place = int(np.argmin(np.abs(columns["rho"] - rho)))
         at = columns[x][place], columns[y][place]
         axes.plot(*at, marker, ms=3.5, color=look.get("color"))
-        axes.annotate(f"{rho:g}", at, xytext=offset, textcoords="offset points", **look)
+        axes.annotate(f"{rho:.3g}", at, xytext=offset, textcoords="offset points", **look)

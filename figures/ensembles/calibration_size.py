@@ -13,6 +13,7 @@ from sharpdiv.empirical.runs.record import RunRecord
 from sharpdiv.figures.ensembles.measured import (
     METHODS,
     Points,
+    each,
     interval,
     legend_below,
     plot_points,
@@ -35,9 +36,15 @@ ROWS = {
 """Where a record keeps what is shown."""
 
 
+def _finding(_: str, study: Study) -> str:
+    nll = [of_size(study, name, "nll", corrupted=True)[-1, 0] for name in METHODS]
+    values = [f"{value:.2f} for {LABELS[name]}" for name, value in zip(METHODS, nll, strict=True)]
+    return ", ".join(values)
+
+
 @figure(
     "calibration_size",
-    finding="Calibration error and likelihood by the size of the ensemble",
+    finding=lambda evidence: each("NLL of ensembles of three on corrupted images", studies(evidence), _finding),
     caption=(
         "ECE and NLL of ensembles of 1, 2 and 3 members at the middle ρ, on clean and on corrupted test "
         "images: means over all subsets of each triple of seeds; bars: 95% intervals over triples, on these "
@@ -62,16 +69,16 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "the calibration of the three methods")
-    figure, axes = new_figure(len(ROWS), len(shown), height=1.4)
+    figure, axes = new_figure(len(ROWS), len(shown), height=1.3)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(shown))
         label, (corrupted, metric) = list(ROWS.items())[row]
         name, study = list(shown.items())[column]
         _plot(panel, study, metric, corrupted=corrupted)
         if column == 0:
-            panel.set_ylabel(label)
+            panel.set_ylabel(label.replace(", ", ",\n", 1))
         if row == 0:
-            panel.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
+            panel.set_title(rf"{title(name, study)}, $\rho = {radii(name, ['sam-mid'])[0]:g}$")
     for panel in axes[-len(shown) :]:
         panel.set_xlabel("members of the ensemble")
     legend_below(
@@ -105,7 +112,7 @@ def of_size(study: Study, name: str, metric: str, *, corrupted: bool) -> Points:
 
 def _plot(axes: Axes, study: Study, metric: str, *, corrupted: bool) -> None:
     sizes = np.array(study.conditions["sgd"].blocks[0].sizes)
-    for place, (method, color) in enumerate(METHODS.items()):
+    for place, (method, look) in enumerate(METHODS.items()):
         y = of_size(study, method, metric, corrupted=corrupted)
-        plot_points(axes, sizes + 0.04 * (place - 1), y, color=color, marker="o", ms=4, label=LABELS[method])
+        plot_points(axes, sizes + 0.04 * (place - 1), y, label=LABELS[method], **look)
     axes.set_xticks(sizes)

@@ -3,13 +3,17 @@
 from matplotlib.figure import Figure
 
 from sharpdiv.checks.ensembles.quantities import DIVERSITY
+from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
     BARS,
     CURVES,
     SHARPNESS_LABEL,
+    changed,
+    each,
     legend_below,
     plot_curves,
+    radii,
     required,
     studies,
     title,
@@ -23,9 +27,17 @@ METRICS = {name: metric for name, metric in DIVERSITY.items() if name not in {"D
 """Those that no other figure shows."""
 
 
+def _finding(name: str, study: Study) -> str:
+    lower = sum(changed(study, metric, "sam-high", "sgd")[2] < 0 for metric in METRICS.values())
+    (rho,) = radii(name, ["sam-high"])
+    return f"{lower} of {len(METRICS)} at ρ = {rho:g}"
+
+
 @figure(
     "diversity_metrics",
-    finding="Other measures of diversity against sharpness",
+    finding=lambda evidence: each(
+        "Further measures of diversity by which SAM is below SGD", studies(evidence), _finding
+    ),
     caption=(
         "Five measures of diversity of SGD and SAM, and of SharpBalance, against sharpness; a point for each "
         "ρ with 95% intervals, ρ written beside it."
@@ -54,12 +66,12 @@ def draw(evidence: Evidence) -> Figure:
         row, column = divmod(place, len(shown))
         label, metric = list(METRICS.items())[row]
         name, study = list(shown.items())[column]
-        plot_curves(panel, study, metric)
+        plot_curves(panel, study, name, metric)
         if column == 0:
             panel.set_ylabel(label.replace(", ", ",\n"))
         if row == 0:
             panel.set_title(title(name, study))
     for panel in axes[-len(shown) :]:
         panel.set_xlabel(SHARPNESS_LABEL)
-    legend_below(figure, axes[0], len(CURVES), f"joined in the order of rho; {BARS}, CKA's over triples alone")
+    legend_below(figure, axes[0], len(CURVES) + 1, rf"numbers: $\rho$; {BARS}, CKA's over triples alone")
     return figure

@@ -12,21 +12,24 @@ from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
     Quantity,
     accuracy,
+    each,
     interval,
     legend_below,
     radii,
     required,
     studies,
     title,
+    told,
 )
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.figures.style import COLORS, SMALL, new_figure
 
 __all__ = ["draw", "held_out", "methods"]
 
+_WHAT = "Points by which SharpBalance's ensembles are above SAM's on corrupted images"
 _WIDTH = 0.38  # of a bar; methods are 1 apart
 _ALPHAS = {"ensemble of three": 1.0, "mean of its members": 0.35}
-_ROWS: dict[str, tuple[Quantity, Quantity]] = {
+_COLUMNS: dict[str, tuple[Quantity, Quantity]] = {
     images: (accuracy(LEVELS[f"ensemble error{images}"]), accuracy(LEVELS[f"member error{images}"]))
     for images in ("", " on corrupted images")
 }
@@ -58,20 +61,27 @@ def methods(study: Study) -> dict[str, tuple[str, str]]:
         "SGD": ("sgd", COLORS["gd"]),
         "SAM": (chosen(study, CURVE[1:], "ensembles"), COLORS["sam"]),
         "SharpBalance": (chosen(study, BALANCE, "ensembles"), COLORS["sharpbalance"]),
-        "authors' code": ("code", COLORS["normalized"]),
+        "authors' code": ("code", COLORS["code"]),
     }
+
+
+def _finding(_design: str, study: Study) -> str:
+    (sam, _), (balance, _) = (methods(study)[name] for name in ("SAM", "SharpBalance"))
+    quantity = _COLUMNS[" on corrupted images"][0]
+    difference = interval(quantity(study, balance, "blocks") - quantity(study, sam, "blocks"))
+    return told(difference, "+z.1f")
 
 
 @figure(
     "headline_bars",
-    finding="Accuracy of the methods, each at the ρ that validation chooses",
+    finding=lambda evidence: each(_WHAT, held_out(evidence), _finding),
     caption=(
         "Accuracy of ensembles of three and of their members on clean and corrupted images, each method at "
         "the ρ that is best by validation images (the authors' code has one ρ only). Axes do not start at 0; "
         "bars: 95% intervals over triples of seeds and test images."
     ),
     alt=(
-        "Two panels for each data set, clean and corrupted: pairs of bars, an ensemble and the mean of its "
+        "A row for each data set, clean and corrupted: pairs of bars, an ensemble and the mean of its "
         "members, for SGD, SAM, SharpBalance and the authors' code, with intervals."
     ),
     needs=held_out,
@@ -83,32 +93,31 @@ def draw(evidence: Evidence) -> Figure:
         evidence: measured ensembles.
 
     Returns:
-        Two panels for each data set.
+        A row for each data set.
 
     Raises:
         StoreError: if nothing of that has been measured.
     """
     shown = required(held_out(evidence), "the methods at the rho that is best by validation")
-    figure, axes = new_figure(len(_ROWS), len(shown), height=1.9)
+    figure, axes = new_figure(len(shown), len(_COLUMNS), height=2)
     for place, panel in enumerate(axes):
-        row, column = divmod(place, len(shown))
-        images, pair = list(_ROWS.items())[row]
-        name, study = list(shown.items())[column]
+        row, column = divmod(place, len(_COLUMNS))
+        images, pair = list(_COLUMNS.items())[column]
+        name, study = list(shown.items())[row]
         _plot(panel, study, name, pair)
-        if row == 0:
-            panel.set_title(title(name, study))
+        panel.set_title(images.strip() or title(name, study).replace("\n", ", "))
         if column == 0:
-            panel.set_ylabel(f"accuracy{images}, %".replace(" images", "\nimages"))
-    for panel in axes[-len(shown) :]:
+            panel.set_ylabel("accuracy, %")
+    for panel in axes[-len(_COLUMNS) :]:
         panel.set_xlabel("method")
     for label, alpha in _ALPHAS.items():
-        axes[0].bar(0, 0, color="black", alpha=alpha, label=label)
+        axes[0].bar(0, 0, color=COLORS["ink"], alpha=alpha, label=label)
     legend_below(
         figure,
         axes[0],
         2,
-        "rho: the best by validation images, but for the authors' code; axes do not start at 0; bars: 95% intervals over triples "
-        "of seeds and test images",
+        r"$\rho$: the best by validation images, but for the authors' code; axes do not start at 0; bars: 95% intervals over "
+        "triples of seeds and test images",
     )
     return figure
 
@@ -122,14 +131,18 @@ def _plot(axes: Axes, study: Study, design: str, pair: tuple[Quantity, Quantity]
             value, low, high = interval(quantity(study, condition, "blocks"))
             x = place + side * _WIDTH
             axes.bar(x, value, _WIDTH, color=color, alpha=alpha)
-            axes.errorbar(x, value, [[value - low], [high - value]], color="0.5", elinewidth=1, capsize=2)
-            look: dict[str, Any] = {"ha": "center", "fontsize": 8, "color": "white" if alpha == 1 else "black"}
+            axes.errorbar(x, value, [[value - low], [high - value]], color=COLORS["muted"], elinewidth=0.9, capsize=1.5)
+            look: dict[str, Any] = {
+                "ha": "center",
+                "fontsize": SMALL,
+                "color": COLORS["paper" if alpha == 1 else "ink"],
+            }
             axes.annotate(f"{value:.1f}", (x, 0.02), xycoords=axes.get_xaxis_transform(), **look)
             ends += [low, high]
     span = max(ends) - min(ends)
     axes.set_ylim(min(ends) - 0.25 * span, max(ends) + 0.05 * span)
     rhos = radii(design, [condition for condition, _ in found.values()])
-    axes.set_xticks(range(len(found)), [f"{name}\nrho {rho:g}" for name, rho in zip(found, rhos, strict=True)])
-    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xticks(range(len(found)), [f"{name}\n$\\rho = {rho:g}$" for name, rho in zip(found, rhos, strict=True)])
+    axes.tick_params(axis="x")
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="x")

@@ -1,6 +1,6 @@
 """What the figures of trained ensembles share: data sets, conditions and their looks, points with their intervals."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from textwrap import fill
 from typing import Any, Literal, TypeVar
 
@@ -13,18 +13,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import GROUPS, Table, estimated, leave_out_means
-from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS, SHARPNESS, sharpness
+from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord
-from sharpdiv.figures.style import COLORS
+from sharpdiv.figures.style import COLORS, MARKERS, SMALL
 
 __all__ = [
     "BARS",
     "CURVES",
+    "LOOKS",
     "MAIN",
     "METHODS",
     "SHARPNESS_LABEL",
@@ -32,6 +33,8 @@ __all__ = [
     "Quantity",
     "accuracy",
     "by_block",
+    "changed",
+    "each",
     "interval",
     "legend_below",
     "levels",
@@ -42,11 +45,14 @@ __all__ = [
     "ratios",
     "required",
     "studies",
+    "tell_radii",
     "title",
+    "told",
 ]
 
-_ENTRY_WIDTH = 1.2  # inches of a legend's column
+_ENTRY_WIDTH = 1.65  # inches of a legend's column
 _CHARACTERS = 20  # of a legend in an inch
+_APART = 0.12  # of a panel, at least, between points that have their rho beside them
 Points = Float[np.ndarray, "points 3"]
 """Estimates with the ends of their 95% intervals: value, low, high."""
 Quantity = Callable[[Study, str, str], Table]
@@ -56,18 +62,23 @@ _Found = TypeVar("_Found", bound=Sized)
 BARS = "bars: 95% intervals over test images and seeds, or triples of seeds where members exchanged scores"
 """For legends."""
 
-CURVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "SGD (black) and SAM": (CURVE, {"color": COLORS["sam"], "marker": "o"}),
-    "SharpBalance": (BALANCE, {"color": COLORS["sharpbalance"], "marker": "s"}),
+LOOKS: dict[str, dict[str, Any]] = {
+    name: {"color": COLORS[name], "marker": MARKERS[name]} for name in ("gd", "sam", "sharpbalance", "code")
 }
-"""Curves over rho: their conditions and looks."""
+"""Colour and marker of each method, the same in all figures."""
 
-METHODS = {"sgd": COLORS["gd"], "sam-mid": COLORS["sam"], "sharpbalance-mid": COLORS["sharpbalance"]}
-"""Conditions that stand for the three methods, all at the middle rho, and their colours."""
+CURVES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "SAM": (CURVE, LOOKS["sam"]),
+    "SharpBalance": (BALANCE, LOOKS["sharpbalance"]),
+}
+"""Curves over rho: their conditions and looks; the first begins at SGD."""
+
+METHODS = {"sgd": LOOKS["gd"], "sam-mid": LOOKS["sam"], "sharpbalance-mid": LOOKS["sharpbalance"]}
+"""Conditions that stand for the three methods, all at the middle rho, and their looks."""
 
 MAIN = sharpness(MAIN_SHARPNESS)
 """The measure of sharpness that decides."""
-SHARPNESS_LABEL = f"sharpness: {SHARPNESS[MAIN_SHARPNESS]}, nats"
+SHARPNESS_LABEL = r"sharpness, worst case in $\ell_\infty$, nats"
 
 
 def required(found: _Found, what: str) -> _Found:
@@ -108,9 +119,9 @@ def title(name: str, study: Study) -> str:
         study: its whole blocks.
 
     Returns:
-        One line.
+        Two lines.
     """
-    return f"{DATASETS[DESIGNS[name].data].title}, {study.seeds} seeds in {study.blocks} triples"
+    return f"{DATASETS[DESIGNS[name].data].title}\n{study.seeds} seeds"
 
 
 def radii(name: str, conditions: Sequence[str]) -> list[float]:
@@ -218,6 +229,54 @@ def by_block(study: Study, name: str, get: Callable[[RunRecord], Float[np.ndarra
     return leave_out_means(grouped.T, np.eye(study.blocks, dtype=bool))
 
 
+# ---------------------------------------------------------------------------------------------------------- words
+
+
+def told(point: Float[np.ndarray, "3"], form: str = ".2f") -> str:
+    """An estimate with its interval, for a sentence.
+
+    Args:
+        point: value, low, high.
+        form: of each number.
+
+    Returns:
+        As in ``0.81 [0.76, 0.86]``.
+    """
+    value, low, high = point.tolist()
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def changed(study: Study, quantity: Quantity, name: str, other: str) -> Float[np.ndarray, "3"]:
+    """Difference of a quantity in two conditions, paired by unit and group of test images.
+
+    Args:
+        study: of the conditions.
+        quantity: the quantity.
+        name: condition that the other is taken from.
+        other: condition that is taken from it.
+
+    Returns:
+        Value, low, high.
+    """
+    units = study.units(name, other)
+    return interval(quantity(study, name, units) - quantity(study, other, units))
+
+
+def each(what: str, shown: Mapping[str, Study], tell: Callable[[str, Study], str]) -> str:
+    """What is found on each data set.
+
+    Args:
+        what: is told of all.
+        shown: studies by name of their design.
+        tell: what is found, from name and study.
+
+    Returns:
+        One sentence; the name of the data set behind each finding.
+    """
+    found = [f"{tell(name, study)} ({DATASETS[DESIGNS[name].data].title})" for name, study in shown.items()]
+    return f"{what}: {'; '.join(found)}"
+
+
 # ---------------------------------------------------------------------------------------------------------- drawing
 
 
@@ -231,7 +290,7 @@ def plot_points(axes: Axes, x: Points | Sequence[float], y: Points | Sequence[fl
         **look: of the line, as Matplotlib takes it; a colour at least.
     """
     (x_values, x_bars), (y_values, y_bars) = _bars(x), _bars(y)
-    line: dict[str, Any] = {"ecolor": mpl.colors.to_rgba(look["color"], 0.45), "elinewidth": 1.1, "ms": 5, "lw": 1.2}
+    line: dict[str, Any] = {"ecolor": mpl.colors.to_rgba(look["color"], 0.5), "elinewidth": 0.9, "ms": 3.5, "lw": 0.9}
     axes.errorbar(x_values, y_values, y_bars, x_bars, **line | look)
 
 
@@ -241,33 +300,64 @@ def _bars(points: Points | Sequence[float]) -> tuple[np.ndarray, np.ndarray | No
     return (values, None) if values.ndim == 1 else (values[:, 0], np.abs(values[:, 1:] - values[:, :1]).T)
 
 
-def plot_curves(axes: Axes, study: Study, quantity: Quantity, positive: bool = False) -> None:
-    """A quantity against sharpness, of SGD and SAM and of SharpBalance, each joined in the order of rho.
+def plot_curves(axes: Axes, study: Study, design: str, quantity: Quantity, positive: bool = False) -> None:
+    """A quantity against sharpness, of SGD and SAM and of SharpBalance, each with its rho, joined in the order of rho.
 
     Args:
         axes: where.
         study: of the conditions.
+        design: name of their design.
         quantity: the quantity.
         positive: as for ``interval``.
     """
-    for label, (names, look) in CURVES.items():
-        x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity, positive)
-        plot_points(axes, x, y, label=label, **look)
-        if names[0] == "sgd":
-            axes.plot(x[0, 0], y[0, 0], look["marker"], color=COLORS["gd"], ms=5, zorder=3)
-    logarithmic(axes, "x")
+    points = {
+        label: (levels(study, names, MAIN, positive=True), levels(study, names, quantity, positive))
+        for label, (names, _) in CURVES.items()
+    }
+    for label, (x, y) in points.items():
+        plot_points(axes, x, y, ls=":", label=label, **CURVES[label][1])
+    x, y = points["SAM"]
+    axes.plot(x[0, 0], y[0, 0], ls="", ms=4.5, zorder=3, label="SGD", **LOOKS["gd"])
+    logarithmic(axes, "x", few=True)
+    for label, (x, y) in points.items():
+        names, look = CURVES[label]
+        tell_radii(axes, x, y, radii(design, names), **look)
 
 
-def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+def tell_radii(axes: Axes, x: Points, y: Points, rhos: Sequence[float], *, color: str, marker: str) -> None:
+    """Rho beside each point but SGD's, above for SAM and below for SharpBalance; the largest alone where points lie too close.
+
+    Args:
+        axes: where.
+        x: horizontal coordinates.
+        y: vertical coordinates.
+        rhos: of the points.
+        color: of the method.
+        marker: of the method.
+    """
+    below = marker == MARKERS["sharpbalance"]
+    look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "right", "va": "top" if below else "bottom"}
+    axes.autoscale_view()  # or distances would be those of earlier limits
+    places = np.column_stack([x[:, 0], y[:, 0]])
+    shown = axes.transAxes.inverted().transform(axes.transData.transform(places))
+    taken: list[np.ndarray] = []
+    for rho, at, where in reversed(list(zip(rhos, places, shown, strict=True))):
+        if rho and all(np.hypot(*(where - other)) > _APART for other in taken):
+            axes.annotate(f"{rho:g}", tuple(at), xytext=(-3, -3 if below else 3), textcoords="offset points", **look)
+            taken.append(where)
+
+
+def logarithmic(axes: Axes, which: Literal["x", "y"], *, few: bool = False) -> None:
     """A logarithmic axis with plain numbers at its ticks, some within a decade too.
 
     Args:
         axes: whose.
         which: of them.
+        few: whether there is room for few numbers only.
     """
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if few else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 

@@ -4,13 +4,17 @@
 on a coarser grid ``sharpdiv reproduce``; of runs that are trained ``sharpdiv between SGD SAM SHARPBALANCE --out FOLDER``.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
+from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.connectivity.run_planes import RunPlane
 from sharpdiv.empirical.data.datasets import DATASETS
@@ -21,6 +25,9 @@ from sharpdiv.figures.style import new_figure
 
 __all__ = ["draw"]
 
+_HALO = [withStroke(linewidth=1.5, foreground="white")]
+"""Around the names of members, so that they are read on every colour."""
+
 _LOSS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0)
 _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Levels of contours, the same in all panels of a row; up to what guessing gives on ten classes."""
@@ -28,11 +35,8 @@ _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 @figure(
     "plane",
-    finding="Between any two members the loss rises, whichever method trained them",
-    caption=(
-        "Training loss (above) and test error (below) on the plane through three members of one ensemble of "
-        "each method; batch norm recalibrated at every point. One ensemble of each: a picture, no verdict."
-    ),
+    finding=lambda evidence: _finding(evidence.planes),
+    caption=lambda evidence: _caption(evidence.planes),
     alt=(
         "A column of two contour maps for each method, with three members as circles, each in a valley of its"
         " own, and ridges between them."
@@ -56,7 +60,7 @@ def draw(evidence: Evidence) -> Figure:
         raise StoreError(
             "this figure shows planes through members, which are not in the results; run sharpdiv reproduce, or sharpdiv between"
         )
-    figure, panels = new_figure(2, len(runs), height=2.3)
+    figure, panels = new_figure(2, len(runs), height=1.75)
     rows = {
         "training loss (nats)": ([run.planes["train"].loss for run in runs], _LOSS),
         "test error": ([_error(run) for run in runs], _ERROR),
@@ -67,12 +71,12 @@ def draw(evidence: Evidence) -> Figure:
             shown = _contours(axes, run, grid, levels)
         figure.colorbar(shown, ax=places, label=label, shrink=0.9, ticks=levels, format="%g")
     for axes, run in zip(panels, runs, strict=False):
-        axes.set_title(f"{_method(run)}\n{_barriers(run)}")
+        axes.set_title(f"{_method(run)}{_sharpness(run, evidence)}\n{_barriers(run)}")
     for axes in panels[len(runs) :]:
         axes.set_xlabel("distance in weight space")
     for axes in panels[:: len(runs)]:
         axes.set_ylabel("distance in weight space")
-    figure.suptitle(_caption(runs), fontsize=6.5)
+    figure.suptitle(_caption(runs), fontsize=6)
     return figure
 
 
@@ -90,10 +94,11 @@ def _contours(
     plane, norm = run.planes["test"], BoundaryNorm(levels, ncolors=256, extend="both")
     shown = axes.contourf(plane.x, plane.y, grid, levels, norm=norm, cmap="viridis_r", extend="both")
     lines = axes.contour(plane.x, plane.y, grid, levels, colors="white", linewidths=0.6)
-    axes.clabel(lines, levels[3::2], fontsize=6.5, fmt="%g")  # every second: the lowest lie close around members
-    axes.plot(*plane.members.T, "o", ms=6, mfc="white", mec="black")
+    axes.clabel(lines, levels[3::2], fontsize=6, fmt="%g")  # every second: the lowest lie close around members
+    axes.plot(*plane.members.T, "o", ms=4, mfc="white", mec="black")
+    look: dict[str, Any] = {"fontsize": 6, "fontweight": "bold", "color": "black", "path_effects": _HALO}
     for seed, place in zip(run.config.seeds, plane.members.tolist(), strict=False):
-        axes.annotate(str(seed), place, xytext=(5, 5), textcoords="offset points", fontsize=6.5, fontweight="bold")
+        axes.annotate(str(seed), place, xytext=(5, 5), textcoords="offset points", **look)
     axes.set_aspect("equal")
     axes.grid(visible=False)
     return shown
@@ -101,13 +106,24 @@ def _contours(
 
 def _method(run: RunPlane) -> str:
     method = METHODS[run.config.method]
-    return f"{method.label}, rho = {run.config.rho:g}" if method.ascends else method.label
+    return rf"{method.label}, $\rho = {run.config.rho:g}$" if method.ascends else method.label
+
+
+def _sharpness(run: RunPlane, evidence: Evidence) -> str:
+    """Of the members, where they were measured: methods at one rho are not equally sharp."""
+    found = [record for record in evidence.records if record.config == run.config]
+    return f"\nsharpness {np.mean(found[0].sharpness(MAIN_SHARPNESS)):.2g} nats" if found else ""
 
 
 def _barriers(run: RunPlane) -> str:
     """What lies between members, in numbers that the grid does not decide about."""
     found = run.barriers["train"].of_pairs("loss")
     return f"training barriers {min(found):.2f} to {max(found):.2f} nats"
+
+
+def _finding(runs: tuple[RunPlane, ...]) -> str:
+    least = min(barrier for run in runs for barrier in run.barriers["train"].of_pairs("loss"))
+    return f"On the line between any two members the training loss rises by {least:.2g} nats or more, by any method"
 
 
 def _caption(runs: tuple[RunPlane, ...]) -> str:
@@ -117,8 +133,8 @@ def _caption(runs: tuple[RunPlane, ...]) -> str:
         f"{run.samples['test']} test images, seeds {', '.join(map(str, run.config.seeds[:3]))}"
         for run in runs
     )
-    least = min(barrier for run in runs for barrier in run.barriers["train"].of_pairs("loss"))
     return (
-        "Planes through three members (circles), batch norm recalibrated at every point: on the line between any two the training "
-        f"loss rises by {least:.2g} nats or more\n{'; '.join(kinds)}. One ensemble of each method: a picture, no verdict"
+        "Training loss (above) and test error (below) on planes through three members (circles), batch norm recalibrated at every "
+        f"point, all at the same scales; {'; '.join(kinds)}. Methods are at "
+        "one ρ, not at equal sharpness. One ensemble of each: a picture, no verdict."
     )

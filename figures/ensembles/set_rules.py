@@ -13,11 +13,13 @@ from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS
 from sharpdiv.figures.ensembles.measured import (
     MAIN,
     Quantity,
+    each,
     legend_below,
     plot_points,
     ratios,
     required,
     studies,
+    told,
 )
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import COLORS, new_figure
@@ -34,7 +36,7 @@ COMPARISONS = (
 )
 """Conditions above and below the line, all at the middle rho."""
 QUANTITIES: dict[str, tuple[Quantity, str]] = {
-    "D, variance of the softmax": (LEVELS["D"], "sets-{}-diversity"),
+    "diversity $D$": (LEVELS["D"], "sets-{}-diversity"),
     "sharpness": (MAIN, "c1-{}-sharpness"),
     "error of ensembles": (LEVELS["ensemble error"], "sets-{}"),
     "error of ensembles, corrupted": (LEVELS["ensemble error on corrupted images"], "c6-{}-corrupted"),
@@ -45,9 +47,17 @@ _HUES = ("first", "second", "third", "fourth", "fifth", "error")
 _LOOKS = {design: (COLORS[hue], marker) for design, hue, marker in zip(DESIGNS, _HUES, "os^DvP", strict=True)}
 
 
+def _finding(_: str, study: Study) -> str:
+    diversity = QUANTITIES["diversity $D$"][0]
+    (found,) = ratios(study, diversity, [("sharpbalance-mid", "shuffled")])
+    return told(found)
+
+
 @figure(
     "variants",
-    finding="What SharpBalance's sets do, apart from what goes with them",
+    finding=lambda evidence: each(
+        "Diversity by SharpBalance's own sets over that by shuffled ones", studies(evidence), _finding
+    ),
     caption=(
         "Ratios of diversity, sharpness and errors between conditions at the middle ρ, a row for each "
         "comparison; bars: 95% intervals over triples of seeds and test images (sharpness: triples); shaded: "
@@ -69,16 +79,16 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(studies(evidence), "SharpBalance beside its controls")
-    figure, axes = new_figure(1, len(QUANTITIES), height=0.8 + 0.55 * len(COMPARISONS))
+    figure, axes = new_figure(1, len(QUANTITIES), height=0.6 + 0.42 * len(COMPARISONS))
     for panel, (label, (quantity, question)) in zip(axes, QUANTITIES.items(), strict=True):
         delta = _DELTAS[question]
-        panel.axvspan(np.exp(-delta), np.exp(delta), color="0.5", alpha=0.15, lw=0)
-        panel.axvline(1, color="0.3", lw=0.8)
+        panel.axvspan(np.exp(-delta), np.exp(delta), color=COLORS["muted"], alpha=0.2, lw=0)
+        panel.axvline(1, color=COLORS["muted"], lw=0.8)
         _plot(panel, shown, quantity)
-        panel.set(title=label, xlabel="ratio", yticks=range(len(COMPARISONS)), yticklabels=[])
+        panel.set(title=label.replace(", ", ",\n"), xlabel="ratio", yticks=range(len(COMPARISONS)), yticklabels=[])
         panel.invert_yaxis()
     axes[0].set_yticklabels([f"{LABELS[name]}\nover {LABELS[other]}" for name, other in COMPARISONS])
-    axes[0].set_ylabel("comparison, all at the middle rho")
+    axes[0].set_ylabel(r"comparison, all at the middle $\rho$")
     legend_below(
         figure,
         axes[0],

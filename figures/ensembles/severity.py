@@ -15,6 +15,7 @@ from sharpdiv.empirical.runs.record import RunRecord
 from sharpdiv.figures.ensembles.measured import (
     METHODS,
     by_block,
+    each,
     interval,
     legend_below,
     plot_points,
@@ -22,14 +23,15 @@ from sharpdiv.figures.ensembles.measured import (
     required,
     studies,
     title,
+    told,
 )
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import new_figure
+from sharpdiv.figures.style import COLORS, new_figure
 
 __all__ = ["KINDS", "accuracy_at", "draw"]
 
-KINDS = {"ensemble of three": ("-", "o"), "mean of its members": ("--", "s")}
-"""Predictors, and their lines and markers."""
+KINDS = {"ensemble of three": "-", "mean of its members": "--"}
+"""Predictors, and their lines."""
 
 
 def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
@@ -54,9 +56,17 @@ def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
     return by_block(study, name, right)
 
 
+def _finding(_: str, study: Study) -> str:
+    tables = {name: accuracy_at(SEVERITIES[-1], "ensemble of three", study, name) for name in METHODS}
+    gains = [told(interval(tables[name] - tables["sgd"]), "+z.1f") for name in ("sam-mid", "sharpbalance-mid")]
+    return f"{gains[0]} by SAM, {gains[1]} by SharpBalance"
+
+
 @figure(
     "severity",
-    finding="Accuracy by the severity of the corruption",
+    finding=lambda evidence: each(
+        f"Points that ensembles gain over SGD at severity {SEVERITIES[-1]}", studies(evidence), _finding
+    ),
     caption=(
         "Accuracy of ensembles and of their members under each severity, mean over corruptions, at the middle"
         " ρ; below, gains over SGD. Bars: 95% intervals over triples of seeds and test images, of gains "
@@ -86,15 +96,15 @@ def draw(evidence: Evidence) -> Figure:
         upper, lower = axes[column], axes[column + len(shown)]
         for kind in KINDS:
             _plot(upper, lower, study, kind)
-        upper.set_title(f"{title(name, study)}\nrho {radii(name, ['sam-mid'])[0]:g}")
+        upper.set_title(rf"{title(name, study)}, $\rho = {radii(name, ['sam-mid'])[0]:g}$")
         lower.set_xlabel("severity of the corruption")
-        lower.axhline(0, color=METHODS["sgd"], lw=1)
+        lower.axhline(0, color=COLORS["gd"], lw=0.8)
     axes[0].set_ylabel("accuracy, %")
     axes[len(shown)].set_ylabel("gain over SGD,\npercentage points")
-    for method, color in METHODS.items():
-        axes[0].plot([], [], color=color, label=LABELS[method])
-    for kind, (line, marker) in KINDS.items():
-        axes[0].plot([], [], color="0.5", ls=line, marker=marker, ms=4, lw=1.2, label=kind)
+    for method, look in METHODS.items():
+        axes[0].plot([], [], label=LABELS[method], **look)
+    for kind, line in KINDS.items():
+        axes[0].plot([], [], color=COLORS["muted"], ls=line, label=kind)
     legend_below(
         figure,
         axes[0],
@@ -105,12 +115,11 @@ def draw(evidence: Evidence) -> Figure:
 
 
 def _plot(upper: Axes, lower: Axes, study: Study, kind: str) -> None:
-    line, marker = KINDS[kind]
     x = np.array(SEVERITIES)
     tables = [partial(accuracy_at, severity, kind, study) for severity in SEVERITIES]
-    for place, (method, color) in enumerate(METHODS.items()):
+    for place, (method, of_method) in enumerate(METHODS.items()):
         shifted = x + 0.08 * (place - 1)  # so that bars stand side by side
-        look = {"color": color, "ls": line, "marker": marker, "ms": 4}
+        look = of_method | {"ls": KINDS[kind], "ms": 3}
         plot_points(upper, shifted, np.array([interval(table(method)) for table in tables]), **look)
         if method != "sgd":
             gains = np.array([interval(table(method) - table("sgd")) for table in tables])

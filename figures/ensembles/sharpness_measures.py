@@ -8,6 +8,8 @@ from sharpdiv.checks.ensembles.quantities import SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
+    changed,
+    each,
     legend_below,
     logarithmic,
     plot_points,
@@ -24,8 +26,9 @@ __all__ = ["METHODS", "draw", "measures"]
 
 METHODS = {"SAM": CURVE[1:], "SharpBalance": BALANCE}
 """Conditions in the order of rho."""
-_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#882255", "#117733")
-_LOOKS = dict(zip(SHARPNESS, zip(_COLORS, "osD^vP<>Xd", strict=True), strict=True))
+_HUES = ("ink", "first", "second", "third", "fourth", "fifth", "error", "muted", "alpha-30", "alpha-3")
+_LOOKS = {measure: (COLORS[hue], marker) for measure, hue, marker in zip(SHARPNESS, _HUES, "osD^vP<>Xd", strict=True)}
+"""Of each measure; no colour of a method."""
 
 
 def measures(study: Study) -> list[str]:
@@ -41,9 +44,18 @@ def measures(study: Study) -> list[str]:
     return [measure for measure in SHARPNESS if measure in taken]
 
 
+def _finding(_: str, study: Study) -> str:
+    taken = measures(study)
+    lower = {
+        method: sum(changed(study, sharpness(measure), conditions[-1], "sgd")[2] < 0 for measure in taken)
+        for method, conditions in METHODS.items()
+    }
+    return ", ".join(f"{count} of {len(taken)} for {method}" for method, count in lower.items())
+
+
 @figure(
     "sharpness_measures",
-    finding="Every measure of sharpness against ρ",
+    finding=lambda evidence: each("Measures of sharpness below SGD's at the largest ρ", studies(evidence), _finding),
     caption=(
         "Each measure of sharpness of members trained by SAM and by SharpBalance, over its value for SGD, "
         "against ρ; bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's."
@@ -75,12 +87,16 @@ def draw(evidence: Evidence) -> Figure:
         if row == 0:
             panel.set_title(title(name, study))
     for panel in axes[-len(shown) :]:
-        panel.set_xlabel("rho")
+        panel.set_xlabel(r"$\rho$")
     for measure in dict.fromkeys(m for study in shown.values() for m in measures(study)):
         color, marker = _LOOKS[measure]
-        axes[0].plot([], [], color=color, marker=marker, ms=4, lw=1.2, label=SHARPNESS[measure])
-    legend_below(figure, axes[0], 5, "bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's")
+        axes[0].plot([], [], color=color, marker=marker, label=_symbols(SHARPNESS[measure]))
+    legend_below(figure, axes[0], 4, "bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's")
     return figure
+
+
+def _symbols(label: str) -> str:
+    return label.replace("l-infinity", r"$\ell_\infty$").replace("l2", r"$\ell_2$")
 
 
 def _plot(axes: Axes, study: Study, design: str, conditions: tuple[str, ...]) -> None:
@@ -89,7 +105,7 @@ def _plot(axes: Axes, study: Study, design: str, conditions: tuple[str, ...]) ->
         shift = 1 + 0.008 * (place - (len(taken) - 1) / 2)  # so that bars stand side by side
         color, marker = _LOOKS[measure]
         y = ratios(study, sharpness(measure), [(name, "sgd") for name in conditions])
-        plot_points(axes, [shift * rho for rho in radii(design, conditions)], y, color=color, marker=marker, ms=4)
-    axes.axhline(1, color=COLORS["gd"], lw=1)
+        plot_points(axes, [shift * rho for rho in radii(design, conditions)], y, color=color, marker=marker, ms=3)
+    axes.axhline(1, color=COLORS["gd"], lw=0.8)
     axes.set_xlim(left=0)
-    logarithmic(axes, "y")
+    logarithmic(axes, "y", few=True)

@@ -1,6 +1,5 @@
 """Fig. 4 of the paper: the trade-off of SAM on several data sets, one point per rho."""
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -8,13 +7,15 @@ from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.quantities import LEVELS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.runs.profiles import LABELS
 from sharpdiv.figures.ensembles.measured import (
     BARS,
+    LOOKS,
     MAIN,
     SHARPNESS_LABEL,
     Quantity,
     accuracy,
+    changed,
+    each,
     legend_below,
     levels,
     logarithmic,
@@ -22,10 +23,11 @@ from sharpdiv.figures.ensembles.measured import (
     radii,
     required,
     studies,
+    tell_radii,
     title,
 )
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.figures.style import new_figure
 
 __all__ = ["draw"]
 
@@ -33,15 +35,17 @@ _ROWS: dict[str, Quantity] = {
     "EIR of three": LEVELS["EIR of three"],
     "accuracy of members,\ncorrupted images, %": accuracy(LEVELS["member error on corrupted images"]),
 }
-_SHADES = dict(
-    zip(CURVE, (COLORS["gd"], *map(mpl.colors.to_hex, mpl.colormaps["Blues"]((0.45, 0.7, 1.0)))), strict=True)
-)
-"""Black for SGD, and the darker a blue the larger rho."""
+
+
+def _finding(name: str, study: Study) -> str:
+    gain, eir = (changed(study, quantity, "sam-high", "sgd")[0] for quantity in reversed(_ROWS.values()))
+    (rho,) = radii(name, ["sam-high"])
+    return f"at ρ = {rho:g} members' accuracy on corrupted images {gain:+z.1f} points, EIR {eir:+.3f}"
 
 
 @figure(
     "tradeoff_datasets",
-    finding="The trade-off of SAM on each data set",
+    finding=lambda evidence: each("What SAM changes of SGD's ensembles", studies(evidence), _finding),
     caption=(
         "EIR of ensembles of three, and accuracy of their members on corrupted images, against sharpness: SGD"
         " and SAM, a point for each ρ with 95% intervals."
@@ -70,22 +74,20 @@ def draw(evidence: Evidence) -> Figure:
         row, column = divmod(place, len(shown))
         label, quantity = list(_ROWS.items())[row]
         name, study = list(shown.items())[column]
-        _plot(panel, study, quantity)
+        _plot(panel, study, name, quantity)
         if row == 0:
-            panel.set_title(f"{title(name, study)}\nrho {', '.join(f'{rho:g}' for rho in radii(name, CURVE[1:]))}")
+            panel.set_title(title(name, study))
         if column == 0:
             panel.set_ylabel(label)
     for panel in axes[-len(shown) :]:
         panel.set_xlabel(SHARPNESS_LABEL)
-    legend_below(figure, axes[0], len(CURVE), BARS)
+    legend_below(figure, axes[0], 2, f"numbers: rho; {BARS}".replace("rho", r"$\rho$"))
     return figure
 
 
-def _plot(axes: Axes, study: Study, quantity: Quantity) -> None:
+def _plot(axes: Axes, study: Study, design: str, quantity: Quantity) -> None:
     x, y = levels(study, CURVE, MAIN, positive=True), levels(study, CURVE, quantity)
-    axes.plot(x[:, 0], y[:, 0], color="0.7", lw=1, zorder=1)
-    for point, name in enumerate(CURVE):
-        at = slice(point, point + 1)
-        label = "SAM, middle rho" if name == "sam-mid" else LABELS[name]
-        plot_points(axes, x[at], y[at], color=_SHADES[name], marker="o", ls="", label=label)
-    logarithmic(axes, "x")
+    plot_points(axes, x, y, ls=":", label="SAM", **LOOKS["sam"])
+    axes.plot(x[0, 0], y[0, 0], ls="", ms=4.5, zorder=3, label="SGD", **LOOKS["gd"])
+    logarithmic(axes, "x", few=True)
+    tell_radii(axes, x, y, radii(design, CURVE), **LOOKS["sam"])

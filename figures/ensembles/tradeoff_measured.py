@@ -1,6 +1,7 @@
 """Fig. 1c of the paper: diversity against sharpness of trained ensembles, and both against rho."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,9 +27,10 @@ from sharpdiv.figures.ensembles.measured import (
     required,
     studies,
     title,
+    told,
 )
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.figures.style import COLORS, PAGE
 
 __all__ = ["draw"]
 
@@ -51,15 +53,21 @@ def draw(evidence: Evidence, design: str = "digits") -> Figure:
     found = studies(evidence)
     required(found.keys() & {design}, f"the trade-off in the design {design}")
     study = found[design]
-    figure, (left, middle, right) = new_figure(1, 3, height=2.4)
+    figure = Figure(figsize=(PAGE, 4), layout="constrained")
+    panels = figure.subplot_mosaic([["cloud", "diversity"], ["cloud", "sharpness"]], width_ratios=(1.6, 1))
+    left, upper, lower = panels.values()
     _cloud(figure, left, study)
-    plot_curves(left, study, _D, positive=True)
-    left.set(xlabel=SHARPNESS_LABEL, ylabel="D, variance of the softmax", title=title(design, study))
-    _against_rho(middle, study, design, _D)
-    middle.set(ylabel="D, ratio to SGD", title="Diversity against rho")
-    _against_rho(right, study, design, MAIN)
-    right.set(ylabel=f"{SHARPNESS_LABEL}, ratio to SGD", title="Sharpness against rho")
-    legend_below(figure, left, 2, f"lines join the radii; {BARS}; small: single triples; ratios are paired by seed")
+    plot_curves(left, study, design, _D, positive=True)
+    left.set(
+        xlabel=SHARPNESS_LABEL,
+        ylabel="diversity $D$, variance of the softmax",
+        title=title(design, study).replace("\n", ", "),
+    )
+    _against_rho(upper, study, design, _D)
+    upper.set(ylabel="ratio", title=r"diversity over SGD's")
+    _against_rho(lower, study, design, MAIN)
+    lower.set(ylabel="ratio", title=r"sharpness over SGD's")
+    legend_below(figure, left, 3, f"{BARS}; small: single triples; ratios are paired by seed")
     return figure
 
 
@@ -70,9 +78,12 @@ def _cloud(figure: Figure, axes: Axes, study: Study) -> None:
         alone = [Study({"triple": Condition((record,))}) for record in triples]
         x, y = ([quantity(each, "triple", "seeds")[0, 0] for each in alone] for quantity in (MAIN, _D))
         shade = [100 * (1 - record.corrupted_wrong[-1].mean()) for record in triples]
-        axes.scatter(x, y, c=shade, marker=look["marker"], s=9, cmap="viridis", zorder=2)
+        # The edge tells the method, as the marker does.
+        edge = {"edgecolors": look["color"], "linewidths": 0.6}
+        axes.scatter(x, y, c=shade, marker=look["marker"], s=11, cmap="viridis", zorder=2, alpha=0.75, **edge)
     _one_scale(axes)
-    figure.colorbar(axes.collections[0], ax=axes, label="corrupted accuracy of a triple, %")
+    bar: dict[str, Any] = {"location": "bottom", "aspect": 30, "shrink": 0.9}
+    figure.colorbar(axes.collections[0], ax=axes, label="accuracy of a triple on corrupted images, %", **bar)
 
 
 def _one_scale(axes: Axes) -> None:
@@ -86,9 +97,22 @@ def _against_rho(axes: Axes, study: Study, design: str, quantity: Quantity) -> N
     for shift, (names, look) in zip((0.985, 1.015), CURVES.values(), strict=True):
         trained = [name for name in names if name != "sgd"]
         x = [shift * rho for rho in radii(design, trained)]  # so that bars stand side by side
-        plot_points(axes, x, ratios(study, quantity, [(name, "sgd") for name in trained]), **look)
-    axes.axhline(1, color=COLORS["gd"], lw=1)
-    axes.set(xlabel="rho", xlim=(0, None))
+        y = ratios(study, quantity, [(name, "sgd") for name in trained])
+        axes.fill_between(x, y[:, 1], y[:, 2], color=look["color"], alpha=0.12, lw=0)
+        plot_points(axes, x, y, **look)
+    axes.axhline(1, color=COLORS["gd"], lw=0.8)
+    axes.set(xlabel=r"$\rho$", xlim=(0, None))
+
+
+def _finding(evidence: Evidence, design: str) -> str:
+    study = studies(evidence)[design]
+    (diversity,), (sharpness,) = (ratios(study, quantity, [("sam-high", "sgd")]) for quantity in (_D, MAIN))
+    (rho,) = radii(design, ["sam-high"])
+    data = DATASETS[DESIGNS[design].data].title
+    return (
+        f"At ρ = {rho:g} SAM has {told(diversity)} times SGD's diversity and {told(sharpness)} times its sharpness "
+        f"({data})"
+    )
 
 
 def _register(name: str, design: str) -> None:
@@ -96,7 +120,7 @@ def _register(name: str, design: str) -> None:
     rhos = ", ".join(f"{rho:g}" for rho in radii(design, CURVE[1:]))
     figure(
         name,
-        finding=f"Diversity against sharpness on {data}",
+        finding=partial(_finding, design=design),
         caption=f"{data}: diversity D, the variance of the softmax, against sharpness of SGD and SAM and of SharpBalance at "
         f"ρ = {rhos}; small: single triples of seeds, coloured by their ensemble's accuracy on corrupted images. Then D and "
         f"sharpness over those of SGD, against ρ. {BARS.capitalize()}.",

@@ -1,5 +1,7 @@
 """Fig. 5 of the paper: the trade-off of narrower and of sparser networks, and how steep it is."""
 
+from collections.abc import Mapping
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -7,12 +9,15 @@ from sharpdiv.checks.ensembles.crossed import Table
 from sharpdiv.checks.ensembles.quantities import DIVERSITY, LEVELS
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.measured import (
     BARS,
     MAIN,
     SHARPNESS_LABEL,
     Quantity,
     accuracy,
+    each,
     interval,
     legend_below,
     levels,
@@ -23,6 +28,7 @@ from sharpdiv.figures.ensembles.measured import (
     required,
     studies,
     title,
+    told,
 )
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import COLORS, new_figure
@@ -30,14 +36,14 @@ from sharpdiv.figures.style import COLORS, new_figure
 __all__ = ["SHAPES", "draw", "shapes", "slope"]
 
 SHAPES = {
-    "the data set's networks": (("sgd", "sam-mid"), COLORS["sam"], "o"),
-    "half the width": (("narrow-sgd", "narrow-sam"), "#56B4E9", "s"),
-    "a fifth of the weights": (("sparse-sgd", "sparse-sam"), COLORS["control"], "^"),
+    "the data set's networks": (("sgd", "sam-mid"), COLORS["first"], "o"),
+    "half the width": (("narrow-sgd", "narrow-sam"), COLORS["second"], "s"),
+    "a fifth of the weights": (("sparse-sgd", "sparse-sam"), COLORS["fourth"], "^"),
 }
 """Networks: their SGD and SAM, colour, and marker."""
 _D = DIVERSITY["D, variance of the softmax"]
 _COLUMNS: dict[str, Quantity] = {
-    "D, variance of the softmax": _D,
+    "$D$, variance of the softmax": _D,
     "EIR of three": LEVELS["EIR of three"],
     "accuracy of members,\ncorrupted images, %": accuracy(LEVELS["member error on corrupted images"]),
 }
@@ -69,14 +75,27 @@ def slope(study: Study, sgd: str, sam: str) -> Table:
     return log_ratio(study, _D, sam, sgd) / log_ratio(study, MAIN, sam, sgd)
 
 
+def _finding(_: str, study: Study) -> str:
+    slopes = [f"{told(interval(slope(study, *names)))} in {what}" for what, (names, *_) in SHAPES.items()]
+    return ", ".join(slopes)
+
+
+def _caption(shown: Mapping[str, Study]) -> str:
+    rhos = [
+        f"{DATASETS[DESIGNS[name].data].title} "
+        + ", ".join(f"{radii(name, [sam])[0]:g} ({what})" for what, ((_, sam), *_) in SHAPES.items())
+        for name in shown
+    ]
+    return (
+        "Diversity D, EIR and accuracy of members on corrupted images against sharpness: SGD (open) and SAM at one ρ (filled); "
+        f"slopes of log D against log sharpness; 95% intervals. ρ: {'; '.join(rhos)}."
+    )
+
+
 @figure(
     "tradeoff_shapes",
-    finding="How steep the trade-off is in narrower and in sparser networks",
-    caption=(
-        "Diversity D, EIR and accuracy of members on corrupted images against sharpness: SGD (open) and SAM "
-        "at one ρ (filled), for the data set's networks, half the width, and a fifth of the weights; slope: "
-        "of log D against log sharpness, 95% intervals."
-    ),
+    finding=lambda evidence: each("Slope of log D against log sharpness", shapes(evidence), _finding),
+    caption=lambda evidence: _caption(shapes(evidence)),
     alt=(
         "Three panels for each data set; in each, a pair of joined points for each of three shapes of "
         "network, with intervals."
@@ -96,7 +115,7 @@ def draw(evidence: Evidence) -> Figure:
         StoreError: if nothing of that has been measured.
     """
     shown = required(shapes(evidence), "networks of half the width and sparse ones")
-    figure, axes = new_figure(len(shown), len(_COLUMNS), height=2.1)
+    figure, axes = new_figure(len(shown), len(_COLUMNS), height=2.3)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(_COLUMNS))
         name, study = list(shown.items())[row]
@@ -104,8 +123,8 @@ def draw(evidence: Evidence) -> Figure:
         _plot(panel, study, quantity)
         panel.set_ylabel(label)
         if column == 0:
-            panel.set_title(title(name, study))
-            _tell_slopes(panel, study, name)
+            panel.set_title(title(name, study).replace("\n", ", "))
+            _tell_slopes(panel, study)
     for panel in axes[-len(_COLUMNS) :]:
         panel.set_xlabel(SHARPNESS_LABEL)
     for label, (_, color, marker) in SHAPES.items():
@@ -114,7 +133,7 @@ def draw(evidence: Evidence) -> Figure:
         figure,
         axes[0],
         len(SHAPES),
-        f"black: SGD, joined with SAM; slope: of log D against log sharpness, 95% interval; {BARS}",
+        rf"open: SGD, joined with SAM; slope: of $\log D$ against log sharpness, 95% interval; {BARS}",
     )
     return figure
 
@@ -123,15 +142,16 @@ def _plot(axes: Axes, study: Study, quantity: Quantity) -> None:
     for names, color, marker in SHAPES.values():
         x, y = levels(study, names, MAIN, positive=True), levels(study, names, quantity)
         plot_points(axes, x, y, color=color, marker=marker)
-        axes.plot(x[0, 0], y[0, 0], marker, color=COLORS["gd"], ms=5, zorder=3)
-    logarithmic(axes, "x")
+        axes.plot(x[0, 0], y[0, 0], marker, color=color, mfc=COLORS["paper"], ms=4, zorder=3)
+    logarithmic(axes, "x", few=True)
 
 
-def _tell_slopes(axes: Axes, study: Study, design: str) -> None:
-    """Rho and slope of each line in its colour, in the corner where D and sharpness are not."""
+def _tell_slopes(axes: Axes, study: Study) -> None:
+    """The slope of each line in its colour, below all of them."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.35 * (high - low), high)
     for place, (names, color, _) in enumerate(SHAPES.values()):
-        value, low, high = interval(slope(study, *names))
-        (rho,) = radii(design, names[1:])
-        text = f"rho {rho:g}: slope {value:.2f} [{low:.2f}, {high:.2f}]"
-        at = (0.98, 0.18 - 0.08 * place)
+        found = told(interval(slope(study, *names)))
+        text = f"slope {found}"
+        at = (0.98, 0.19 - 0.09 * place)
         axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=color)

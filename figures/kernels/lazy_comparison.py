@@ -8,22 +8,28 @@ from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.figures.style import COLORS, MARKERS, new_figure
 
 __all__ = ["draw"]
 
 _PANELS = {
-    "diversity": "D",
+    "diversity": "diversity $D$",
     "eir": "EIR of squared errors",
     "member_error": "squared member error",
     "ensemble_error": "squared ensemble error",
-    "sharpness": "sharpness",
+    "sharpness": r"sharpness $\kappa$",
 }
+
+
+def _finding(comparison: KernelComparison) -> str:
+    predicted, measured = (side.mean(axis=0) for side in comparison.over_rho("diversity"))
+    changes = [100 * (side[-1] / side[0] - 1) for side in (predicted, measured)]
+    return f"{changes[0]:+.2g}% in the lazy limit, {changes[1]:+.2g}% measured ({_title(comparison)})"
 
 
 @figure(
     "lazy_comparison",
-    finding="Trained runs beside the lazy limit of their own networks",
+    finding=lambda evidence: f"What the largest ρ does to D: {'; '.join(map(_finding, evidence.comparisons))}",
     caption=(
         "Diversity, EIR, errors and sharpness of measured runs and of the lazy limit of their own networks "
         "over ρ, each in units of its mean at the smallest ρ, as only changes compare."
@@ -48,14 +54,15 @@ def draw(evidence: Evidence) -> Figure:
     """
     if not evidence.comparisons:
         raise StoreError("this figure shows runs beside their predictions; sharpdiv compare RUN ... makes those")
-    figure, panels = new_figure(len(evidence.comparisons), len(_PANELS), height=1.9)
+    figure, panels = new_figure(2 * len(evidence.comparisons), 3, height=1.7)
     for row, comparison in enumerate(evidence.comparisons):
-        places = panels[row * len(_PANELS) : (row + 1) * len(_PANELS)]
+        *places, last = panels[6 * row : 6 * row + 6]
+        last.axis("off")
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
             _plot(axes, comparison, name)
-            axes.set(xlabel="rho", ylabel=f"relative {label}")
-        places[0].set_title(f"{_title(comparison)}; lazy limit at k = {comparison.steps}", loc="left")
-        places[0].legend(fontsize=6.5)
+            axes.set(xlabel=r"$\rho$", ylabel=f"relative {label}")
+        places[0].set_title(f"{_title(comparison)}; lazy limit at $k = {comparison.steps}$", loc="left")
+        last.legend(*places[0].get_legend_handles_labels(), loc="center")
     return figure
 
 
@@ -69,12 +76,12 @@ def _plot(axes: Axes, comparison: KernelComparison, name: str) -> None:
     """The mean prediction, and every measured ensemble."""
     predicted, measured = (side.mean(axis=0) for side in comparison.over_rho(name))
     axes.plot(
-        comparison.rhos, predicted / predicted[0], "--", color=COLORS["gd"], lw=1.2, label="lazy limit, SGD and SAM"
+        comparison.rhos, predicted / predicted[0], "--", color=COLORS["ink"], lw=0.9, label="lazy limit, SGD and SAM"
     )
     for methods, marker, color, text in (
-        (("sgd", "sam"), "o", COLORS["sam"], "measured, SGD and SAM"),
-        (("sharpbalance",), "s", COLORS["sharpbalance"], "measured, SharpBalance"),
+        (("sgd", "sam"), MARKERS["sam"], COLORS["sam"], "measured, SGD and SAM"),
+        (("sharpbalance",), MARKERS["sharpbalance"], COLORS["sharpbalance"], "measured, SharpBalance"),
     ):
         if chosen := [p for p in comparison.points if p.method in methods]:
             values = [p.measured[name] / measured[0] for p in chosen]
-            axes.plot([p.rho for p in chosen], values, marker, color=color, ms=4, alpha=0.8, label=text)
+            axes.plot([p.rho for p in chosen], values, marker, color=color, alpha=0.8, label=text)

@@ -1,6 +1,8 @@
 """From lazy to rich: diversity against SAM's radius, error of the prediction against alpha, and the change at equal loss."""
 
+from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,22 +14,43 @@ from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import ALPHAS, COLORS, new_figure
+from sharpdiv.figures.style import ALPHAS, COLORS, SMALL, new_figure
 
-__all__ = ["draw"]
+__all__ = ["draw", "title"]
 
 _MAIN = "relu-none-8"  # the paper's activation, without a norm, as its theory has none
-_LINES = ("#0072B2", "#CC79A7", "#009E73", "#E69F00", "#000000")
+_LOOKS = (("first", "o"), ("second", "s"), ("third", "^"), ("fourth", "D"), ("fifth", "v"))
+"""Of networks; alphas and quantities have other colours."""
+_MARKERS = dict(zip(ALPHAS, "osD^v", strict=True))
+
+
+def _main(networks: Sequence[DialNetwork]) -> DialNetwork:
+    return next((network for network in networks if network.name == _MAIN), networks[0])
+
+
+def _finding(network: DialNetwork) -> str:
+    """Ends of the dial."""
+    column = network.snapshots.index(COMPARED_AT)
+    rich, lazy = min(network.alphas), max(network.alphas)
+    errors = [np.abs(network.measured[a]["sam"].relative_error["diversity"][:, column]).max() for a in (lazy, rich)]
+    return (
+        f"Tangent kernels predict the diversity of lazy networks (α = {lazy:g}) within {100 * errors[0]:.2g}% and of rich ones "
+        f"(α = {rich:g}) within {100 * errors[1]:.2g}%"
+    )
+
+
+def _caption(network: DialNetwork) -> str:
+    return (
+        f"Left and right: {title(network)}. Left: D of ensembles against SAM's ρ, predicted (line) and trained, at output scales α "
+        f"from lazy to rich, k = {COMPARED_AT} steps. Middle: relative error of the predicted functions (filled) and of D (open) "
+        "against α, of all networks. Right: log ratio of the largest ρ to gradient descent at equal training loss, 95% intervals."
+    )
 
 
 @figure(
     "bridge",
-    finding="The lazier the network, the closer its ensembles are to what their tangent kernels predict",
-    caption=(
-        "Left: D of ensembles against SAM's ρ, predicted (line) and trained, at output scales α from lazy "
-        "(100) to rich (1), k = 20 steps. Middle: relative error of the predicted functions and of D against "
-        "α. Right: log ratio of the largest ρ to gradient descent at equal training loss, 95% intervals."
-    ),
+    finding=lambda evidence: _finding(_main(evidence.trained_in_all_layers)),
+    caption=lambda evidence: _caption(_main(evidence.trained_in_all_layers)),
     alt=(
         "Three panels. Left: trained diversity follows the kernel's rising line for large alpha and falls for"
         " alpha 1. Middle: errors fall as alpha grows, faster for GELU than for ReLU networks. Right: changes"
@@ -50,8 +73,8 @@ def draw(evidence: Evidence) -> Figure:
     networks = evidence.trained_in_all_layers
     if not networks:
         raise StoreError("this figure shows the lazy-to-rich dial, which is not in the results; run sharpdiv reproduce")
-    main = next((network for network in networks if network.name == _MAIN), networks[0])
-    figure, (left, middle, right) = new_figure(1, 3)
+    main = _main(networks)
+    figure, (left, middle, right) = new_figure(1, 3, height=2.7)
     _diversity(left, main)
     _errors(middle, networks)
     _at_equal_loss(right, main)
@@ -62,40 +85,42 @@ def _diversity(axes: Axes, network: DialNetwork) -> None:
     """The same first members at every alpha."""
     theory = curves(network, "sam", members=network.members)
     column = int(np.flatnonzero(theory.steps == COMPARED_AT)[0])
-    axes.plot(theory.fractions, theory.values["diversity"][0, :, column], color=COLORS["gd"], label="tangent kernel")
+    axes.plot(theory.fractions, theory.values["diversity"][0, :, column], color=COLORS["ink"], label="tangent kernel")
     for alpha in reversed(network.alphas):
         measured = curves(network, "sam", alpha, members=network.members)
         values = measured.values["diversity"][0, :, column]
-        axes.plot(measured.fractions, values, "o:", lw=1, color=ALPHAS.get(alpha), label=f"trained, alpha = {alpha:g}")
-    axes.set(xlabel="rho x_max (limit 3)", ylabel="D", title=f"{_title(network)}, k = {COMPARED_AT}")
-    axes.legend(loc="upper right")
+        look: dict[str, Any] = {"marker": _MARKERS.get(alpha), "color": ALPHAS.get(alpha), "ls": ":", "lw": 0.9}
+        axes.plot(measured.fractions, values, label=rf"trained, $\alpha = {alpha:g}$", **look)
+    axes.set(xlabel=r"$\rho\,x_{\max}$ (limit 3)", ylabel="diversity $D$", title=f"$k = {COMPARED_AT}$ steps")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
 def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
-    for network, color in zip(networks, cycle(_LINES), strict=False):
+    for network, (name, marker) in zip(networks, cycle(_LOOKS), strict=False):
         column = network.snapshots.index(COMPARED_AT)
         found = [of["sam"] for of in network.measured.values()]
         distance = [f.distance[:, column].mean() for f in found]
         error = [np.abs(f.relative_error["diversity"][:, column]).max() for f in found]
-        axes.plot(network.alphas, distance, "o-", color=color, label=_title(network))
-        axes.plot(network.alphas, error, "s:", lw=1, ms=4, color=color)
+        look: dict[str, Any] = {"color": COLORS[name], "marker": marker}
+        axes.plot(network.alphas, distance, label=title(network), **look)
+        axes.plot(network.alphas, error, ls=":", lw=0.9, mfc=COLORS["paper"], **look)
     ends = np.array([1.0, 100.0])
-    for power, text in ((-0.5, "slope -1/2"), (-1.0, "slope -1")):
-        axes.plot(ends, 1.5 * ends**power, color="0.6", lw=1, ls="--")
-        axes.annotate(text, (110, 1.5 * 100**power), color="0.4", fontsize=6.5, va="center")
+    for power, text in ((-0.5, "slope $-1/2$"), (-1.0, "slope $-1$")):
+        axes.plot(ends, 1.5 * ends**power, color=COLORS["muted"], lw=0.8, ls="--")
+        axes.annotate(text, (110, 1.5 * 100**power), color=COLORS["muted"], fontsize=SMALL, va="center")
     axes.set(
-        xscale="log", yscale="log", xlabel="alpha", ylabel="relative error", title="Functions (circles) and D (squares)"
+        xscale="log", yscale="log", xlabel=r"$\alpha$", ylabel="relative error", title="functions (filled), $D$ (open)"
     )
-    axes.set_xlim(0.7, 330)
-    axes.legend(loc="lower left")
+    axes.set_xlim(0.7, 900)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
 def _at_equal_loss(axes: Axes, network: DialNetwork) -> None:
     """Log ratio of the largest rho to gradient descent, of the same members in theory and trained, with intervals."""
     steps = network.snapshots[-1]  # within which all reach that loss
-    for shift, name, label, color in (
-        (0.94, "diversity", "D", COLORS["sam"]),
-        (1.06, "sharpness", "kappa", COLORS["sharpbalance"]),
+    for shift, name, label, color, marker in (
+        (0.94, "diversity", "$D$", COLORS["diversity"], "o"),
+        (1.06, "sharpness", r"$\kappa$", COLORS["sharpness"], "s"),
     ):
         x, theory = [alpha * shift for alpha in network.alphas], []
         for place, alpha in zip(x, network.alphas, strict=True):
@@ -104,19 +129,28 @@ def _at_equal_loss(axes: Axes, network: DialNetwork) -> None:
             found = jackknife(label, trained)
             if not found.obstacle:
                 text = f"{label}, trained" if alpha == network.alphas[0] else None
-                axes.errorbar(place, found.value, found.high - found.value, fmt="o", capsize=3, color=color, label=text)
-        axes.plot(x, theory, "--", lw=1, marker="_", color=color, label=f"{label}, tangent kernel")
-    axes.axhline(0, color="0.3", lw=0.8)
+                look: dict[str, Any] = {"fmt": marker, "capsize": 1.5, "elinewidth": 0.9, "color": color}
+                axes.errorbar(place, found.value, found.high - found.value, label=text, **look)
+        axes.plot(x, theory, "--", lw=0.9, marker="_", color=color, label=f"{label}, tangent kernel")
+    axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set(
         xscale="log",
-        xlabel="alpha",
-        ylabel="log ratio, largest rho to none",
-        title=f"{_title(network)}, at equal training loss",
+        xlabel=r"$\alpha$",
+        ylabel=r"log ratio, largest $\rho$ to none",
+        title="at equal training loss",
     )
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
-def _title(network: DialNetwork) -> str:
+def title(network: DialNetwork) -> str:
+    """Activation, normalization and width, as a reader knows them.
+
+    Args:
+        network: of the dial.
+
+    Returns:
+        One line.
+    """
     about = network.network
     activation = {"relu": "ReLU", "gelu": "GELU"}[about.activation]
     norm = {"none": "no norm", "group": "group norm", "batch": "frozen batch norm"}[about.norm]

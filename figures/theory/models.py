@@ -121,7 +121,10 @@ def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:
 
 def _short(found: FittedRegime) -> str:
     network = found.network
-    return "residual" if network.kind == "residual" else f"{network.activation}\n{network.scale:g}"
+    if network.kind == "residual":
+        return "residual"
+    activation = {"relu": "ReLU", "gelu": "GELU"}.get(network.activation, network.activation)
+    return f"{activation}\nscale {network.scale:g}"
 
 
 def _ways(found: list[tuple[FittedRegime, Ascent]]) -> str:

@@ -64,7 +64,7 @@ def draw(_: Evidence) -> Figure:
     handles = [Patch(facecolor=color, label=label) for label, color in _REGIMES.values()]
     reversed_ = r"trade-off reversed: $\rho$ moves $D$ and $\kappa$ oppositely"
     handles.append(Patch(facecolor="none", edgecolor=COLORS["ink"], lw=0, hatch=_HATCH, label=reversed_))
-    axes[0].set_ylabel(r"$\rho$ over SharpBalance's critical $\rho$")
+    axes[0].set_ylabel(r"$\rho$ over its critical value")
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 

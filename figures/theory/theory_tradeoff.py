@@ -44,7 +44,7 @@ def draw(_: Evidence) -> Figure:
         Two panels.
     """
     figure, axes = new_figure(1, 2, height=2.5)
-    _panel(axes[0], blocks=10, marked=(0.5, 1, 2), published=True)
+    _panel(axes[0], blocks=10, marked=(0.5, 1.0, 2.0), published=True)
     _panel(axes[1], blocks=3, marked=(0.2, 0.5, 0.8), published=False)
     axes[0].set_title("10 blocks, as in the paper: no overlap where stable")
     axes[1].set_title("3 blocks: the ranges overlap")

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, require_seed
-from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import learned_point, show_points, simulated_point
+from sharpdiv.cli.options import Flat
+from sharpdiv.cli.output import Output, show_points
+from sharpdiv.cli.points import learned_point, simulated_point
 from sharpdiv.theory.feature_learning.diagonal import simulation
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
@@ -17,7 +18,7 @@ def theory_diagonal(
     ensemble: Annotated[Ensemble, Flat],
     setting: Annotated[DiagonalSetting, Flat] = DiagonalSetting(),
     *,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """Closed forms for ensembles of diagonal linear networks, which learn features: beta = w_+^2 - w_-^2, trained to zero loss.
 
@@ -28,10 +29,10 @@ def theory_diagonal(
     Args:
         ensemble: which ensembles.
         setting: data, initialization and training.
-        json: where to write the points.
+        output: where the points go.
     """
     ensemble, curve = _predicted(ensemble, setting)
-    show_points([learned_point(curve, i) for i in range(len(curve.rho))], json)
+    show_points([learned_point(curve, i) for i in range(len(curve.rho))], output, curve)
     return 0
 
 
@@ -44,7 +45,7 @@ def simulate_diagonal(
     networks: int = 12,
     stop: float = 1e-6,
     seed: int = 0,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """The Monte Carlo referee of diagonal linear networks: trains them by discrete steps of SAM.
 
@@ -56,7 +57,7 @@ def simulate_diagonal(
         networks: on each block of each of them.
         stop: training loss at which training ends.
         seed: of the random generator.
-        json: where to write the points, with the keys of sharpdiv theory diagonal.
+        output: where the points go.
     """
     require_seed(seed)
     ensemble, curve = _predicted(ensemble, setting)
@@ -71,7 +72,7 @@ def simulate_diagonal(
         stop=stop,
         seed=seed,
     )
-    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], json)
+    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], output, curve, drawn)
     return 0
 
 

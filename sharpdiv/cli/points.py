@@ -5,7 +5,6 @@ import warnings
 from typing import Any
 
 from sharpdiv.cli.ensembles import Ensemble, Model
-from sharpdiv.cli.show import number, show, table
 from sharpdiv.theory.errors import DomainWarning
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.spectra.data_law import data_law
@@ -20,7 +19,6 @@ __all__ = [
     "learned_point",
     "measured",
     "point",
-    "show_points",
     "simulated_point",
     "tradeoff",
     "with_reason",
@@ -109,11 +107,3 @@ def measured(simulation: Any, names: tuple[str, ...], i: int) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def show_points(points: list[dict[str, Any]], destination: str | None) -> None:
-    """Points as JSON, or as a table with the reasons below it."""
-    names = [name for name in points[0] if name not in {"reason", *PLACES}]
-    lines = [table(names, [[number(point[name]) for name in names] for point in points])]
-    lines += [f"- = no value. {reason}" for reason in dict.fromkeys(p["reason"] for p in points if "reason" in p)]
-    show({"points": points}, destination, "\n".join(lines))

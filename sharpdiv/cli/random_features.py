@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, require_seed
-from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import MEASURED, feature_point, measured, show_points
+from sharpdiv.cli.options import Flat
+from sharpdiv.cli.output import Output, show_points
+from sharpdiv.cli.points import MEASURED, feature_point, measured
 from sharpdiv.theory.random_features import simulation
 from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
@@ -16,7 +17,7 @@ def theory_random_features(
     ensemble: Annotated[Ensemble, Flat],
     setting: Annotated[RandomFeatureSetting, Flat] = RandomFeatureSetting(),
     *,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """Closed forms for ensembles of random-feature networks, whose members each draw their own features.
 
@@ -26,12 +27,12 @@ def theory_random_features(
     Args:
         ensemble: which ensembles.
         setting: data, network and training.
-        json: where to write the points.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=3)
     members = None if ensemble.blocks else ensemble.size
     curve = random_feature_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
-    show_points([feature_point(curve, i) for i in range(len(curve.rho))], json)
+    show_points([feature_point(curve, i) for i in range(len(curve.rho))], output, curve)
     return 0
 
 
@@ -43,7 +44,7 @@ def simulate_random_features(
     networks: int = 8,
     test_samples: int = 2000,
     seed: int = 0,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """The Monte Carlo referee of random-feature ensembles: trains networks with the activation itself.
 
@@ -54,7 +55,7 @@ def simulate_random_features(
         networks: on each block of each of them.
         test_samples: test inputs in each.
         seed: of the random generator.
-        json: where to write the points, with the keys of sharpdiv theory random-features.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=3)
     require_seed(seed)
@@ -70,5 +71,7 @@ def simulate_random_features(
         test_samples=test_samples,
         seed=seed,
     )
-    show_points([feature_point(curve, i) | measured(drawn, MEASURED, i) for i in range(len(curve.rho))], json)
+    show_points(
+        [feature_point(curve, i) | measured(drawn, MEASURED, i) for i in range(len(curve.rho))], output, curve, drawn
+    )
     return 0

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sharpdiv.empirical.atomic import write_atomically
+
 __all__ = ["columns", "duration", "number", "show", "table"]
 
 _GAP = "  "
@@ -25,9 +27,6 @@ def show(value: dict[str, Any], destination: str | None, text: str) -> None:
         print(encoded)
         return
     if destination:
-        # Brings PyTorch, which numbers that go to a terminal should not wait for.
-        from sharpdiv.empirical.store import write_atomically
-
         write_atomically(Path(destination), encoded.encode() + b"\n")
     if text:
         print(text)

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, Model, require_seed
-from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import MEASURED, PLACES, measured, point, show_points, tradeoff, with_reason
+from sharpdiv.cli.options import Flat
+from sharpdiv.cli.output import Output, show_points
+from sharpdiv.cli.points import MEASURED, PLACES, measured, point, tradeoff, with_reason
 from sharpdiv.theory import simulation
 from sharpdiv.theory.setting import Setting
 
@@ -20,7 +21,7 @@ def simulate(
     draws: int = 10,
     inits: int = 100,
     seed: int = 0,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """The Monte Carlo referee: the same numbers from drawn data, with standard errors.
 
@@ -35,7 +36,7 @@ def simulate(
         draws: data sets.
         inits: initialisations for each of them.
         seed: of the random generator.
-        json: where to write the points.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=10)
     require_seed(seed)
@@ -55,5 +56,5 @@ def simulate(
     for i in range(len(curve.rho)):
         found = point(curve, i, finite=finite) | measured(drawn, (*MEASURED, *PLACES), i)
         points.append(with_reason(found, curve))
-    show_points(points, json)
+    show_points(points, output, curve, drawn)
     return 0

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, Model
-from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import point, show_points, tradeoff, with_reason
+from sharpdiv.cli.options import Flat
+from sharpdiv.cli.output import Output, show_points
+from sharpdiv.cli.points import point, tradeoff, with_reason
 from sharpdiv.theory.setting import Setting
 
 __all__ = ["theory"]
@@ -16,7 +17,7 @@ def theory(
     model: Annotated[Model, Flat] = Model(),
     *,
     finite: bool = False,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """Closed forms: diversity, sharpness, errors and EIR, one point for each rho.
 
@@ -29,9 +30,9 @@ def theory(
         setting: the quadratic problem.
         model: covariance and optimizer.
         finite: exact at (n, d) instead of the limit: diversity, errors, and rigorous bounds of the sharpness.
-        json: where to write the points; there also the sharpness at the mean of the members and at one member.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=10)
     curve = tradeoff(setting, ensemble, model, finite=finite)
-    show_points([with_reason(point(curve, i, finite=finite), curve) for i in range(len(curve.rho))], json)
+    show_points([with_reason(point(curve, i, finite=finite), curve) for i in range(len(curve.rho))], output, curve)
     return 0

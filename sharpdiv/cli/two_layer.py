@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from sharpdiv.cli.ensembles import Ensemble, require_seed
-from sharpdiv.cli.options import Flat, Json
-from sharpdiv.cli.points import learned_point, show_points, simulated_point
+from sharpdiv.cli.options import Flat
+from sharpdiv.cli.output import Output, show_points
+from sharpdiv.cli.points import learned_point, simulated_point
 from sharpdiv.theory.feature_learning.two_layer import simulation
 from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
 from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
@@ -16,7 +17,7 @@ def theory_two_layer(
     ensemble: Annotated[Ensemble, Flat],
     setting: Annotated[TwoLayerSetting, Flat] = TwoLayerSetting(),
     *,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """Ensembles of two-layer linear networks, whose weights multiply each other, in the limit of large networks.
 
@@ -26,12 +27,12 @@ def theory_two_layer(
     Args:
         ensemble: which ensembles.
         setting: data, network and training.
-        json: where to write the points.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=2)
     members = None if ensemble.blocks else ensemble.size
     curve = two_layer_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
-    show_points([learned_point(curve, i) for i in range(len(curve.rho))], json)
+    show_points([learned_point(curve, i) for i in range(len(curve.rho))], output, curve)
     return 0
 
 
@@ -42,7 +43,7 @@ def simulate_two_layer(
     draws: int = 10,
     networks: int = 8,
     seed: int = 0,
-    json: Json = None,
+    output: Annotated[Output, Flat] = Output(),
 ) -> int:
     """The Monte Carlo referee of two-layer linear ensembles: trains all weights of drawn networks, step by step.
 
@@ -52,7 +53,7 @@ def simulate_two_layer(
         draws: data sets.
         networks: on each block of each of them.
         seed: of the random generator.
-        json: where to write the points, with the keys of sharpdiv theory two-layer.
+        output: where the points go.
     """
     ensemble = ensemble.resolved(blocks=2)
     require_seed(seed)
@@ -61,5 +62,5 @@ def simulate_two_layer(
     drawn = simulation.simulate_two_layer(
         setting, ensemble.radii, members=members, blocks=blocks, draws=draws, networks=networks, seed=seed
     )
-    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], json)
+    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], output, curve, drawn)
     return 0

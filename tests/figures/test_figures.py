@@ -1,5 +1,6 @@
 """Every figure draws, labelled; what cannot be drawn is not offered; files are the same each time."""
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,7 @@ OF_EVERY_DESIGN = {
 OF_ENSEMBLES = {*OF_ONE_DESIGN, *OF_EVERY_DESIGN, "tradeoff_shapes"}
 OF_LAZY_NETWORKS = {"bridge", "predicted_measured", "lazy_comparison"}
 OF_PLANES = {"plane"}
+DIAGRAMS = {"idea", "sharpbalance_training"}
 SLOW = {"finite_size", "models", "random_features", "sharpbalance_simulation", "sign"}
 """Drawn in more than three seconds."""
 
@@ -62,7 +64,12 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in drawable(_committed(RESULTS))]
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW))
+        for n in drawable(_committed(RESULTS))
+        if n not in DIAGRAMS
+    ],
 )
 def test_every_panel_is_labelled(name: str) -> None:
     with style():
@@ -127,14 +134,23 @@ def test_methods_are_not_compared_at_the_best_rho_without_images_to_choose_on() 
 def test_planes_say_what_is_seen_and_of_how_many() -> None:
     """On one scale of colors, members at their places."""
     runs = _committed(RESULTS).planes
-    with style():
-        figure = FIGURES["plane"].draw(Evidence(planes=runs))
-    caption = " ".join((figure.get_suptitle()).split())
+    evidence = Evidence(planes=runs)
+    words = FIGURES["plane"].words(evidence)
     least = min(barrier for run in runs for barrier in run.barriers["train"].of_pairs("loss"))
-    assert f"the training loss rises by {least:.2g} nats or more" in caption
-    assert "200 training and 1297 test images, seeds 1004, 1005, 1006. One ensemble of each method" in caption
+    assert f"the training loss rises by {least:.2g} nats or more" in words.finding
+    assert "200 training and 1297 test images, seeds 1004, 1005, 1006." in words.caption
+    with style():
+        figure = FIGURES["plane"].draw(evidence)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) == 6
     for axes, run in zip(panels, [*runs, *runs], strict=True):
         (members,) = axes.get_lines()
         np.testing.assert_array_equal(members.get_xydata(), run.planes["test"].members)
+
+
+def test_planes_tell_how_sharp_the_members_are_where_that_was_measured() -> None:
+    """Methods at one rho are not at one sharpness."""
+    with style():
+        titles = [axes.get_title() for axes in FIGURES["plane"].draw(_committed(RESULTS)).axes[:3]]
+    found = [float(re.search(r"sharpness ([\d.]+) nats", title)[1]) for title in titles]  # type: ignore[index]
+    assert found[1] < found[0]

@@ -1,0 +1,1 @@
+"""Diagrams: ideas, nothing measured."""

@@ -1,0 +1,87 @@
+"""Curves of the command line as one figure: the trade-off, and its parts over rho; a simulation's points upon them if there is one.
+
+No registered figure: ``sharpdiv theory ... --plot FILE`` and ``sharpdiv simulate ... --plot FILE`` draw it.
+"""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sharpdiv.figures.style import COLORS, SMALL, mark_unstable, new_figure
+from sharpdiv.theory.curves import Curves
+from sharpdiv.theory.plots import LABELS, plot_columns, tell_rho
+
+__all__ = ["draw_overview"]
+
+_MARKED = 4
+"""Values of rho told along the trade-off, at most."""
+_DASHED, _DOTTED = {"ls": "--", "lw": 1}, {"ls": (0, (1, 1)), "lw": 1}
+_OVER_RHO: dict[str, dict[str, dict[str, Any]]] = {
+    "diversity": {"diversity": {"color": COLORS["diversity"]}},
+    "sharpness": {
+        "sharpness": {"color": COLORS["sharpness"]},
+        "sharpness_lower": {"color": COLORS["muted"]} | _DOTTED,
+        "sharpness_upper": {"color": COLORS["muted"]} | _DASHED,
+        "sharpness_lower_rigorous": {"color": COLORS["first"]} | _DOTTED,
+        "sharpness_upper_rigorous": {"color": COLORS["first"]} | _DASHED,
+    },
+    "error": {
+        "member_error": {"color": COLORS["error"]},
+        "ensemble_error": {"color": COLORS["first"]} | _DASHED,
+        "eir": {"color": COLORS["eir"]},
+    },
+}
+"""Panels, their columns, and the looks of these."""
+
+
+def draw_overview(curve: Curves, measured: Curves | None = None) -> Figure:
+    """Four panels: diversity against sharpness; diversity, sharpness with its bounds, and errors and EIR over rho.
+
+    Args:
+        curve: A prediction.
+        measured: A simulation at the same rho.
+
+    Returns:
+        The figure, to be drawn within ``style``.
+
+    Example:
+        >>> from sharpdiv.figures.theory.overview import draw_overview
+        >>> from sharpdiv.theory import Setting, sam_tradeoff
+        >>> len(draw_overview(sam_tradeoff(Setting(), (0.0, 0.1))).axes)
+        4
+    """
+    figure, axes = new_figure(2, 2)
+    _against(axes[0], curve, measured)
+    for panel, (name, columns) in zip(axes[1:], _OVER_RHO.items(), strict=True):
+        for column, look in columns.items():
+            _over_rho(panel, curve, measured, column, look)
+        panel.set(xlabel=LABELS["rho"], ylabel=LABELS.get(name, "error, EIR"))
+        mark_unstable(panel, getattr(curve, "critical_rho", None))
+    entries = [panel.get_legend_handles_labels() for panel in axes]
+    handles = {label: handle for entry in entries for handle, label in zip(*entry, strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _over_rho(axes: Axes, curve: Curves, measured: Curves | None, column: str, look: dict[str, Any]) -> None:
+    """What has no closed form may have been measured."""
+    if column in curve.columns():
+        plot_columns(axes, curve, y=column, x="rho", label=LABELS[column], **look)
+    if measured is not None and column in measured.columns():
+        points = {"color": look["color"], "ms": 3, "elinewidth": 0.9, "mfc": COLORS["paper"]}
+        plot_columns(axes, measured, y=column, x="rho", label="simulation, mean ± standard error", **points)
+
+
+def _against(axes: Axes, curve: Curves, measured: Curves | None) -> None:
+    """Diversity against sharpness, or over rho alone where sharpness has no formula."""
+    known = curve.columns()
+    axes.set(xlabel=LABELS["sharpness"], ylabel=LABELS["diversity"])
+    if "sharpness" in known and "diversity" in known:
+        plot_columns(axes, curve, color=COLORS["ink"], label="trade-off (dotted: unstable)")
+        if (known["diversity"] > 0).all():
+            axes.set_yscale("log")
+        every = max(1, -(-len(known["rho"]) // _MARKED))
+        tell_rho(axes, curve, known["rho"][::every].tolist(), color=COLORS["ink"], fontsize=SMALL)
+    if measured is not None and {"sharpness", "diversity"} <= measured.columns().keys():
+        plot_columns(axes, measured, color=COLORS["muted"], ms=3, elinewidth=0.9, label="_simulation")
