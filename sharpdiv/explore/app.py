@@ -1,0 +1,58 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
+"""The explorer as a marimo notebook: ``sharpdiv explore`` shows it, ``marimo edit`` opens it."""
+
+import marimo
+
+app = marimo.App(width="full", app_title="sharpdiv explorer", css_file="app.css")
+
+
+@app.cell
+def _():
+    import marimo as mo
+
+    from sharpdiv.explore import page
+    from sharpdiv.explore.models import MODELS
+
+    return MODELS, mo, page
+
+
+@app.cell
+def _(MODELS, mo):
+    tabs = mo.ui.radio(list(MODELS), value=next(iter(MODELS)), inline=True, label="Model")
+    return (tabs,)
+
+
+@app.cell
+def _(MODELS, mo, tabs):
+    model = MODELS[tabs.value]
+    preset, choose = mo.state(model.presets[0])
+    buttons = mo.ui.array(
+        [mo.ui.button(label=each.title, on_click=lambda _, each=each: choose(each)) for each in model.presets]
+    )
+    return buttons, model, preset
+
+
+@app.cell
+def _(model, page, preset):
+    dials = page.dials(model, preset())
+    span = page.span(preset())
+    return dials, span
+
+
+@app.cell
+def _(model, page, preset, span):
+    rho = page.rho(model, preset(), span.value)
+    return (rho,)
+
+
+@app.cell
+def _(buttons, dials, model, page, preset, rho, span, tabs):
+    page.show(model, preset(), tabs=tabs, buttons=buttons, dials=dials, span=span, rho=rho)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

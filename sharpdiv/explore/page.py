@@ -1,0 +1,191 @@
+"""The page: dials, what is read off, figures, and what can be taken away, put together with marimo."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import marimo as mo
+import numpy as np
+
+from sharpdiv.cli.show import number
+from sharpdiv.explore.charts import Chart, charts
+from sharpdiv.explore.models import Model, Preset
+from sharpdiv.explore.picture import png
+from sharpdiv.explore.question import METHODS, Question, points
+from sharpdiv.explore.svg import svg
+from sharpdiv.explore.taking_away import commands, python_code, table
+from sharpdiv.theory.errors import ConvergenceError, DomainError
+
+__all__ = ["dials", "rho", "show", "span"]
+
+_ROWS = {
+    "diversity": "<i>D</i> diversity",
+    "sharpness": "<i>κ</i> sharpness",
+    "sharpness_lower": "its lower bound",
+    "sharpness_upper": "its upper bound",
+    "trace": "tr <i>H</i> trace of Hessian",
+    "member_error": "member error",
+    "ensemble_error": "ensemble error",
+    "eir": "EIR",
+    "stable": "stable",
+    "critical_rho": "critical <i>ρ</i>",
+}
+_KEY = """
+<aside class="key" aria-label="Legend"><ul>
+  <li><svg viewBox="0 0 36 12"><path class="line sam solid" d="M2 6H34"/></svg>SAM, on all the data</li>
+  <li><svg viewBox="0 0 36 12"><path class="line sharpbalance solid" d="M2 6H34"/></svg>SharpBalance, on disjoint blocks</li>
+  <li><svg viewBox="0 0 36 12"><path class="line plain dotted" d="M2 6H34"/></svg>shaded: not stable</li>
+  <li><svg viewBox="0 0 36 12"><path class="line plain dashed" d="M2 6H34"/></svg>error of the ensemble</li>
+  <li><svg viewBox="0 0 36 12"><path class="line bound dashed" d="M2 6H34"/></svg>published bounds of sharpness</li>
+  <li><svg viewBox="0 0 36 12"><path class="line plain broad" d="M4 6H32"/></svg>what the paper draws</li>
+  <li><svg viewBox="0 0 36 12"><circle class="point plain here" cx="18" cy="6" r="4.5"/></svg>at the <i>ρ</i> chosen above</li>
+  <li><svg viewBox="0 0 36 12"><circle class="point plain start" cx="18" cy="6" r="4"/></svg><i>ρ</i> = 0, gradient descent</li>
+</ul></aside>"""
+
+
+def dials(model: Model, preset: Preset) -> Any:
+    """A slider for each dial, where the preset puts it.
+
+    Args:
+        model: Whose dials.
+        preset: Where they are.
+
+    Returns:
+        A dictionary of sliders.
+    """
+    values = model.start() | dict(preset.values)
+    return mo.ui.dictionary(
+        {
+            dial.name: mo.ui.slider(
+                steps=list(dial.stops),
+                value=values[dial.name],
+                label=f"${dial.symbol}$ {dial.meaning}",
+                show_value=True,
+                full_width=True,
+                debounce=not model.quick,
+            )
+            for dial in model.dials
+        }
+    )
+
+
+def span(preset: Preset) -> Any:
+    """Two numbers, the range of rho.
+
+    Args:
+        preset: Where it is.
+
+    Returns:
+        An array of two.
+    """
+    low, high = preset.span
+    return mo.ui.array([mo.ui.number(value=low, label="$\\rho$ from"), mo.ui.number(value=high, label="to")])
+
+
+def rho(model: Model, preset: Preset, ends: Sequence[float]) -> Any:
+    """The slider of rho, which stops where the curves have values.
+
+    Args:
+        model: How many there are.
+        preset: Where it is at first.
+        ends: Range of rho; any if it is none.
+
+    Returns:
+        A slider.
+    """
+    low, high = ends if ends[0] < ends[1] else (0.0, 1.0)
+    stops = [float(f"{value:.6g}") for value in np.linspace(low, high, model.places)]
+    start = min(stops, key=lambda stop: abs(stop - preset.rho))
+    return mo.ui.slider(steps=stops, value=start, label="$\\rho$", show_value=True, full_width=True)
+
+
+def show(model: Model, preset: Preset, *, tabs: Any, buttons: Any, dials: Any, span: Any, rho: Any) -> Any:
+    """The whole page.
+
+    Args:
+        model: What is explored.
+        preset: What was chosen last.
+        tabs: Choice of the model.
+        buttons: Choice of the preset.
+        dials: Sliders of the model.
+        span: Range of rho.
+        rho: Slider of rho.
+
+    Returns:
+        HTML with the elements in it.
+    """
+    sliders = "".join(f"<div class='dial'>{slider}</div>" for slider in dials.elements.values())
+    choices = "".join(f"{button}" for button in buttons.elements)
+    return mo.Html(f"""
+<div class="explorer">
+  <header><h1>sharpdiv explorer</h1>{tabs}</header>
+  <p class="about">{model.about}</p>
+  <div class="presets" role="group" aria-label="Settings worth looking at">{choices}</div>
+  <p class="seen">{escape(preset.about)}</p>
+  <div class="columns">
+    <section class="dials" aria-label="Settings">{sliders}</section>
+    <section class="results" aria-label="Results">
+      <div class="rho">{rho}<div class="span">{span.elements[0]}{span.elements[1]}</div></div>
+      {_answer(model, preset, dials.value, span.value, rho.value)}
+    </section>
+  </div>
+</div>""")
+
+
+def _answer(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float], at: float) -> str:
+    """What is read off, figures and what can be taken away; or the sentence that says why there is nothing."""
+    try:
+        question = Question(
+            model=model,
+            problem=model.made(values),
+            members=int(values["members"]),
+            blocks=int(values["blocks"]),
+            lowest=float(ends[0]),
+            highest=float(ends[1]),
+            places=model.places,
+        )
+        place = int(np.argmin(np.abs(question.rho - at)))
+        drawn = charts(question, place, preset.drawn)
+    except (DomainError, ConvergenceError) as error:
+        return f"<p class='sentence' role='alert'>{escape(str(error))}</p>"
+    first, *others = (_panel(chart) for chart in drawn)
+    inside = f"{first}{_readout(question, place)}{''.join(others)}{_KEY}"
+    panels = f"<div class='panels' role='group' aria-label='Figures and values' tabindex='0'>{inside}</div>"
+    return panels + _taking_away(question, at, drawn)
+
+
+def _panel(chart: Chart) -> str:
+    return f"<figure><figcaption>{chart.title}</figcaption>{svg(chart)}</figure>"
+
+
+def _readout(question: Question, place: int) -> str:
+    """A table of both methods at rho, with the numbers that the command line prints."""
+    found = points(question, place)
+    names = [name for name in _ROWS if any(each.get(name) is not None for each in found.values())]
+    head = "".join(f"<th scope='col' class='{method}'>{name}</th>" for method, name in METHODS.items())
+    rows = "".join(
+        f"<tr data-quantity='{name}'><th scope='row'>{_ROWS[name]}</th>"
+        + "".join(f"<td data-method='{method}'>{number(found[method].get(name))}</td>" for method in METHODS)
+        + "</tr>"
+        for name in names
+    )
+    missing = {each["reason"] for each in found.values() if any(each.get(name) is None for name in names)}
+    said = "".join(f"<p class='reason'>- = no value. {escape(reason)}</p>" for reason in sorted(missing))
+    caption = f"<caption>At <i>ρ</i> = {number(found['sam']['rho'])}</caption>"
+    shown = f"<table>{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<section class='readout' aria-label='Values at rho'>{shown}{said}</section>"
+
+
+def _taking_away(question: Question, at: float, drawn: tuple[Chart, ...]) -> str:
+    python = mo.md(f"```python\n{python_code(question)}\n```")
+    shell = mo.md("```sh\n" + "\n".join(commands(question, at).values()) + "\n```")
+    saved = mo.download(
+        lambda: table(question).encode(), filename="sharpdiv-curves.csv", mimetype="text/csv", label="Save CSV"
+    )
+    pictured = mo.download(lambda: png(drawn), filename="sharpdiv-curves.png", mimetype="image/png", label="Save PNG")
+    return f"""
+<div class="away">
+  <h2>Take it away</h2><div class="files">{saved}{pictured}</div>
+  <h3>As Python</h3>{python}
+  <h3>The values at ρ in the shell</h3>{shell}
+</div>"""
