@@ -54,7 +54,7 @@ class Model:
     imports: str
     """Python that brings the three"""
     dials: tuple[Dial, ...]
-    """``members``, ``blocks``, fields of the setting, and ``teacher``, which is |w*| over what it is unless given"""
+    """``members``, ``blocks``, fields of the setting (``m`` 0: the full batch), and ``teacher``, |w*| over its usual value"""
     presets: tuple[Preset, ...]
     """the first one is where it starts"""
     flatness: str
@@ -69,7 +69,7 @@ class Model:
     def start(self) -> Values:
         """Where the dials are at first."""
         problem = self.problem()
-        known: dict[str, Any] = {"members": 3, "blocks": 10 if self is LINEAR else 2, "teacher": 1.0, "m": problem.n}
+        known: dict[str, Any] = {"members": 3, "blocks": 10 if self is LINEAR else 2, "teacher": 1.0, "m": 0}
         known |= {name: value for name, value in vars(problem).items() if value is not None}
         return {dial.name: known[dial.name] for dial in self.dials}
 
@@ -90,7 +90,11 @@ class Model:
             >>> LINEAR.made(LINEAR.start() | {"steps": 5}).steps
             5
         """
-        fields = {name: value for name, value in values.items() if name not in {"members", "blocks", "teacher"}}
+        fields: dict[str, float | None] = {
+            name: value for name, value in values.items() if name not in {"members", "blocks", "teacher"}
+        }
+        if fields.get("m") == 0:
+            fields["m"] = None
         scale = values.get("teacher", 1.0)
         if scale != 1:
             fields["teacher_norm"] = float(scale * np.sqrt(values["init_variance"] * values["d"]))
@@ -121,7 +125,7 @@ _VARIANCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _NOISES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _RADII = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _COUNTS = tuple(range(2, 11))
-_GROUPS = (1, 2, 4, 5, 10, 20, 25, 50, 100)
+_GROUPS = (0, 1, 2, 4, 5, 10, 20, 25, 50, 100)
 _MEMBERS = Dial("members", "m", "members of SAM's ensemble", _COUNTS)
 _BLOCKS = Dial("blocks", "s", "blocks of SharpBalance", (*_COUNTS, 12, 15, 20, 25, 30, 50))
 _NOISE = Dial("label_noise", r"\sigma_e^2", "label noise", _NOISES)
@@ -208,7 +212,7 @@ DIAGONAL = Model(
         Dial("spread", r"s_\alpha", "spread of the initial weights", (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)),
         Dial("density", r"q", "share of the teacher that is not 0", (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)),
         _NOISE,
-        Dial("m", "m", "samples of an ascent ($n$: full batch)", _GROUPS),
+        Dial("m", "m", "samples of an ascent (0: all)", _GROUPS),
         Dial("members", "M", "members of SAM's ensemble", _COUNTS),
         Dial("blocks", "s", "blocks of SharpBalance", (2, 4, 5, 10)),
     ),
@@ -241,7 +245,7 @@ TWO_LAYER = Model(
         Dial("width", "p", "hidden units", (50, 100, 200, 300, 500, 1000, 2000)),
         Dial("learning_rate", r"\eta", "learning rate", (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)),
         _NOISE,
-        Dial("m", "m", "samples of an ascent ($n$: full batch)", _GROUPS),
+        Dial("m", "m", "samples of an ascent (0: all)", _GROUPS),
         _RADIUS,
         Dial("members", "M", "members of SAM's ensemble", _COUNTS),
         Dial("blocks", "s", "blocks of SharpBalance", (2, 4, 5, 10)),
@@ -250,7 +254,7 @@ TWO_LAYER = Model(
         Preset(
             "Per-sample SAM", {"m": 1}, (0.0, 0.016), 0.006, "SAM shrinks the last layer: sharpness, D and EIR fall."
         ),
-        Preset("Full batch", {"m": 100}, (0.0, 1.0), 0.4, "One ascent for all samples; rho acts a hundred times less."),
+        Preset("Full batch", {}, (0.0, 1.0), 0.4, "One ascent for all samples; rho acts a hundred times less."),
     ),
     flatness="sharpness",
     longest=2.0,

@@ -30,17 +30,17 @@ _ROWS = {
     "stable": "stable",
     "critical_rho": "critical <i>ρ</i>",
 }
-_KEY = """
-<aside class="key" aria-label="Legend"><ul>
-  <li><svg viewBox="0 0 36 12"><path class="line sam solid" d="M2 6H34"/></svg>SAM, on all the data</li>
-  <li><svg viewBox="0 0 36 12"><path class="line sharpbalance solid" d="M2 6H34"/></svg>SharpBalance, on disjoint blocks</li>
-  <li><svg viewBox="0 0 36 12"><path class="line plain dotted" d="M2 6H34"/></svg>shaded: not stable</li>
-  <li><svg viewBox="0 0 36 12"><path class="line plain dashed" d="M2 6H34"/></svg>error of the ensemble</li>
-  <li><svg viewBox="0 0 36 12"><path class="line bound dashed" d="M2 6H34"/></svg>published bounds of sharpness</li>
-  <li><svg viewBox="0 0 36 12"><path class="line plain broad" d="M4 6H32"/></svg>what the paper draws</li>
-  <li><svg viewBox="0 0 36 12"><circle class="point plain here" cx="18" cy="6" r="4.5"/></svg>at the <i>ρ</i> chosen above</li>
-  <li><svg viewBox="0 0 36 12"><circle class="point plain start" cx="18" cy="6" r="4"/></svg><i>ρ</i> = 0, gradient descent</li>
-</ul></aside>"""
+_LEGEND = {
+    "line sam solid": "SAM, on all the data",
+    "line sharpbalance solid": "SharpBalance, on disjoint blocks",
+    "line plain dotted": "shaded: not stable",
+    "line plain dashed": "error of the ensemble",
+    "line bound dashed": "published bounds of sharpness",
+    "line plain broad": "what the paper draws",
+    "point plain here": "at the <i>ρ</i> chosen above",
+    "point plain start": "<i>ρ</i> = 0, gradient descent",
+}
+"""What the styles mean, by their classes."""
 
 
 def dials(model: Model, preset: Preset) -> Any:
@@ -96,7 +96,9 @@ def rho(model: Model, preset: Preset, ends: Sequence[float]) -> Any:
     low, high = ends if ends[0] < ends[1] else (0.0, 1.0)
     stops = [float(f"{value:.6g}") for value in np.linspace(low, high, model.places)]
     start = min(stops, key=lambda stop: abs(stop - preset.rho))
-    return mo.ui.slider(steps=stops, value=start, label="$\\rho$", show_value=True, full_width=True)
+    return mo.ui.slider(
+        steps=stops, value=start, label="$\\rho$ radius of SAM's ascent", show_value=True, full_width=True
+    )
 
 
 def show(model: Model, preset: Preset, *, tabs: Any, buttons: Any, dials: Any, span: Any, rho: Any) -> Any:
@@ -114,10 +116,10 @@ def show(model: Model, preset: Preset, *, tabs: Any, buttons: Any, dials: Any, s
     Returns:
         HTML with the elements in it.
     """
-    sliders = "".join(f"<div class='dial'>{slider}</div>" for slider in dials.elements.values())
+    sliders = "".join(f"<div class='dial' data-dial='{name}'>{slider}</div>" for name, slider in dials.elements.items())
     choices = "".join(f"{button}" for button in buttons.elements)
     return mo.Html(f"""
-<div class="explorer">
+<main class="explorer">
   <header><h1>sharpdiv explorer</h1>{tabs}</header>
   <p class="about">{model.about}</p>
   <div class="presets" role="group" aria-label="Settings worth looking at">{choices}</div>
@@ -129,7 +131,7 @@ def show(model: Model, preset: Preset, *, tabs: Any, buttons: Any, dials: Any, s
       {_answer(model, preset, dials.value, span.value, rho.value)}
     </section>
   </div>
-</div>""")
+</main>""")
 
 
 def _answer(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float], at: float) -> str:
@@ -149,13 +151,22 @@ def _answer(model: Model, preset: Preset, values: dict[str, float], ends: Sequen
     except (DomainError, ConvergenceError) as error:
         return f"<p class='sentence' role='alert'>{escape(str(error))}</p>"
     first, *others = (_panel(chart) for chart in drawn)
-    inside = f"{first}{_readout(question, place)}{''.join(others)}{_KEY}"
+    inside = f"{first}{_readout(question, place)}{''.join(others)}{_legend()}"
     panels = f"<div class='panels' role='group' aria-label='Figures and values' tabindex='0'>{inside}</div>"
     return panels + _taking_away(question, at, drawn)
 
 
 def _panel(chart: Chart) -> str:
     return f"<figure><figcaption>{chart.title}</figcaption>{svg(chart)}</figure>"
+
+
+def _legend() -> str:
+    marks = {"line": "<path class='{}' d='M4 6H32'/>", "point": "<circle class='{}' cx='18' cy='6' r='4.5'/>"}
+    rows = "".join(
+        f"<li><svg viewBox='0 0 36 12'>{marks[look.split()[0]].format(look)}</svg><span>{meaning}</span></li>"
+        for look, meaning in _LEGEND.items()
+    )
+    return f"<aside class='key' aria-label='Legend'><ul>{rows}</ul></aside>"
 
 
 def _readout(question: Question, place: int) -> str:
@@ -177,8 +188,8 @@ def _readout(question: Question, place: int) -> str:
 
 
 def _taking_away(question: Question, at: float, drawn: tuple[Chart, ...]) -> str:
-    python = mo.md(f"```python\n{python_code(question)}\n```")
-    shell = mo.md("```sh\n" + "\n".join(commands(question, at).values()) + "\n```")
+    python = mo.md(f"```python\n{python_code(question)}\n```").text
+    shell = mo.md("```sh\n" + "\n".join(commands(question, at).values()) + "\n```").text
     saved = mo.download(
         lambda: table(question).encode(), filename="sharpdiv-curves.csv", mimetype="text/csv", label="Save CSV"
     )
