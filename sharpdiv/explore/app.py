@@ -6,6 +6,7 @@
 
 import marimo
 
+__generated_with = "0.25.2"
 app = marimo.App(width="full", app_title="sharpdiv explorer", css_file="app.css")
 
 

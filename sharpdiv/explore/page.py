@@ -188,8 +188,8 @@ def _readout(question: Question, place: int) -> str:
 
 
 def _taking_away(question: Question, at: float, drawn: tuple[Chart, ...]) -> str:
-    python = mo.md(f"```python\n{python_code(question)}\n```").text
-    shell = mo.md("```sh\n" + "\n".join(commands(question, at).values()) + "\n```").text
+    python = _code(python_code(question))
+    shell = _code("\n".join(commands(question, at).values()))
     saved = mo.download(
         lambda: table(question).encode(), filename="sharpdiv-curves.csv", mimetype="text/csv", label="Save CSV"
     )
@@ -200,3 +200,8 @@ def _taking_away(question: Question, at: float, drawn: tuple[Chart, ...]) -> str
   <h3>As Python</h3>{python}
   <h3>The values at ρ in the shell</h3>{shell}
 </div>"""
+
+
+def _code(text: str) -> str:
+    """With marimo's button to copy it, which goes with this class; highlighting would take longer than the figures."""
+    return f"<div class='codehilite'><pre>{escape(text)}</pre></div>"
