@@ -37,21 +37,34 @@ def _(MODELS, mo, tabs):
 
 
 @app.cell
+def _(buttons, model, page, preset, tabs):
+    page.head(model, preset(), tabs, buttons)
+    return
+
+
+@app.cell
 def _(model, page, preset):
     dials = page.dials(model, preset())
+    page.shown_dials(dials)
+    return (dials,)
+
+
+@app.cell
+def _(page, preset):
     span = page.span(preset())
-    return dials, span
+    return (span,)
 
 
 @app.cell
 def _(model, page, preset, span):
     rho = page.rho(model, preset(), span.value)
+    page.shown_rho(rho, span)
     return (rho,)
 
 
 @app.cell
-def _(buttons, dials, model, page, preset, rho, span, tabs):
-    page.show(model, preset(), tabs=tabs, buttons=buttons, dials=dials, span=span, rho=rho)
+def _(dials, model, page, preset, rho, span):
+    page.results(model, preset(), dials.value, span.value, rho.value)
     return
 
 

@@ -1,4 +1,7 @@
-"""The page: dials, what is read off, figures, and what can be taken away, put together with marimo."""
+"""The page: dials, what is read off, figures, and what can be taken away, as outputs of the notebook's cells.
+
+Dials are shown by the cells that make them, which do not run again when one is turned; ``app.css`` puts the outputs side by side.
+"""
 
 from collections.abc import Sequence
 from html import escape
@@ -16,7 +19,7 @@ from sharpdiv.explore.svg import svg
 from sharpdiv.explore.taking_away import commands, python_code, table
 from sharpdiv.theory.errors import ConvergenceError, DomainError
 
-__all__ = ["dials", "rho", "show", "span"]
+__all__ = ["dials", "head", "results", "rho", "shown_dials", "shown_rho", "span"]
 
 _ROWS = {
     "diversity": "<i>D</i> diversity",
@@ -101,41 +104,68 @@ def rho(model: Model, preset: Preset, ends: Sequence[float]) -> Any:
     )
 
 
-def show(model: Model, preset: Preset, *, tabs: Any, buttons: Any, dials: Any, span: Any, rho: Any) -> Any:
-    """The whole page.
+def head(model: Model, preset: Preset, tabs: Any, buttons: Any) -> Any:
+    """What is explored.
 
     Args:
-        model: What is explored.
+        model: The model that was chosen.
         preset: What was chosen last.
         tabs: Choice of the model.
         buttons: Choice of the preset.
-        dials: Sliders of the model.
-        span: Range of rho.
-        rho: Slider of rho.
+
+    Returns:
+        HTML with the elements in it.
+    """
+    choices = "".join(f"{button}" for button in buttons.elements)
+    return mo.Html(f"""
+<header class="explorer head">
+  <div class="top"><h1>sharpdiv explorer</h1>{tabs}</div>
+  <p class="about">{model.about}</p>
+  <div class="presets" role="group" aria-label="Settings worth looking at">{choices}</div>
+  <p class="seen">{escape(preset.about)}</p>
+</header>""")
+
+
+def shown_dials(dials: Any) -> Any:
+    """The sliders of the model.
+
+    Args:
+        dials: A dictionary of sliders.
 
     Returns:
         HTML with the elements in it.
     """
     sliders = "".join(f"<div class='dial' data-dial='{name}'>{slider}</div>" for name, slider in dials.elements.items())
-    choices = "".join(f"{button}" for button in buttons.elements)
-    return mo.Html(f"""
-<main class="explorer">
-  <header><h1>sharpdiv explorer</h1>{tabs}</header>
-  <p class="about">{model.about}</p>
-  <div class="presets" role="group" aria-label="Settings worth looking at">{choices}</div>
-  <p class="seen">{escape(preset.about)}</p>
-  <div class="columns">
-    <section class="dials" aria-label="Settings">{sliders}</section>
-    <section class="results" aria-label="Results">
-      <div class="rho">{rho}<div class="span">{span.elements[0]}{span.elements[1]}</div></div>
-      {_answer(model, preset, dials.value, span.value, rho.value)}
-    </section>
-  </div>
-</main>""")
+    return mo.Html(f"<section class='explorer dials' aria-label='Settings'>{sliders}</section>")
 
 
-def _answer(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float], at: float) -> str:
-    """What is read off, figures and what can be taken away; or the sentence that says why there is nothing."""
+def shown_rho(rho: Any, span: Any) -> Any:
+    """The slider of rho, and its range.
+
+    Args:
+        rho: The slider.
+        span: An array of two numbers.
+
+    Returns:
+        HTML with the elements in it.
+    """
+    ends = "".join(f"{end}" for end in span.elements)
+    return mo.Html(f"<section class='explorer rho' aria-label='Rho'>{rho}<div class='span'>{ends}</div></section>")
+
+
+def results(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float], at: float) -> Any:
+    """What is read off, figures and what can be taken away; or the sentence that says why there is nothing.
+
+    Args:
+        model: What is explored.
+        preset: What was chosen last.
+        values: Positions of the dials.
+        ends: Range of rho.
+        at: Position of rho's slider.
+
+    Returns:
+        HTML with the elements in it.
+    """
     try:
         question = Question(
             model=model,
@@ -149,11 +179,16 @@ def _answer(model: Model, preset: Preset, values: dict[str, float], ends: Sequen
         place = int(np.argmin(np.abs(question.rho - at)))
         drawn = charts(question, place, preset.drawn)
     except (DomainError, ConvergenceError) as error:
-        return f"<p class='sentence' role='alert'>{escape(str(error))}</p>"
+        inside = f"<p class='sentence' role='alert'>{escape(str(error))}</p>"
+    else:
+        inside = _panels(question, place, drawn) + _taking_away(question, at, drawn)
+    return mo.Html(f"<main class='explorer results'>{inside}</main>")
+
+
+def _panels(question: Question, place: int, drawn: tuple[Chart, ...]) -> str:
     first, *others = (_panel(chart) for chart in drawn)
     inside = f"{first}{_readout(question, place)}{''.join(others)}{_legend()}"
-    panels = f"<div class='panels' role='group' aria-label='Figures and values' tabindex='0'>{inside}</div>"
-    return panels + _taking_away(question, at, drawn)
+    return f"<div class='panels' role='group' aria-label='Figures and values' tabindex='0'>{inside}</div>"
 
 
 def _panel(chart: Chart) -> str:
