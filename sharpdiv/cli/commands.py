@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command] = {
             "diagonal": "diagonal:simulate_diagonal",
         },
     ),
+    "explore": Command("Theory behind sliders in your browser: curves of SAM and SharpBalance.", "explore:explore"),
     "check": Command("Check the paper's claims and print the table of verdicts.", "check:check"),
     "data": Command(
         "Data sets: list, fetch or verify.",

@@ -7,8 +7,11 @@ from typing import TextIO
 
 __all__ = ["UsageError", "fail", "failure", "nearest", "warn"]
 
-_TRAIN = {"torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib"}
-"""Modules of the extra ``train``, without which only the theory and its commands work."""
+_EXTRAS = {
+    "train": {"torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib"},
+    "explore": {"marimo", "starlette", "uvicorn"},
+}
+"""Modules by the extra that brings them; without ``train`` only the theory and its commands work."""
 
 
 class UsageError(ValueError):
@@ -60,8 +63,10 @@ def failure(error: Exception, command: str) -> int | None:
 
     if isinstance(error, (PluginError, MissingPackageError)):
         return fail(str(error))
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAIN:
-        return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[train]'")
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").split(".")[0]
+        for extra in (extra for extra, modules in _EXTRAS.items() if module in modules):
+            return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[{extra}]'")
     if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, NotMeasuredError, StoreError)):
         return fail(str(error))
     if isinstance(error, (ConvergenceError, DivergenceError, WorkerError)):
