@@ -59,8 +59,6 @@ class Model:
     """the first one is where it starts"""
     flatness: str
     """which quantity stands for sharpness"""
-    longest: float
-    """largest rho that can be asked for"""
     places: int
     """values of rho: few where each costs"""
     quick: bool
@@ -190,7 +188,6 @@ LINEAR = Model(
         Preset("Noisy labels", {"label_noise": 0.1}, (0.0, 0.25), 0.1, "With label noise SAM's EIR falls with rho."),
     ),
     flatness="sharpness",
-    longest=10.0,
     places=251,
     quick=True,
 )
@@ -224,7 +221,6 @@ DIAGONAL = Model(
         ),
     ),
     flatness="trace",
-    longest=20.0,
     places=41,
     quick=False,
 )
@@ -257,7 +253,6 @@ TWO_LAYER = Model(
         Preset("Full batch", {}, (0.0, 1.0), 0.4, "One ascent for all samples; rho acts a hundred times less."),
     ),
     flatness="sharpness",
-    longest=2.0,
     places=33,
     quick=True,
 )

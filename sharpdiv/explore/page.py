@@ -82,7 +82,7 @@ def span(preset: Preset) -> Any:
         An array of two.
     """
     low, high = preset.span
-    return mo.ui.array([mo.ui.number(value=low, label="$\\rho$ from"), mo.ui.number(value=high, label="to")])
+    return mo.ui.array([mo.ui.number(value=low, label="from"), mo.ui.number(value=high, label="to")])
 
 
 def rho(model: Model, preset: Preset, ends: Sequence[float]) -> Any:

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +28,30 @@ MARIMO = '[data-testid="notebook-actions-dropdown"]'
 QUANTITIES = ("diversity", "sharpness", "sharpness_lower", "sharpness_upper", "member_error", "ensemble_error", "eir")
 
 
-def started() -> tuple[subprocess.Popen[str], str]:
-    """A server in a process group of its own, and its address."""
-    process = subprocess.Popen(
+@contextmanager
+def started() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server in a process group of its own, and its address; ended in any case."""
+    with subprocess.Popen(
         [sys.executable, "-m", "sharpdiv", "explore", "--no-browser"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-    assert found, line
-    return process, found[0]
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+            assert found, line
+            yield process, found[0]
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    process, found = started()
-    yield found
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    with started() as (_, found):
+        yield found
 
 
 @pytest.fixture
@@ -157,7 +160,12 @@ def test_networks_that_learn_features(
 
 
 def test_what_is_taken_away(explorer: Any, tmp_path: Path) -> None:
-    assert explorer.locator(".away pre").nth(0).inner_text().strip() == python_code(Question())
+    code = explorer.locator(".away pre").nth(0)
+    assert code.inner_text().strip() == python_code(Question())
+    explorer.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code.hover()
+    explorer.locator(".codehilite-wrapper button").first.click()
+    assert explorer.evaluate("navigator.clipboard.readText()").strip() == python_code(Question())
     for button, start in (
         ("Save CSV", table(Question()).encode()),
         ("Save PNG", b"\x89PNG\r\n"),
@@ -229,14 +237,14 @@ def test_it_answers_to_no_other_name(address: str) -> None:
     refused.value.close()
 
 
-def test_interrupted_it_ends_with_its_pages_open(page: Any) -> None:
+def test_interrupted_it_ends_with_the_sessions_of_its_pages(page: Any) -> None:
     """Also of the processes that it started nothing is left."""
-    process, address = started()
-    page.goto(address)
-    page.wait_for_selector(".readout")
-    page.goto("about:blank")
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "", "")
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    with started() as (process, address):
+        page.goto(address)
+        page.wait_for_selector(".readout")
+        page.goto("about:blank")
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, "", "")
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
