@@ -13,7 +13,7 @@ The rooms in the order of an experiment:
   ``representation``, ``streaming`` (in batches), ``files``;
 * ``connectivity``: the loss between members, on ``lines`` and ``planes``, with ``batch_norm`` recalibrated;
 * ``lazy``: training with scaled outputs, and ``random_features``, the referee of that theory;
-* ``store`` (files), ``workers`` (processes), ``provenance``.
+* ``store`` and ``atomic`` (files), ``workers`` (processes), ``provenance``.
 """
 
 import lazy_loader

@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeyp
     def disk_full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sharpdiv.empirical.store.os.fsync", disk_full)
+    monkeypatch.setattr("sharpdiv.empirical.atomic.os.fsync", disk_full)
     with pytest.raises(OSError, match="No space"):
         store.save_json(path, {"x": 2})
     assert store.load_json(path) == {"x": 1}
