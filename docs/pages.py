@@ -1,7 +1,9 @@
 """Pages of the site made from what is elsewhere: documents beside the code, the API's subjects, findings, gallery."""
 
+import inspect
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mkdocs_gen_files
 
@@ -47,20 +49,19 @@ def api() -> None:
 def gallery() -> None:
     """Every figure that the committed results allow, with what it shows and the code that draws it."""
     evidence = load_evidence(RESULTS)
-    parts = [
-        "# Gallery",
-        "Each is drawn by `sharpdiv figures --only NAME`, from closed forms or from the committed results.",
-    ]
-    for name in drawable(evidence):
-        drawn = FIGURES[name]
-        with mkdocs_gen_files.open(f"gallery/{name}.svg", "wb") as file:
-            folder = Path(file.name).parent
-        render([name], evidence, folder)
-        code = Path(drawn.draw.__code__.co_filename).read_text(encoding="utf-8")
-        pictures = "\n".join(f"![{drawn.alt}](gallery/{name}{shade}.svg#only-{mode})" for shade, mode in SHADES)
-        parts.append(
-            f'## {drawn.finding}\n\n{pictures}\n\n{drawn.caption}\n\n??? example "`{name}`: the code"\n\n{indented(code)}'
-        )
+    names = drawable(evidence)
+    parts = ["# Gallery", "`sharpdiv figures --only NAME` draws each, from closed forms or from the committed results."]
+    with TemporaryDirectory() as folder:
+        for path in render(names, evidence, Path(folder), workers=2):
+            if path.suffix == ".svg":
+                with mkdocs_gen_files.open(f"gallery/{path.name}", "wb") as file:
+                    file.write(path.read_bytes())
+    for name in names:
+        words, draw = FIGURES[name].words(evidence), FIGURES[name].draw
+        code = Path(inspect.getfile(getattr(draw, "func", draw))).read_text(encoding="utf-8")
+        pictures = "\n".join(f"![{words.alt}](gallery/{name}{shade}.svg#only-{mode})" for shade, mode in SHADES)
+        folded = f'??? example "`{name}`: the code"\n\n{indented(code)}'
+        parts += [f"## {words.finding}", pictures, words.caption, folded]
     write("gallery.md", "\n\n".join(parts) + "\n")
 
 
