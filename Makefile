@@ -51,7 +51,7 @@ bench: $(STAMP)
 # The site, in runs/site: opens from the folder, without a server or a network.
 docs: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --clean
 
 figures: $(STAMP)
 	$(BIN)/sharpdiv figures --out runs/figures

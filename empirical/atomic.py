@@ -15,7 +15,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         path: path of the file; folders that do not exist are made.
         content: bytes of the whole file.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.atomic import write_atomically

@@ -53,7 +53,7 @@ def batches_of(data: Batches) -> Iterator[Batch]:
     Raises:
         InputError: if there is none, one is empty, or something else was given.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import batches_of
         >>> x, y = torch.zeros(3, 2), torch.zeros(3)
@@ -92,7 +92,7 @@ def as_batch(batch: Any, name: str = "the batch") -> Batch:
     Raises:
         InputError: if it is something else, has no samples, or numbers of samples differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import as_batch
         >>> inputs, targets = as_batch({"ids": torch.ones(2, 5), "mask": torch.ones(2, 5), "labels": torch.zeros(2)})
@@ -135,7 +135,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss) -> Tensor:
     Raises:
         InputError: if the loss gives a number for each sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import mean_loss
         >>> mean_loss(torch.nn.Identity(), (torch.ones(4, 1), torch.zeros(4, 1)), torch.nn.functional.mse_loss).item()
@@ -157,7 +157,7 @@ def samples_of(batch: Batch) -> int:
     Returns:
         The length of the first axis.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import samples_of
         >>> samples_of((torch.zeros(3, 2), torch.zeros(3)))
@@ -176,7 +176,7 @@ def rows(inputs: Inputs, which: slice | Tensor) -> Any:
     Returns:
         Inputs of the same structure.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import rows
         >>> {name: tuple(x.shape) for name, x in rows({"ids": torch.zeros(4, 7)}, slice(0, 1)).items()}
@@ -195,7 +195,7 @@ def refilled(inputs: Inputs, tensors: Iterable[Tensor]) -> Any:
     Returns:
         The structure, with everything else as it was.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import refilled
         >>> refilled({"ids": torch.zeros(1), "scale": 2.0}, [torch.ones(1)])
@@ -215,7 +215,7 @@ def run_on(model: nn.Module, inputs: Inputs) -> Any:
     Returns:
         What the network returns.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import run_on
         >>> run_on(torch.nn.Identity(), {"input": torch.ones(1)})
@@ -239,7 +239,7 @@ def outputs_of(model: nn.Module, inputs: Inputs) -> Tensor:
     Raises:
         InputError: if there is no such tensor.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import outputs_of
         >>> outputs_of(torch.nn.Bilinear(1, 1, 3), (torch.ones(2, 1), torch.ones(2, 1))).shape
@@ -276,7 +276,7 @@ def leaves(inputs: Any) -> Iterator[Any]:
     Yields:
         Tensors, and whatever else is in it.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.batches import leaves
         >>> [len(leaf) for leaf in leaves({"ids": torch.zeros(4, 7), "pair": (torch.zeros(4), torch.zeros(4))})]

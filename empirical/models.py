@@ -34,7 +34,7 @@ class SparseConv2d(nn.Conv2d):
         padding: width of the rim of zeros around the image.
         sparsity: fraction of the weights to remove, in (0, 1).
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.models import SparseConv2d
         >>> layer = SparseConv2d(1, 4, kernel=2, stride=1, padding=0, sparsity=0.75)
         >>> int(layer.weight.count_nonzero()), layer.weight.numel()
@@ -97,7 +97,7 @@ class BasicBlock(nn.Module):
         norm: norm behind each convolution.
         activation: nonlinearity between the convolutions and behind the sum.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.models import BasicBlock
         >>> block = BasicBlock(channels_in=4, channels=8, stride=2)
@@ -162,7 +162,7 @@ class ResNet(nn.Module):
         InputError: if a size is below 1, the sparsity is outside [0, 1), norm or activation is unknown, or channels do not
             divide into the groups of group norm, as those of widths 1, 2 and multiples of 4 do.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import ResNet
         >>> tuple(ResNet(width=4, blocks=(1, 1), channels=1)(torch.zeros(2, 1, 16, 16)).shape)
@@ -232,7 +232,7 @@ def folded(model: ResNet) -> ResNet:
     Returns:
         A network of its own weights, in evaluation mode.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import ResNet
         >>> from sharpdiv.empirical.models import folded

@@ -32,7 +32,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     Returns:
         JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.provenance import provenance
         >>> found = provenance(torch.device("cpu"))
@@ -61,7 +61,7 @@ def protocol_name() -> str | None:
     Returns:
         A hash of its content; None if there is none.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.provenance import PROTOCOL, protocol_name
         >>> from sharpdiv.empirical.store import digest, load_json
         >>> protocol_name() == digest(load_json(PROTOCOL))
@@ -77,7 +77,7 @@ def commit() -> str | None:
     Returns:
         Its hash, with ``-dirty`` behind it if tracked files differ from it; None if there is no checkout or no git.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.provenance import commit
         >>> found = commit()
         >>> found is None or len(found.removesuffix("-dirty")) == 40

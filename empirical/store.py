@@ -29,7 +29,7 @@ def digest(value: Any) -> str:
     Returns:
         Hexadecimal digits.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.store import digest
         >>> digest({"a": 1, "b": [2.0]}) == digest({"b": [2.0], "a": 1})  # the order of keys does not count
         True
@@ -62,7 +62,7 @@ def load_json(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: if the file is missing, is not such an object, or its content does not match its checksum.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.store import load_json, save_json
@@ -116,7 +116,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         StoreError: if the file is missing, damaged, or does not match its checksum.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch

@@ -23,7 +23,7 @@ def array(values: Any) -> Float[np.ndarray, "..."]:
     Returns:
         The array.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.stored_arrays import array
         >>> array([[1.0, None]])
         array([[ 1., nan]])
@@ -41,7 +41,7 @@ def rounded(value: Any, digits: int = 5) -> Any:
     Returns:
         JSON values.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.stored_arrays import rounded
         >>> rounded({"loss": np.array([1 / 3, np.nan])})
@@ -59,7 +59,7 @@ def rounded(value: Any, digits: int = 5) -> Any:
 class StoredArrays(ByValue):
     """Frozen dataclass of finite arrays, or None for one that there is not, with a form as JSON to six digits.
 
-    Example:
+    Examples:
         >>> from dataclasses import dataclass
         >>> import numpy as np
         >>> from sharpdiv.empirical.stored_arrays import StoredArrays

@@ -46,7 +46,7 @@ def load_plugins() -> None:
 class Registry(MutableMapping[str, T], Generic[T]):
     """Records by name, in the order they were added; plugins are imported when what they may hold is first looked for.
 
-    Example:
+    Examples:
         >>> from types import SimpleNamespace
         >>> shapes = Registry("shape", [SimpleNamespace(name="square")])
         >>> shapes.add(SimpleNamespace(name="disc")).name

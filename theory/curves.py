@@ -19,7 +19,7 @@ __all__ = ["ByValue", "Curves"]
 class ByValue:
     """Frozen dataclass that holds arrays: equal if all fields are, with NaN equal to NaN.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Estimate
         >>> Estimate(np.array([1.0, np.nan]), None) == Estimate(np.array([1.0, np.nan]), None)
@@ -40,7 +40,7 @@ class ByValue:
 class Curves(ByValue):
     """Quantities over rho.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> curve = sam_tradeoff(Setting(), (0.0, 0.1))
         >>> curve == sam_tradeoff(Setting(), (0.0, 0.1))

@@ -44,7 +44,7 @@ def require_integer(name: str, value: int | float, minimum: int, maximum: int = 
     Raises:
         DomainError: if ``value`` is no integer or outside.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.errors import require_integer
         >>> require_integer("steps", 2.5, 0)
         Traceback (most recent call last):
@@ -64,7 +64,7 @@ def require_finite(name: str, values: float | Iterable[float], *, positive: bool
     Raises:
         DomainError: if any is NaN, infinite, of the wrong sign, or so large or small that its powers leave the doubles.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.errors import require_finite
         >>> require_finite("rho", [0.0, float("nan")])
         Traceback (most recent call last):
@@ -94,7 +94,7 @@ def required_module(name: str, user: str) -> Any:
     Raises:
         MissingPackageError: if the package is not installed.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.errors import required_module
         >>> required_module("math", "nothing").pi > 3
         True

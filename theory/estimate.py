@@ -18,7 +18,7 @@ _LARGEST = 1e150  # the sum of a million squares is still a double
 class Estimate(ByValue):
     """Mean over data draws with its standard error (None for a single draw); arrays over rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Estimate
         >>> found = Estimate.of(np.array([[1.0], [2.0], [3.0]]))  # three draws at one rho

@@ -41,7 +41,7 @@ def sam_filter(
     Returns:
         ``q`` of shape ``(*rho.shape, nodes)``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import sam_filter
         >>> sam_filter(np.array([0.0, 1.0, 2.0]), 0.25, np.array([0.0, 1.0])).tolist()
@@ -53,7 +53,7 @@ def sam_filter(
 class Filter(ABC):
     """What some full-batch steps leave, ``w_k - w* = a(W)(w_0 - w*)``: a polynomial a for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Filter
         >>> class TwoRates(Filter):  # gradient descent, a step at the rate 1 and one at 1/2
@@ -122,7 +122,7 @@ class Training(Filter):
     Un-normalized SAM has one rho for all steps, so that ``a = q^k``; normalized SAM divides rho by the gradient's norm, which
     changes from step to step.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Training
         >>> descent = Training(0.5, np.array([[0.0]]), repeats=3)  # at x = 1 each of three steps halves the error
@@ -212,7 +212,7 @@ def power_degree(power: int) -> int:
     Returns:
         Degree of a polynomial in the eigenvalue.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.filters import power_degree
         >>> power_degree(10), power_degree(10_000)
         (20, 1720)
@@ -235,7 +235,7 @@ def integral(spectrum: Spectrum, function: SpectralFunction, degree: int) -> Flo
     Raises:
         DomainError: if the spectrum does not integrate this degree exactly, or the value overflows.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur
         >>> from sharpdiv.theory.filters import integral
         >>> round(float(integral(MarchenkoPastur(2.0), lambda x: x**2, degree=2)), 6)  # r (1 + r)
@@ -274,7 +274,7 @@ def phi(
         DomainError: if an argument is negative or not finite, the polynomial's degree ``2 i + j`` is above what the
             spectrum integrates exactly, or the value overflows.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur, phi
         >>> round(phi(2, 0, MarchenkoPastur(2.0), 0.1, 0.0), 6)  # at rho = 0: 1 - 2 eta r + eta^2 r (1 + r)
         0.66
@@ -304,7 +304,7 @@ def critical_rho(spectrum: Spectrum, learning_rate: float) -> float | None:
     Raises:
         DomainError: if the learning rate is not positive and finite.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur, critical_rho
         >>> law = MarchenkoPastur(4.0)
         >>> rho = critical_rho(law, 0.1)
@@ -333,7 +333,7 @@ def monotone_rho(spectrum: Spectrum, learning_rate: float) -> float:
     Raises:
         DomainError: if the learning rate is not positive and finite.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur
         >>> from sharpdiv.theory.filters import monotone_rho
         >>> law = MarchenkoPastur(4.0)
@@ -358,7 +358,7 @@ def is_stable(spectrum: Spectrum, learning_rate: float, rho: Float[np.ndarray, "
     Returns:
         Booleans of rho's shape.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, is_stable
         >>> is_stable(MarchenkoPastur(4.0), 0.1, np.array([0.0, 0.13, 0.14])).tolist()

@@ -39,7 +39,7 @@ __all__ = [
 class LinearizedNetwork:
     """One member in the eigenbasis of its centred kernel; samples are those of training, then those of the test.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import linearize
         >>> kernel = np.array([[1.0, -1.0], [-1.0, 1.0]])[:, None, :, None]
@@ -147,7 +147,7 @@ def linearize(
         DomainError: if shapes do not fit, a number is not finite, an index is not that of a training sample, or the kernel is
             zero.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import linearize
         >>> X = np.array([[-1.0], [1.0], [2.0]])  # two training samples and one of the test, of one class
@@ -214,7 +214,7 @@ def ensemble_errors(
     Raises:
         DomainError: if there are fewer than two members.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import ensemble_errors
         >>> opposite = np.array([[1.0, -1.0], [-1.0, 1.0]])  # two members whose errors, 1 and -1, cancel
@@ -239,7 +239,7 @@ def ensemble_errors(
 class TwoPointMeasure:
     """What predictions keep of an ensemble's kernels if only their spectra are known, in units of each largest eigenvalue.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Training, TwoPointMeasure
         >>> measure = TwoPointMeasure(nodes=np.ones(1), weights=np.ones(1), covariance=np.full((1, 1), 2.0))
@@ -293,7 +293,7 @@ class TwoPointMeasure:
 class BinnedModes:
     """One member's share of a ``TwoPointMeasure``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import BinnedModes
         >>> member = BinnedModes(weights=np.array([0.0, 4.0]), moments=np.array([0.0, 2.0]), added=np.zeros((2, 1, 1)))
@@ -323,7 +323,7 @@ def bin_modes(member: LinearizedNetwork, train: int, bins: int = 32) -> BinnedMo
     Raises:
         DomainError: if there are fewer than two bins.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import bin_modes, linearize
         >>> kernel = np.array([[1.0, -1.0], [-1.0, 1.0]])[:, None, :, None]
@@ -352,7 +352,7 @@ def two_point_measure(members: list[BinnedModes]) -> TwoPointMeasure:
     Raises:
         DomainError: if there are fewer than two members.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import BinnedModes, two_point_measure
         >>> top = np.array([0.0, 1.0])  # all of the measure at x_max

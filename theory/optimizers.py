@@ -24,7 +24,7 @@ __all__ = ["OPTIMIZERS", "Optimizer", "optimizer_named"]
 class Optimizer:
     """Full-batch steps behind an ascent that rho scales; theorems, tangent kernels and the simulation take any.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import OPTIMIZERS, MarchenkoPastur, Setting
         >>> setting, rho = Setting(steps=2, learning_rate=0.25), np.array([0.0, 1.0])
@@ -70,7 +70,7 @@ def optimizer_named(name: str) -> Optimizer:
     Raises:
         DomainError: if there is none.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, optimizer_named
         >>> round(optimizer_named("sam").critical_rho(Setting(), MarchenkoPastur(20.0)), 4)
         0.1897

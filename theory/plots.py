@@ -46,7 +46,7 @@ def plot_columns(axes: "Axes", curves: "Curves", *, y: str = "diversity", x: str
     Raises:
         DomainError: if there is no such column.
 
-    Example:
+    Examples:
         >>> from matplotlib.figure import Figure
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> from sharpdiv.theory.plots import plot_columns
@@ -84,7 +84,7 @@ def tell_rho(
         x: Name of the other one.
         **look: Of the text, as Matplotlib takes it; ``color`` is also that of the marks, ``marker`` theirs, ``offset`` in points.
 
-    Example:
+    Examples:
         >>> from matplotlib.figure import Figure
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> from sharpdiv.theory.plots import tell_rho

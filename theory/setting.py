@@ -17,7 +17,7 @@ class Setting:
     Raises:
         DomainError: if a number is outside its domain; the message names it.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting
         >>> setting = Setting(n=1000, d=100, init_variance=0.25)
         >>> setting.ratio, setting.omega  # n/d, and sqrt(init_variance * d)
@@ -75,7 +75,7 @@ def rho_values(rho: float | tuple[float, ...] | Float[np.ndarray, " rho"]) -> Fl
     Raises:
         DomainError: if one is negative or not finite, or there is none.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.setting import rho_values
         >>> rho_values(0.1).tolist(), rho_values((0.0, 0.1)).tolist()
         ([0.1], [0.0, 0.1])
@@ -99,7 +99,7 @@ def check_blocks(blocks: int, n: int) -> None:
     Raises:
         DomainError: if it is below 1 or above n.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.setting import check_blocks
         >>> check_blocks(4, n=3)
         Traceback (most recent call last):
@@ -124,7 +124,7 @@ def ensemble_size(members: int | None, blocks: int, n: int) -> int:
     Raises:
         DomainError: if blocks do not divide n, there are fewer than two members, or members are given with blocks.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.setting import ensemble_size
         >>> ensemble_size(None, 1, n=60), ensemble_size(5, 1, n=60), ensemble_size(None, 4, n=60)
         (3, 5, 4)

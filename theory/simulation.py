@@ -25,7 +25,7 @@ __all__ = ["Simulation", "simulate"]
 class Simulation(Curves):
     """What was measured, one estimate for each quantity of ``Tradeoff``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, simulate
         >>> found = simulate(Setting(n=40, d=4), 0.1, seed=1)
         >>> list(found.columns())[:3]
@@ -115,7 +115,7 @@ def simulate(
     Raises:
         DomainError: if a count is too small, rho is negative or not finite, a spectrum does not fit, or training overflows.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, data_law, sam_tradeoff, simulate
         >>> setting = Setting(n=400, d=20)
         >>> found = simulate(setting, 0.1, draws=20, seed=1)

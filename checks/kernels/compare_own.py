@@ -56,7 +56,7 @@ def compare_ensembles(
         InputError: if there are fewer than two radii, ensembles differ in size, settings or test data, or data do not fit.
         NotMeasuredError: if an ensemble was measured without training data or sharpness.
 
-    Example:
+    Examples:
         >>> import copy, torch
         >>> from sharpdiv import MeasureConfig, measure_ensemble
         >>> from sharpdiv.checks.kernels.compare_own import compare_ensembles

@@ -3,7 +3,7 @@
 A module returns SAM from ``configure_optimizers`` and trains. ``SAMCallback`` is needed where gradients are accumulated, and better
 elsewhere: without it Lightning logs, counts and clips in both passes.
 
-Example:
+Examples:
     >>> import torch
     >>> import lightning.pytorch as pl  # doctest: +SKIP
     >>> from sharpdiv import SAM

@@ -1,6 +1,6 @@
 """SAM under the Trainer of Hugging Face, with its gradient accumulation.
 
-Example:
+Examples:
     >>> from sharpdiv.empirical.adapters.transformers import SAMTrainer
     >>> from transformers import BertConfig, BertForSequenceClassification, TrainingArguments  # doctest: +SKIP
     >>> sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)

@@ -35,7 +35,7 @@ def running_norms(model: nn.Module) -> list[_NormBase]:
     Returns:
         Batch and instance norms of PyTorch and classes derived from them, each once; none that keeps no statistics.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.connectivity.batch_norm import running_norms
         >>> layers = torch.nn.BatchNorm1d(2), torch.nn.InstanceNorm1d(2), torch.nn.LayerNorm(2)
@@ -87,7 +87,7 @@ def recalibrate_batch_norm(model: nn.Module, batches: Batches) -> None:
         Izmailov et al. (2018), "Averaging weights leads to wider optima and better generalization", UAI.
         Jordan et al. (2023), "REPAIR: REnormalizing Permuted Activations for Interpolation Repair", ICLR.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import recalibrate_batch_norm
         >>> norm = torch.nn.BatchNorm1d(1)

@@ -38,7 +38,7 @@ class Landscape:
         InputError: if members do not fit the network or each other, data can be read only once, or ``train`` is needed.
         DivergenceError: if a weight is not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.connectivity.landscape import Landscape
         >>> model, batch = torch.nn.Linear(1, 1, bias=False), (torch.ones(2, 1), torch.zeros(2, 1))

@@ -90,7 +90,7 @@ def barrier(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"
         Entezari, Sedghi, Saukh and Neyshabur (2022), "The role of permutation invariance in linear mode connectivity of neural
         networks", ICLR.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.connectivity.lines import barrier
         >>> barrier(np.array([0.0, 0.5, 1.0]), np.array([1.0, 5.0, 3.0]))
@@ -128,7 +128,7 @@ def loss_along_line(
         InputError: if members do not fit the network or each other, data differ when they are read again, or numbers do not fit.
         DivergenceError: if weights, or a loss on the line, are not finite; the message says where.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import loss_along_line
         >>> model, batch = torch.nn.Linear(1, 1, bias=False), (torch.ones(2, 1), torch.zeros(2, 1))
@@ -170,7 +170,7 @@ def barriers(
         InputError: as ``loss_along_line``, or if there are fewer than two members.
         DivergenceError: as ``loss_along_line``; the message names the pair.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import barriers
         >>> model = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False))

@@ -36,7 +36,7 @@ class Members:
         InputError: if a state dict does not fit the network, or members differ in what cannot be summed; the message names it.
         DivergenceError: if a weight is not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.connectivity.members import Members
         >>> model = torch.nn.Linear(1, 1, bias=False)

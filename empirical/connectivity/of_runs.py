@@ -79,7 +79,7 @@ def open_members(
         InputError: if a number of samples is not positive.
         StoreError: if the run is not trained, or a stored file is damaged.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig, train_runs

@@ -88,7 +88,7 @@ def plane_basis(members: Sequence[Float[np.ndarray, " weights"]]) -> Basis:
     Raises:
         InputError: if the members are not three, or lie on one line.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.connectivity.planes import plane_basis
         >>> basis = plane_basis([np.zeros(3), np.array([2.0, 0.0, 0.0]), np.array([1.0, 0.0, 3.0])])
@@ -151,7 +151,7 @@ def loss_on_plane(
         Garipov, Izmailov, Podoprikhin, Vetrov and Wilson (2018), "Loss surfaces, mode connectivity, and fast ensembling of DNNs",
         NeurIPS.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import loss_on_plane
         >>> model, batch = torch.nn.Linear(2, 1, bias=False), (torch.eye(2), torch.zeros(2, 1))

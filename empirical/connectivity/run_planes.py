@@ -33,7 +33,7 @@ _SPLITS = ("train", "test")
 class PlaneConfig:
     """How planes are measured.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
         >>> PlaneConfig(grid=1)
         Traceback (most recent call last):
@@ -141,7 +141,7 @@ def plane_runs(
         StoreError: if a run is not trained, or a stored file is damaged.
         DivergenceError: if a loss is not finite.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from sharpdiv import RunConfig, train_runs
         >>> from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, plane_runs
@@ -186,7 +186,7 @@ def planes_from_json(value: Mapping[str, Any]) -> list[RunPlane]:
         StoreError: if it has another layout than this version reads.
         KeyError: if something is missing, TypeError or InputError if it is of another kind.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from sharpdiv.empirical.connectivity.run_planes import planes_from_json, save_planes
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ def value_and_gradient(
     Returns:
         The loss and its gradient, without a graph.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.ascent import value_and_gradient
         >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
@@ -51,7 +51,7 @@ def steepest(gradient: Float[Tensor, " weights"], norm: Norm) -> Float[Tensor, "
     Returns:
         The step; 0 for a zero gradient.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.ascent import steepest
         >>> gradient = torch.tensor([3.0, -4.0])

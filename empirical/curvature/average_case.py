@@ -52,7 +52,7 @@ def average_case_sharpness(
             batch or weight.
         DivergenceError: if a loss is not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import average_case_sharpness
         >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)

@@ -58,7 +58,7 @@ def hessian_eigenvalues(
     References:
         Lehoucq, Sorensen and Yang (1998), "ARPACK users' guide".
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import hessian_eigenvalues
         >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)

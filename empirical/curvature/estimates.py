@@ -29,7 +29,7 @@ def stratified_mean(
     Returns:
         The mean with its standard error.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.curvature.estimates import stratified_mean
         >>> draws = np.array([[1.0, 3.0], [10.0, 10.0]])  # means 2 and 10, the first with the standard error 1

@@ -27,7 +27,7 @@ def fisher_trace(model: nn.Module, batches: Batches) -> Estimate:
     Raises:
         InputError: if there are fewer than two samples.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.fisher import fisher_trace
         >>> model = torch.nn.Linear(2, 2, bias=False)

@@ -30,7 +30,7 @@ def hessian_product(
     Returns:
         Function from a vector to the Hessian's product with it, at the surface's own weights.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.hessian_products import hessian_product
         >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
@@ -62,7 +62,7 @@ def shares(batches: list[Batch]) -> Float[np.ndarray, " batches"]:
     Returns:
         Fractions that sum to one.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.hessian_products import shares
         >>> shares([(torch.zeros(3, 1), torch.zeros(3)), (torch.zeros(1, 1), torch.zeros(1))])

@@ -151,7 +151,7 @@ def matrix_norms(rows: Sequence[Rows], weights: int, mask: Tensor | None = None)
     Returns:
         Squared norms ``(samples,)``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.layer_norms import Rows, matrix_norms
         >>> twice = Rows(lambda a: a, torch.tensor([[[3.0, 4.0]]]), torch.tensor([[[1.0]]]))
@@ -260,7 +260,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     Returns:
         The wider type.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.layer_norms import wide
         >>> wide(torch.bfloat16)

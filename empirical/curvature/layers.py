@@ -47,7 +47,7 @@ def known_layers(model: nn.Module) -> KnownLayers:
     Raises:
         InputError: if there is no trainable parameter, or a layer shares one with another module.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.layers import known_layers
         >>> layers, others = known_layers(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.PReLU()))
@@ -93,7 +93,7 @@ def supported_layers(model: nn.Module) -> dict[nn.Module, type[nn.Module]]:
     Raises:
         InputError: if there is none, or a parameter is in another kind of module or shared by two.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.layers import supported_layers
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.LayerNorm(3))
@@ -117,7 +117,7 @@ def layer_mask(layer: nn.Module) -> Tensor | None:
     Returns:
         The mask, of the weight's shape; None if there is none.
 
-    Example:
+    Examples:
         >>> from torch import nn
         >>> from sharpdiv.empirical.curvature.layers import layer_mask
         >>> from sharpdiv.empirical.models import SparseConv2d
@@ -146,7 +146,7 @@ def normalized_channels(layer: nn.Module, inputs: Tensor) -> Tensor:
     Raises:
         InputError: if the layer is another, or would mix samples.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.layers import normalized_channels
         >>> normalized_channels(torch.nn.GroupNorm(1, 2), torch.tensor([[1.0, 3.0]])).round(decimals=3)

@@ -35,7 +35,7 @@ class LossSurface:
     Raises:
         InputError: if the model has no trainable parameters.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.loss_surface import LossSurface
         >>> model, inputs = torch.nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0]])
@@ -183,7 +183,7 @@ class NormalizedLogits(nn.Module):
     Args:
         model: classifier with logits ``(samples, classes)``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import NormalizedLogits
         >>> model = NormalizedLogits(torch.nn.Identity())
@@ -219,7 +219,7 @@ def require_norm(norm: str) -> None:
     Raises:
         InputError: if it is unknown.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.curvature.loss_surface import require_norm
         >>> require_norm("l1")
         Traceback (most recent call last):

@@ -62,7 +62,7 @@ Take = Callable[[nn.Module, Batches, SharpnessSettings], tuple[float, float]]
 class Measure:
     """One measure of sharpness.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.measures import Measure, SharpnessSettings
         >>> def take(model, batches, settings):

@@ -40,7 +40,7 @@ def one_step_sharpness(
         InputError: if rho is not positive and finite, or there is no batch or weight.
         DivergenceError: if the loss is not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import one_step_sharpness
         >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss rises by rho times the gradient's norm

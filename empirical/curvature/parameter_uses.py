@@ -44,7 +44,7 @@ def graph_of(loss: Tensor) -> Graph:
     Returns:
         Users of every operation and parameter.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch.autograd.graph import get_gradient_edge
         >>> from sharpdiv.empirical.curvature.parameter_uses import graph_of
@@ -84,7 +84,7 @@ def uses_of(
     Raises:
         InputError: if one is of another kind.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch.autograd.graph import get_gradient_edge
         >>> from sharpdiv.empirical.curvature.parameter_uses import graph_of, uses_of

@@ -84,7 +84,7 @@ def per_sample_sharpness(
         InputError: if there is no trainable parameter or sample, a label is none of the classes, samples interact, the network is
             random in evaluation mode, or it runs in float16.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import per_sample_sharpness
         >>> model = torch.nn.Linear(2, 2, bias=False)

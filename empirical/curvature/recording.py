@@ -23,7 +23,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     Yields:
         Nothing.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import evaluation_mode
         >>> model = torch.nn.Dropout()
@@ -66,7 +66,7 @@ def watched(
     Yields:
         Nothing; a layer that runs for the second time, unless it may, raises an ``InputError`` there.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.recording import watched
         >>> layer = torch.nn.Linear(2, 3)
@@ -103,7 +103,7 @@ def watched(
 class LayerInputs:
     """First arguments of layers, kept as they are: what is changed in place afterwards is noticed.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.recording import LayerInputs
         >>> layer, images, inputs = torch.nn.ReLU(), torch.ones(2), LayerInputs()

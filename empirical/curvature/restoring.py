@@ -14,7 +14,7 @@ def surely(restore: Callable[[], None]) -> None:
     Raises:
         KeyboardInterrupt: if the user interrupts it, after all is put back.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.curvature.restoring import surely
         >>> restored = []
         >>> surely(lambda: restored.append("weights"))

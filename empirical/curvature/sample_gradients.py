@@ -28,7 +28,7 @@ def squared_norm(model: nn.Module, inputs: Inputs, loss_of: Callable[[Tensor], F
     Returns:
         A scalar in the outputs' precision, float32 at least.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.sample_gradients import squared_norm
         >>> squared_norm(torch.nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0]]), torch.sum).item()
@@ -54,7 +54,7 @@ def slow_norms(model: nn.Module, batch: Batch, loss: Loss) -> Float[Tensor, " sa
     Returns:
         One non-negative number for each sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.sample_gradients import slow_norms
         >>> model = torch.nn.Linear(2, 1, bias=False)
@@ -114,7 +114,7 @@ def outputs_apart(model: nn.Module, inputs: Inputs, size: int) -> Float[Tensor, 
     Raises:
         InputError: if the network is random, a sample cannot go through it alone, or samples interact.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.sample_gradients import outputs_apart
         >>> outputs_apart(torch.nn.Flatten(), torch.zeros(2, 3, 1), 2).shape
@@ -148,7 +148,7 @@ def jacobian_of_one(model: nn.Module, inputs: Inputs) -> Float[Tensor, "outputs 
     Raises:
         InputError: if the network cannot be differentiated.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.sample_gradients import jacobian_of_one
         >>> jacobian_of_one(torch.nn.Linear(2, 2, bias=False), torch.tensor([[3.0, 4.0]]))
@@ -184,7 +184,7 @@ def close(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
     Returns:
         False if a number differs by more, relative to itself and to the largest.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.sample_gradients import close
         >>> close(torch.tensor([1.0, 1e-9]), torch.tensor([1.0001, 0.0]), torch.float32)

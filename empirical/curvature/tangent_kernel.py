@@ -61,7 +61,7 @@ def tangent_kernel(
         InputError: if there is no trainable parameter, outputs are not ``(samples, classes)``, samples interact, or the network is
             random in evaluation mode.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import tangent_kernel
         >>> model = torch.nn.Linear(2, 1, bias=False)  # linear in its weights: the kernel is the inner product of samples

@@ -46,7 +46,7 @@ def hessian_trace(
     References:
         Yao, Gholami, Keutzer and Mahoney (2020), "PyHessian: neural networks through the lens of the Hessian".
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import hessian_trace
         >>> model = torch.nn.Linear(2, 1, bias=False)  # of the squared error, the Hessian is 2 X'X / n, here diag(9, 1)

@@ -27,7 +27,7 @@ class WeightSlots:
     Args:
         model: any module; frozen parameters (``requires_grad`` False) have no slots.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.untouched import WeightSlots
         >>> layer = torch.nn.Linear(1, 1, bias=False)
@@ -96,7 +96,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     Yields:
         Nothing.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.curvature.untouched import untouched
         >>> model = torch.nn.BatchNorm1d(1)

@@ -68,7 +68,7 @@ def worst_case_sharpness(
             several ascents got no generator.
         DivergenceError: if the loss is not finite at the weights or on the way.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import worst_case_sharpness
         >>> model = torch.nn.Linear(2, 1, bias=False)  # a linear loss: over a ball it rises by the radius times the gradient's norm

@@ -96,7 +96,7 @@ def load_published(folder: Path, name: str, severity: int, kind: PublishedKind) 
         InputError: if one of the arguments does not exist, or a file is missing, damaged or of another kind; it is named. Changed
             pixels are not noticed here: see ``verify_published``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np
@@ -132,7 +132,7 @@ def verify_published(folder: Path, kind: PublishedKind) -> None:
     Raises:
         InputError: with the names of all files that are missing or differ.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import verify_published
         >>> verify_published(Path("Tiny-ImageNet-C"), "tiny-imagenet-c")  # doctest: +ELLIPSIS

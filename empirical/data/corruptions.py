@@ -73,7 +73,7 @@ def corrupt(
         InputError: if the corruption or the severity does not exist, the images or the seed are not as described, or frost
             images are missing, too small or not as described.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import corrupt
         >>> images = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)

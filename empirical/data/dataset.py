@@ -40,7 +40,7 @@ class RawImages:
 class RawFile:
     """A file as published.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.dataset import RawFile
         >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
         >>> file.url is None  # it can be had from a source only
@@ -68,7 +68,7 @@ class Published(NamedTuple):
 class Dataset:
     """A data set: where it comes from and what it must hold.
 
-    Example:
+    Examples:
         >>> from dataclasses import replace
         >>> from sharpdiv import DATASETS
         >>> mine = replace(DATASETS["digits"], name="mine", title="my digits")  # DATASETS.add(mine) makes it known to runs

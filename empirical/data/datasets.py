@@ -155,7 +155,7 @@ def dataset_named(name: str) -> Dataset:
     Raises:
         InputError: if there is no such data set.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.datasets import dataset_named
         >>> dataset_named("cifar10").extent
         Extent(train=50000, test=10000, channels=3, size=32, classes=10)

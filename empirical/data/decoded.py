@@ -31,7 +31,7 @@ def decode(dataset: Dataset, contents: dict[str, bytes], progress: Progress) -> 
     Raises:
         InputError: if they are not the images that the data set is known to hold.
 
-    Example:
+    Examples:
         >>> from sharpdiv import DATASETS
         >>> from sharpdiv.empirical.data.decoded import decode
         >>> images = decode(DATASETS["digits"], {}, lambda *_: None)  # without files
@@ -77,7 +77,7 @@ def read_decoded(dataset: Dataset, place: Path) -> RawImages:
     Raises:
         StoreError: if the file is missing, damaged or out of date.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch

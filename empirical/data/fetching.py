@@ -37,7 +37,7 @@ def fetch(
             the published files.
         StoreError: if the download fails, what comes is not the published file, or the folder cannot be written.
 
-    Example:
+    Examples:
         >>> from sharpdiv import fetch
         >>> fetch("digits")
         Traceback (most recent call last):

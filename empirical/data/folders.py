@@ -22,7 +22,7 @@ def data_folder() -> Path:
     Raises:
         InputError: if the variable names the home folder of nobody.
 
-    Example:
+    Examples:
         >>> import os
         >>> from unittest.mock import patch
         >>> from sharpdiv.empirical.data.folders import data_folder
@@ -47,7 +47,7 @@ def place_of(name: str, folder: Path | None) -> Path:
     Returns:
         Its path; it may not exist yet.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.data.folders import place_of
         >>> place_of("cifar10", Path("/data")).as_posix()
@@ -69,7 +69,7 @@ def writing(place: Path) -> Iterator[None]:
     Raises:
         StoreError: if it cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.data.folders import writing

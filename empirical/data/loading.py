@@ -35,7 +35,7 @@ def load_images(name: str, folder: Path | None = None, progress: Progress = lamb
         StoreError: if it must be decoded and a raw file is missing, damaged or not the published one, or the folder cannot be
             written.
 
-    Example:
+    Examples:
         >>> from sharpdiv import load_images
         >>> images = load_images("digits")
         >>> tuple(images.train_images.shape), images.train_labels.bincount().min()

@@ -19,7 +19,7 @@ def defect(file: RawFile, path: Path) -> str | None:
     Returns:
         The defect in words, None if there is none.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.data.dataset import RawFile
@@ -50,7 +50,7 @@ def read_verified(file: RawFile, path: Path) -> bytes:
     Raises:
         StoreError: if it is missing, cannot be read or is another file.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.data.dataset import RawFile
@@ -84,7 +84,7 @@ def check_size(file: RawFile, size: int, where: object) -> None:
     Raises:
         StoreError: if it is none of them.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.dataset import RawFile
         >>> from sharpdiv.empirical.data.raw_files import check_size
         >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"
@@ -111,7 +111,7 @@ def check_content(file: RawFile, content: bytes, where: object) -> None:
     Raises:
         StoreError: if it is none of them.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.dataset import RawFile
         >>> from sharpdiv.empirical.data.raw_files import check_content
         >>> file = RawFile("mine.txt", {"md5:900150983cd24fb0d6963f7d28e17f72": 3})  # of b"abc"

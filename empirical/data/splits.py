@@ -26,7 +26,7 @@ TEST_ORDER = "stratified-0"
 class ImageData:
     """Images of one split; normalize before a network sees them, after any corruption.
 
-    Example:
+    Examples:
         >>> from sharpdiv import digits
         >>> data = digits(train_samples=100)
         >>> images = data.normalize(data.train_images)
@@ -81,7 +81,7 @@ class TrainingImages:
         device: device that holds them.
         augment: kind of augmentation: none, horizontal flips, or random crops after zero padding of 4 pixels and flips.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import digits
         >>> from sharpdiv.empirical.data.splits import TrainingImages
@@ -167,7 +167,7 @@ def load_data(
     Raises:
         InputError: if the split asks for more images than there are, or leaves none to train or test on.
 
-    Example:
+    Examples:
         >>> from sharpdiv import load_data
         >>> data = load_data("digits", train_samples=1000, validation_samples=300)
         >>> len(data.train_images), len(data.validation_images), len(data.test_images)  # of 1797
@@ -205,7 +205,7 @@ def stratified_order(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]
     Returns:
         Indices of the samples, in that order.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.splits import stratified_order
         >>> labels = torch.tensor(4 * [0] + 4 * [1])
@@ -236,7 +236,7 @@ def digits(train_samples: int = 400, split_seed: int = 0) -> ImageData:
     Returns:
         The data on the CPU.
 
-    Example:
+    Examples:
         >>> from sharpdiv import digits
         >>> data = digits(train_samples=400)
         >>> tuple(data.train_images.shape), len(data.test_images), data.classes

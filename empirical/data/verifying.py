@@ -38,7 +38,7 @@ def verify(name: str, folder: Path | None = None) -> list[Check]:
     Raises:
         InputError: if there is no such data set.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import verify
@@ -92,7 +92,7 @@ def installed(folder: Path | None = None) -> list[Installed]:
     Returns:
         A row for each of ``DATASETS``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import installed

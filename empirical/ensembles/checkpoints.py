@@ -36,7 +36,7 @@ class Checkpoints:
     Raises:
         InputError: if a file is given twice, or the device is not there.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -113,7 +113,7 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if the file is missing, damaged, of another format, or holds no state dict; the message names it.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.checkpoints import load_state
@@ -170,7 +170,7 @@ def fitting(model: nn.Module, state: Mapping[str, Any], name: str) -> Mapping[st
     Raises:
         InputError: if it is no state dict, a key is missing or unknown, a shape differs, or a lazy layer has never run.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.checkpoints import fitting
         >>> list(fitting(torch.nn.Linear(1, 1), {"module.weight": torch.ones(1, 1), "module.bias": torch.ones(1)}, "a.pt"))

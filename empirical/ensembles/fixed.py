@@ -26,7 +26,7 @@ class FixedBatches:
     Raises:
         InputError: if they can be read only once, or the first batch differs when it is read again.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.fixed import FixedBatches
         >>> data = [(torch.zeros(2, 3), torch.tensor([0, 1])), (torch.zeros(1, 3), torch.tensor([1]))]
@@ -120,7 +120,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     Returns:
         The same batch; what is there already is not copied.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.fixed import on_device
         >>> inputs, targets = on_device(({"ids": torch.zeros(1, 2)}, torch.zeros(1)), torch.device("cpu"))
@@ -145,7 +145,7 @@ def joined(batches: Iterable[Batch], size: int) -> list[Batch]:
     Raises:
         InputError: if inputs have shapes that do not join.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.fixed import joined
         >>> batches = [(torch.zeros(3, 2), torch.zeros(3)), (torch.zeros(2, 2), torch.zeros(2))]

@@ -22,7 +22,7 @@ __all__ = ["ImageBatches", "OurImages", "our_images"]
 class ImageBatches:
     """Images that are normalized batch by batch, each time they are read.
 
-    Example:
+    Examples:
         >>> from sharpdiv import digits
         >>> from sharpdiv.empirical.ensembles.images import ImageBatches
         >>> data = digits(train_samples=100)
@@ -82,7 +82,7 @@ def our_images(
     Raises:
         InputError: if the data set is not known or has no such split.
 
-    Example:
+    Examples:
         >>> from sharpdiv import MeasureConfig
         >>> from sharpdiv.empirical.ensembles.images import our_images
         >>> found = our_images("digits", MeasureConfig(corrupted_samples=10), train_samples=200)

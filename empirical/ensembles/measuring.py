@@ -61,7 +61,7 @@ def measure_ensemble(
             (shuffling, augmentation), or something does not fit; the message names the member.
         DivergenceError: if outputs or losses are not finite; the message names the member.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import MeasureConfig, measure_ensemble
         >>> _ = torch.manual_seed(0)

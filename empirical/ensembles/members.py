@@ -102,7 +102,7 @@ def device_of(model: nn.Module, name: str) -> torch.device:
     Raises:
         InputError: if it is no network, or on several devices.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.members import device_of
         >>> device_of(torch.nn.Linear(1, 1), "member 1")
@@ -134,7 +134,7 @@ def predict(
         InputError: if outputs are no logits ``(samples, classes)``, or labels do not fit.
         DivergenceError: if outputs are not finite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.ensembles.members import predict
         >>> data = [(torch.tensor([[1.0, 2.0]]), torch.tensor([1]))]

@@ -32,7 +32,7 @@ def working_folder() -> Iterator[None]:
     Yields:
         Nothing; places are as before afterwards.
 
-    Example:
+    Examples:
         >>> import sys
         >>> from sharpdiv.empirical.ensembles.named import working_folder
         >>> with working_folder():
@@ -59,7 +59,7 @@ def imported(reference: str) -> Any:
     Raises:
         InputError: if the reference is none, its module cannot be imported, or has no such name.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.ensembles.named import imported
         >>> imported("torch.nn:Linear").__name__
         'Linear'
@@ -90,7 +90,7 @@ def named_factory(reference: str) -> Callable[[], nn.Module]:
     Raises:
         InputError: if there is none.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.ensembles.named import named_factory
         >>> named_factory("torch.nn:Identity")()
         Identity()
@@ -114,7 +114,7 @@ def named_data(reference: str, batch: int) -> NamedData:
     Raises:
         InputError: if there is nothing of that kind.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.ensembles.named import named_data
         >>> named_data("math:no_data", batch=10)
         Traceback (most recent call last):

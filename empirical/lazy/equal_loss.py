@@ -31,7 +31,7 @@ Weights = dict[str, Tensor]
 class FitProblem:
     """What a network is to fit, and where it is looked at.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import FitProblem
         >>> FitProblem(torch.zeros(4, 3), targets=torch.zeros(4, 2), test=torch.zeros(5, 3)).samples
@@ -115,7 +115,7 @@ def train_to_losses(
         InputError: if a number is outside its domain or shapes do not fit.
         DivergenceError: if the loss is not finite, or above a thousand times its start.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import FitProblem, train_to_losses
         >>> data = torch.tensor([[1.0], [-1.0]])

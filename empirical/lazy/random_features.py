@@ -25,7 +25,7 @@ class RandomFeatures(nn.Module):
         features: number of features.
         seed: seed of F.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.lazy.random_features import RandomFeatures
         >>> images = torch.randn(100, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -68,7 +68,7 @@ def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.lazy.random_features import half_squared_error
         >>> half_squared_error(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0]))
@@ -100,7 +100,7 @@ def train_heads(
     Returns:
         Trained weights of every member.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.lazy.random_features import train_heads
         >>> one, start = torch.ones(1, 1), torch.ones(1, 1, 1)  # the loss is w^2 / 2 and w starts at 1
@@ -141,7 +141,7 @@ def head_sharpness(
     Returns:
         The increase of half the sum of squared errors.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.lazy.random_features import head_sharpness
         >>> one = torch.ones(1, 1)  # the loss is w^2 / 2 and w is 1

@@ -28,7 +28,7 @@ _DIVERGED = 1e6  # times the loss at the start
 class LazyProblem:
     """Data that a member is trained and tested on.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import LazyProblem
         >>> images, labels = torch.zeros(4, 1, 8, 8), torch.eye(2).repeat(2, 1)  # one-hot labels of two classes
@@ -96,7 +96,7 @@ def train_lazy(
             the member sees no image, or the model has no trainable parameters.
         DivergenceError: if the loss is not finite, or above a million times its start.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import LazyProblem, train_lazy
         >>> images, labels = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [-1.0]])
@@ -228,7 +228,7 @@ def lazy_network(
     Returns:
         The network in evaluation mode.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import lazy_network
         >>> images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -255,7 +255,7 @@ def freeze_batch_norm(model: nn.Module, images: Float[Tensor, "samples ..."]) ->
         model: network at its initialization.
         images: all training images, as one batch.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import freeze_batch_norm
         >>> norm = torch.nn.BatchNorm1d(1)

@@ -27,7 +27,7 @@ def check_group(group: Group, normalize: bool) -> None:
         InputError: if rho is not a finite number of 0 or more, ``adaptive`` is asked for without ``normalize``, or the group
             has an option that only the whole optimizer has.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.optim.ascent import check_group
         >>> check_group({"rho": -0.1, "adaptive": False}, normalize=True)
         Traceback (most recent call last):
@@ -60,7 +60,7 @@ def ascent(groups: Sequence[Group], normalize: bool) -> tuple[list[Tensor], list
     Returns:
         The weights and as many tensors of their shapes; weights without a gradient, or with ``rho = 0``, are left out.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.ascent import ascent
         >>> weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]

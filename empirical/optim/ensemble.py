@@ -115,7 +115,7 @@ class SharpBalance:
     References:
         Lu et al., Sharpness-diversity tradeoff: improving flat ensembles with SharpBalance, NeurIPS 2024.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch.utils.data import DataLoader, TensorDataset
         >>> from sharpdiv import SAM, IndexedDataset, SharpBalance

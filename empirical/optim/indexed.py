@@ -18,7 +18,7 @@ class IndexedDataset(Dataset[tuple[Any, Any, int]]):
     Raises:
         InputError: if the data set has no length; an item that is no pair raises one, too.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch.utils.data import DataLoader, TensorDataset
         >>> from sharpdiv import IndexedDataset

@@ -21,7 +21,7 @@ def mask_of(aware: object, samples: int) -> Tensor:
     Raises:
         InputError: if it is not a Boolean tensor with an entry for each sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.masks import mask_of
         >>> mask_of(torch.tensor([0, 2]), samples=4)

@@ -66,7 +66,7 @@ def sam_around_sgd(weights: Iterable[nn.Parameter], settings: Settings) -> SAM:
     Returns:
         The optimizer.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.optim.methods import sam_around_sgd
@@ -91,7 +91,7 @@ def sam_around_sgd(weights: Iterable[nn.Parameter], settings: Settings) -> SAM:
 class Method:
     """One way to train.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.optim.methods import Method, Treated
         >>> method = Method(name="mine", label="my SAM", treated=Treated.ALL)  # METHODS.add(method) makes it known to runs
         >>> method.ascends, method.passes
@@ -141,7 +141,7 @@ def method_named(name: str) -> Method:
     Raises:
         InputError: if there is none.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.optim.methods import method_named
         >>> method_named("sharpbalance").label
         'SharpBalance'

@@ -47,7 +47,7 @@ class Buffers:
     Args:
         model: any module.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.running import Buffers
         >>> norm = torch.nn.BatchNorm1d(1)
@@ -120,7 +120,7 @@ def frozen_running_statistics(model: nn.Module) -> AbstractContextManager[None]:
     Returns:
         A context, which can be used again.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import frozen_running_statistics
         >>> norm = torch.nn.BatchNorm1d(1)
@@ -143,7 +143,7 @@ def undone_on_failure(model: nn.Module | None) -> Iterator[None]:
     Yields:
         Nothing.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.running import undone_on_failure
         >>> norm = torch.nn.BatchNorm1d(1)

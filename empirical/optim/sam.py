@@ -58,7 +58,7 @@ class SAM(torch.optim.Optimizer):
         InputError: if rho is negative or not finite, ``clip_norm`` not positive, ``adaptive`` is asked for without
             ``normalize``, the base optimizer cannot be one, or the model has none of the parameters.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import SAM
         >>> w = torch.nn.Parameter(torch.ones(1))

@@ -50,7 +50,7 @@ def sharpness_aware_sets(
         InputError: if there are fewer than two members, scores are not finite, the fraction is outside (0, 1) or
             selects no sample, the rule is unknown, or it needs a generator and got none.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import sharpness_aware_sets
         >>> scores = torch.tensor([[9.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 9.0]])  # sharpest at the first and at the last sample
@@ -152,7 +152,7 @@ def sharpbalance_step(
         InputError: if m is below 2, the mask is not Boolean or of another length than the batch, inputs are no tensors of
             the batch's length, the loss is not a scalar, or ``autocast`` is float16, whose gradients underflow here.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import SAM, sharpbalance_step
         >>> model = torch.nn.Linear(1, 1, bias=False)
@@ -199,7 +199,7 @@ def sam_samples(aware: Bool[Tensor, " samples"]) -> int:
     Returns:
         0, the batch size, or the number marked.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.sharpbalance import sam_samples
         >>> masks = [True, True, False, False], [True, False, False, False], [True, True, True, False]

@@ -17,7 +17,7 @@ class StoredGradients:
     Args:
         weights: parameters of an optimizer.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.optim.stored import StoredGradients
         >>> weight = torch.nn.Parameter(torch.ones(1))

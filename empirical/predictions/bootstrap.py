@@ -58,7 +58,7 @@ def bootstrap(
     Raises:
         InputError: if there is no replicate, the level is out of range, and as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import bootstrap
         >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)

@@ -37,7 +37,7 @@ def float64(tensor: Tensor) -> Tensor:
     Returns:
         The same numbers in float64.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.checked import float64
         >>> float64(torch.ones(2))
@@ -59,7 +59,7 @@ def as_tensor(values: Array, name: str) -> Tensor:
     Raises:
         InputError: if they are not real numbers, of rows that differ in length, or masked.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.predictions.checked import as_tensor
         >>> as_tensor([[0.5, 0.5]], "probs")
         tensor([[0.5000, 0.5000]], dtype=torch.float64)
@@ -96,7 +96,7 @@ def checked_members(values: Array, name: str) -> Float[Tensor, "members samples 
     Raises:
         InputError: if there are fewer than two members or classes, no samples, or numbers that are not finite or not floating.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.checked import checked_members
         >>> checked_members(torch.zeros(2, 1, 3), "logits").dtype
@@ -132,7 +132,7 @@ def normalized(probs: Tensor) -> Float[Tensor, "*axes classes"]:
     Raises:
         InputError: if sums are off by more.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.checked import normalized
         >>> rounded = torch.tensor([1 / 3, 1 / 3, 1 / 3]).bfloat16()  # .333984375, three times
@@ -165,7 +165,7 @@ def checked_probs(probs: Array) -> Float[Tensor, "members samples classes"]:
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.predictions.checked import checked_probs
         >>> checked_probs([[[0.5, 0.5]], [[0.25, 0.75]]]).shape
         torch.Size([2, 1, 2])
@@ -190,7 +190,7 @@ def checked_labels(labels: Array, samples: int, classes: int) -> Int[Tensor, " s
     Raises:
         InputError: if they are not integers, too many or too few, or out of range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.predictions.checked import checked_labels
         >>> checked_labels(np.array([1, 0], dtype=np.uint16), samples=2, classes=2)
@@ -227,7 +227,7 @@ def checked_predictions(
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.checked import checked_predictions
         >>> probs, labels = checked_predictions(torch.full((2, 1, 2), 0.5), torch.tensor([1], dtype=torch.uint8))

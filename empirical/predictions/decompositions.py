@@ -104,7 +104,7 @@ def ambiguity_decomposition(
         Krogh and Vedelsby (1995), "Neural network ensembles, cross validation, and active learning".
         Brown and Kuncheva (2010), "'Good' and 'bad' diversity in majority vote ensembles".
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import ambiguity_decomposition
         >>> probs = torch.tensor([[[0.75, 0.25]], [[0.25, 0.75]]])  # two members, one sample
@@ -132,7 +132,7 @@ def jensen_gap(probs: Array, labels: Array) -> AmbiguityDecomposition:
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import jensen_gap
         >>> probs = torch.tensor([[[0.75, 0.25]], [[0.25, 0.75]]])
@@ -169,7 +169,7 @@ def bias_variance_diversity(
         Wood, Mu, Webb, Reeve, Luján and Brown (2023), "A unified theory of diversity in ensemble learning", Journal of Machine
         Learning Research 24.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import bias_variance_diversity
         >>> first = torch.tensor([[0.5, 1.0], [0.5, 0.5]])  # probability of class 0: two trials of two members

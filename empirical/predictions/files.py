@@ -63,7 +63,7 @@ def load_predictions(
         InputError: if a file cannot be read, lacks an array, a numeric type or a shape, or does not fit the others; the message
             names it.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np
@@ -99,7 +99,7 @@ def load_ensembles(
     Raises:
         InputError: as ``load_predictions``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from sharpdiv.empirical.predictions.files import load_ensembles

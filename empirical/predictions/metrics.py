@@ -37,7 +37,7 @@ Metrics = dict[str, float | bool | list[float] | None]
 class Metric:
     """A metric of diversity that is a mean over test points.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.metrics import Metric
         >>> def all_agree(probs, labels):
@@ -120,7 +120,7 @@ def diversity(probs: Array, labels: Array) -> Metrics:
     References:
         Theisen, Kim, Yang, Hodgkinson and Mahoney (2023), "When are ensembles really effective?", arXiv:2305.12313.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import diversity
         >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
@@ -149,7 +149,7 @@ def as_numbers(
     Returns:
         The metrics, as Python numbers.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.metrics import as_numbers
         >>> as_numbers(torch.tensor([1.0, 1.0]), {"der": torch.tensor([torch.nan])}, competent=True)
@@ -228,7 +228,7 @@ def point_statistics(probs: Array, labels: Array) -> PointStatistics:
     Returns:
         The statistics, a row for each point.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.metrics import point_statistics
         >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)
@@ -291,7 +291,7 @@ def competent(wrong: list[int]) -> bool:
     Returns:
         The truth value.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.predictions.metrics import competent
         >>> competent([0, 2, 1, 0]), competent([0, 1, 2, 0])  # of three members one is wrong more often than two, and less
         (True, False)
@@ -317,7 +317,7 @@ def logit_variance(logits: Array) -> float:
     Raises:
         InputError: if there are fewer than two members, no samples, or logits that are not finite numbers.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import logit_variance
         >>> logits = torch.tensor([[[1.0, -1.0]], [[3.0, -3.0]]])  # one sample: 1 and 3 have the variance 2, and so have -1 and -3
@@ -338,7 +338,7 @@ def vote(predicted: Array, mean_probs: Array) -> Int[Tensor, " samples"]:
     Returns:
         The winning class of each sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import vote
         >>> predicted = torch.tensor([[0, 1], [1, 1]])  # a tie, and a majority against the mean probabilities

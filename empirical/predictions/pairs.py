@@ -67,7 +67,7 @@ def pair_matrices(probs: Array, labels: Array) -> PairMatrices:
         Kuncheva and Whitaker (2003), "Measures of diversity in classifier ensembles and their relationship with the ensemble
         accuracy", Machine Learning 51.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import pair_matrices
         >>> first = torch.tensor([[0.9, 0.8, 0.3, 0.4], [0.9, 0.2, 0.8, 0.1]])  # probability of class 0, by member and sample

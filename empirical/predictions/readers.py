@@ -35,7 +35,7 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: if the file is missing, damaged, of another format, or holds something else; the message names it.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from sharpdiv.empirical.predictions.readers import read_arrays
         >>> with tempfile.TemporaryDirectory() as folder:

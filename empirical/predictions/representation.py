@@ -36,7 +36,7 @@ def linear_cka(x: Array, y: Array) -> float:
         Kornblith, Norouzi, Lee and Hinton (2019), "Similarity of neural network representations revisited", arXiv:1905.00414,
         equation 3 with the linear kernel.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import linear_cka
         >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
@@ -61,7 +61,7 @@ def member_cka(features: Array) -> float:
     Raises:
         InputError: if there are fewer than two members, and as ``linear_cka``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import member_cka
         >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
@@ -117,7 +117,7 @@ def layer_features(model: nn.Module, inputs: Inputs, layers: Sequence[str]) -> d
     Raises:
         InputError: if a name does not exist, or its layer does not run exactly once or returns no tensor with samples first.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import layer_features
         >>> model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten())

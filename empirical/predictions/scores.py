@@ -29,7 +29,7 @@ def scores(probs: Float[Tensor, "predictors samples classes"], labels: Int[Tenso
         confidence. Bins are closed on the right; a confidence above an edge by less than 5e-7 of itself lies on it, as shares of
         votes do after rounding to float32.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.scores import scores
         >>> found = scores(torch.tensor([[[0.75, 0.25]]], dtype=torch.float64), torch.tensor([1]))
@@ -63,7 +63,7 @@ def of_truth(
     Returns:
         Probabilities ``(..., samples)``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.scores import of_truth
         >>> of_truth(torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.tensor([0, 1]))
@@ -81,7 +81,7 @@ def nll(truth: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     Returns:
         Negative log-likelihoods, in nats.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.predictions.scores import nll
         >>> nll(torch.tensor([0.5, 0.25])).round(decimals=4)  # log 2 and 2 log 2

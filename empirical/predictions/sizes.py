@@ -33,7 +33,7 @@ def by_size(probs: Array, labels: Array, seed: int = 0) -> dict[str, list[int] |
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import by_size
         >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)

@@ -44,7 +44,7 @@ class EnsembleDiversity(Metric):
     References:
         Detlefsen et al. (2022), "TorchMetrics - Measuring reproducibility in PyTorch", Journal of Open Source Software 7.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import EnsembleDiversity
         >>> probs = torch.tensor([[[0.9, 0.1], [0.8, 0.2]], [[0.7, 0.3], [0.4, 0.6]]])  # (members, samples, classes)

@@ -46,7 +46,7 @@ def read_csv(path: Path) -> Columns:
         InputError: if a cell is no number, rows differ in length, a column numbers the rows, or it cannot be told whether the
             first row names columns.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from sharpdiv.empirical.predictions.tables import read_csv
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def read_text(path: Path) -> Columns:
     Raises:
         InputError: if a line is no whole number.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from sharpdiv.empirical.predictions.tables import read_text
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def read_parquet(path: Path) -> Columns:
     Raises:
         InputError: if pyarrow is missing, and as ``read_csv``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.predictions.tables import read_parquet
         >>> read_parquet(Path("member.parquet")).labels  # doctest: +SKIP
         array([3, 0])
@@ -150,7 +150,7 @@ def whole(path: Path, name: str, column: np.ndarray) -> Int[np.ndarray, " sample
     Raises:
         InputError: if one is not whole.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.predictions.tables import whole
         >>> whole(Path("labels.csv"), "label", np.array([3.0, 0.0]))
         array([3, 0])

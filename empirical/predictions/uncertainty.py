@@ -21,7 +21,7 @@ def entropy_of_mean(probs: Array) -> Float[Tensor, " samples"]:
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import entropy_of_mean
         >>> entropy_of_mean(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])).round(decimals=4)  # log 2: the mean is (1/2, 1/2)
@@ -42,7 +42,7 @@ def mean_entropy(probs: Array) -> Float[Tensor, " samples"]:
     Raises:
         InputError: as ``diversity``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import mean_entropy
         >>> mean_entropy(torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]]])).round(decimals=4)  # (0 + log 2) / 2
@@ -69,7 +69,7 @@ def mutual_information(probs: Array) -> Float[Tensor, " samples"]:
     References:
         Houlsby, Huszár, Ghahramani and Lengyel (2011), "Bayesian active learning for classification and preference learning".
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import mutual_information
         >>> probs = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])  # sure and opposed; unsure and agreed

@@ -27,7 +27,7 @@ class RunConfig:
     Raises:
         InputError: if a number is outside its domain or does not fit the method; the message names it.
 
-    Example:
+    Examples:
         >>> from sharpdiv import RunConfig
         >>> config = RunConfig("sam", rho=0.1, epochs=40)
         >>> config.run_id.rsplit("-", 1)[0], config.plain.method  # the id ends in a hash of all fields
@@ -338,7 +338,7 @@ def write_config(path: Path, config: RunConfig) -> None:
     Raises:
         InputError: if the file's name ends otherwise.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig, read_fields, write_config

@@ -56,7 +56,7 @@ def load_run_data(config: RunConfig) -> ImageData:
     Returns:
         Images on the CPU.
 
-    Example:
+    Examples:
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.ensembles import load_run_data
         >>> data = load_run_data(RunConfig("sgd", train_samples=200, validation_samples=100))
@@ -94,7 +94,7 @@ def train_runs(
         DivergenceError: if a member diverges.
         StoreError: if a stored file is damaged, a member was trained on other images, or another process trains one of the runs.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import MeasureConfig, RunConfig, measure_runs, open_run, train_runs

@@ -45,7 +45,7 @@ def run_folder(root: Path, config: RunConfig) -> Path:
     Returns:
         A path that need not exist.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.folders import run_folder
@@ -92,7 +92,7 @@ def create(root: Path, config: RunConfig) -> Path:
     Raises:
         StoreError: if the folder holds another run's configuration.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig, open_run
@@ -122,7 +122,7 @@ def locked(folders: Iterable[Path]) -> Iterator[None]:
     Raises:
         StoreError: if another process trains one of the runs.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.runs.folders import locked
@@ -152,7 +152,7 @@ def checkpoint_path(folder: Path, seed: int, epoch: int) -> Path:
     Returns:
         A path that need not exist.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.runs.folders import checkpoint_path
         >>> checkpoint_path(Path("run"), seed=3, epoch=20).name
@@ -172,7 +172,7 @@ def checkpoints(folder: Path, seed: int, between: range) -> list[Path]:
     Returns:
         Paths, the newest first.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv.empirical.runs.folders import checkpoints
         >>> checkpoints(Path("folder-without-runs"), seed=3, between=range(1, 10))
@@ -197,7 +197,7 @@ def first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:
     Returns:
         A path that need not exist.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.folders import first_phase_path
@@ -218,7 +218,7 @@ def trained_epochs(root: Path, config: RunConfig, seed: int) -> int:
     Returns:
         0 to ``config.epochs``.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.folders import trained_epochs
@@ -244,7 +244,7 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
     Returns:
         JSON values; ``seconds`` is None if part of the training left no record.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.folders import training_record
@@ -272,7 +272,7 @@ def require_same_data(root: Path, config: RunConfig, load: Callable[[RunConfig],
     Raises:
         StoreError: if a member was trained on other images.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.ensembles import load_run_data
@@ -301,7 +301,7 @@ def lacks_first_phase(root: Path, config: RunConfig, seed: int) -> bool:
     Returns:
         True also where the member was trained past it.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.folders import lacks_first_phase

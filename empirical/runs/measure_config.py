@@ -16,7 +16,7 @@ class MeasureConfig(SharpnessSettings):
     Raises:
         InputError: if a number is outside its domain, or a measure does not exist or not of normalized logits.
 
-    Example:
+    Examples:
         >>> from sharpdiv import MeasureConfig
         >>> MeasureConfig(sharpness=("worst_linf", "fisher_trace"), iterations=10).sharpness
         ('worst_linf', 'fisher_trace')

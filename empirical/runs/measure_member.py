@@ -92,7 +92,7 @@ def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " sam
     Returns:
         A scalar in float64.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.runs.measure_member import accuracy
         >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.tensor([0, 0])).item()

@@ -36,7 +36,7 @@ def run_data(config: RunConfig) -> ImageData:
     Returns:
         Images on the CPU.
 
-    Example:
+    Examples:
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.measured_images import run_data
         >>> run_data(RunConfig("sgd")) is run_data(RunConfig("sam", rho=0.1))  # the same images
@@ -58,7 +58,7 @@ def images_of_split(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor
     Raises:
         InputError: if they are those held out for validation, and the run holds none out.
 
-    Example:
+    Examples:
         >>> from sharpdiv import MeasureConfig, load_data
         >>> from sharpdiv.empirical.runs.measured_images import images_of_split
         >>> data = load_data("digits", train_samples=200, validation_samples=100)
@@ -85,7 +85,7 @@ def corrupted_images(config: RunConfig, how: MeasureConfig) -> Corrupted:
     Raises:
         InputError: if published ones are asked for, and none are published of this data set's split.
 
-    Example:
+    Examples:
         >>> from sharpdiv import MeasureConfig, RunConfig
         >>> from sharpdiv.empirical.runs.measured_images import corrupted_images
         >>> names, images, labels = corrupted_images(RunConfig("sgd"), MeasureConfig(corrupted_samples=2))

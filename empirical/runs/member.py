@@ -57,7 +57,7 @@ def new_member(config: RunConfig, data: ImageData, seed: int, device: torch.devi
     Returns:
         A member at epoch 0; its initialisation depends on the seed alone.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import RunConfig, digits
         >>> from sharpdiv.empirical.runs.member import new_member
@@ -100,7 +100,7 @@ def train(
     Raises:
         DivergenceError: if the loss stops being finite, or samples are marked for SAM but no step applied it.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv import RunConfig, digits
         >>> from sharpdiv.empirical.runs.member import new_member, train
@@ -203,7 +203,7 @@ def load_member(
     Raises:
         StoreError: if the file is damaged or is another network's or seed's.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -245,7 +245,7 @@ def stream(*key: int) -> int:
     Returns:
         A number below 2^32.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.runs.member import stream
         >>> stream(0, 1) == stream(0, 1), stream(0, 1) == stream(1, 0)
         (True, False)

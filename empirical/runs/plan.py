@@ -52,7 +52,7 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
     Returns:
         A plan for each, and for each ensemble that is trained in part because SharpBalance starts from it.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig, plan_runs
@@ -91,7 +91,7 @@ def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
     Returns:
         The hours.
 
-    Example:
+    Examples:
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.plan import gpu_hours
         >>> sgd, sam = (gpu_hours([config], flops_per_second=1e12) for config in (RunConfig("sgd"), RunConfig("sam", rho=0.1)))
@@ -115,7 +115,7 @@ def forward_flops(config: RunConfig) -> int:
     Returns:
         The operations, counted on tensors without content.
 
-    Example:
+    Examples:
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.plan import forward_flops
         >>> forward_flops(RunConfig("sgd", width=1, blocks=(1,)))  # three 3x3 convolutions of 16x16 pixels, and 10 outputs

@@ -52,7 +52,7 @@ MEASURED_IN_FULL = (
 class Design:
     """Conditions on one data set, with the same seeds.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.runs.profiles import DESIGNS
         >>> design = DESIGNS["digits"].first(2)
         >>> design.blocks, len(design.conditions), len(design.all_runs)

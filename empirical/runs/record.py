@@ -305,7 +305,7 @@ def load_record(path: Path) -> RunRecord:
     Raises:
         StoreError: if the file is missing, damaged, or has another layout than this version reads.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

@@ -50,7 +50,7 @@ def weight_norms(config: RunConfig, root: Path) -> WeightNorms:
     Raises:
         StoreError: if a member's file is missing or damaged.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from sharpdiv import RunConfig, train_runs
@@ -115,7 +115,7 @@ def weight_norms_from_json(value: dict[str, Any]) -> tuple[WeightNorms, ...]:
     Raises:
         KeyError: if something is missing, TypeError or ValueError if it is of another kind.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.runs.weight_norms import weight_norms_from_json
         >>> run = {"key": "5f", "last": [1.0], "gains": [6.0], "convolutions": [9.0]}
         >>> weight_norms_from_json({"weight_norms": [run]})[0].gains

@@ -45,7 +45,7 @@ def draw_overview(curve: Curves, measured: Curves | None = None) -> Figure:
     Returns:
         The figure, to be drawn within ``style``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.figures.theory.overview import draw_overview
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> len(draw_overview(sam_tradeoff(Setting(), (0.0, 0.1))).axes)

@@ -86,7 +86,7 @@ def charts(question: Question, place: int, drawn: Drawn = MappingProxyType({})) 
         DomainError: if a number is outside its domain, or the curves overflow.
         ConvergenceError: if an equation was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.charts import charts
         >>> from sharpdiv.explore.question import Question
         >>> [chart.title for chart in charts(Question(), 0)][:2]

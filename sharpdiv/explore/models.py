@@ -83,7 +83,7 @@ class Model:
         Raises:
             DomainError: if a number is outside its domain.
 
-        Example:
+        Examples:
             >>> from sharpdiv.explore.models import LINEAR
             >>> LINEAR.made(LINEAR.start() | {"steps": 5}).steps
             5

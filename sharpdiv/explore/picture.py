@@ -22,7 +22,7 @@ def png(charts: tuple[Chart, ...]) -> bytes:
     Returns:
         The file's bytes.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.charts import charts
         >>> from sharpdiv.explore.picture import png
         >>> from sharpdiv.explore.question import Question

@@ -27,7 +27,7 @@ class Question:
     Raises:
         DomainError: if the range is empty.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question
         >>> Question(highest=0.2, places=3).rho.tolist()
         [0.0, 0.1, 0.2]
@@ -70,7 +70,7 @@ def answer(question: Question) -> dict[str, Curves]:
         DomainError: if a number is outside its domain, or the curves overflow.
         ConvergenceError: if an equation was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question, answer
         >>> found = answer(Question())
         >>> bool(found["sharpbalance"].diversity[0] > found["sam"].diversity[0])
@@ -97,7 +97,7 @@ def points(question: Question, place: int) -> dict[str, dict[str, Any]]:
         DomainError: if a number is outside its domain, or the curves overflow.
         ConvergenceError: if an equation was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question, points
         >>> points(Question(), 0)["sam"]["rho"]
         0.0

@@ -20,7 +20,7 @@ _TICKS = 5
 class Scale:
     """Linear, or logarithmic.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.scales import Scale
         >>> Scale(0.0, 0.25).ticks()
         (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
@@ -74,7 +74,7 @@ def fitting(stable: Float[np.ndarray, " values"], beyond: Float[np.ndarray, " va
     Returns:
         Logarithmic if the values differ much and are positive.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.explore.scales import fitting
         >>> fitting(np.array([1.0, 2.0]), np.array([1e6])).high < 100

@@ -33,7 +33,7 @@ def svg(chart: Chart) -> str:
     Returns:
         An SVG element that is as wide as its place.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.charts import charts
         >>> from sharpdiv.explore.question import Question
         >>> from sharpdiv.explore.svg import svg

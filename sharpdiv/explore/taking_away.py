@@ -21,7 +21,7 @@ def python_code(question: Question) -> str:
     Returns:
         Python that leaves ``sam`` and ``sharpbalance``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question
         >>> from sharpdiv.explore.taking_away import python_code
         >>> print(python_code(Question()).splitlines()[-2])
@@ -54,7 +54,7 @@ def commands(question: Question, rho: float) -> dict[str, str]:
     Returns:
         A command by method.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question
         >>> from sharpdiv.explore.taking_away import commands
         >>> commands(Question(), 0.1)["sharpbalance"]
@@ -81,7 +81,7 @@ def table(question: Question) -> str:
         DomainError: if a number is outside its domain, or the curves overflow.
         ConvergenceError: if an equation was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.explore.question import Question
         >>> from sharpdiv.explore.taking_away import table
         >>> table(Question()).split(",", maxsplit=4)[:4]

@@ -23,7 +23,7 @@ class LearnedTradeoff(Curves):
     Raises:
         DomainError: if a value overflows, or is NaN without a reason.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
         >>> known = {name: np.ones(1) for name in ("diversity", "training_loss", "trace", "sharpness")}
@@ -98,7 +98,7 @@ class LearnedTradeoff(Curves):
 class LearnedSimulation(Curves):
     """What was measured of trained members, one estimate for each quantity of ``LearnedTradeoff``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.tradeoff import LearnedSimulation
         >>> draws = {name: np.ones((5, 1)) for name in ("diversity", "training_loss", "trace", "sharpness")}

@@ -19,7 +19,7 @@ ActivationName = Literal["relu", "erf", "tanh", "linear"]
 class Activation:
     """An activation and the constants of its Gaussian equivalent.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.activations import Activation
         >>> square = Activation(lambda u: u**2, mu0=1.0, mu1=0.0, mu_star_squared=2.0)  # E g^4 = 3
         >>> square.mu0**2 + square.mu1**2 + square.mu_star_squared
@@ -49,7 +49,7 @@ def activation(name: str) -> Activation:
     Raises:
         DomainError: if the name is unknown.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.activations import activation
         >>> relu = activation("relu")
         >>> round(float(relu.mu0**2 + relu.mu1**2 + relu.mu_star_squared), 6)  # E relu(g)^2

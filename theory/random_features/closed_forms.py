@@ -58,7 +58,7 @@ _SAMPLES_PER_SQUARE = 0.1
 class RandomFeatureTradeoff(Curves):
     """Diversity, sharpness and errors against rho; every array has shape ``(rho,)``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
         >>> from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting
@@ -124,7 +124,7 @@ def random_feature_tradeoff(
         DomainWarning: where a member has more than ``d^2 / 10`` samples and the activation is not linear: the prediction is off by
             tens of percent or more, as measured above; ``simulate_random_features`` is not.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
         >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
         >>> setting = RandomFeatureSetting(n=60, d=30, features=40, steps=3)

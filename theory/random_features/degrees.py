@@ -14,7 +14,7 @@ def law_degree(steps: int) -> int:
     Returns:
         Degree at which a law is to be resolved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.degrees import law_degree
         >>> law_degree(10), law_degree(1000)
         (255, 771)

@@ -20,7 +20,7 @@ __all__ = ["Fit", "fit"]
 class Fit:
     """One member: its mean over F, its variance, its sharpness.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.member import fit
         >>> from sharpdiv.theory.random_features.regression import given
@@ -54,7 +54,7 @@ def fit(setting: RandomFeatureSetting, rho: Float[np.ndarray, " rho"], regressio
     Returns:
         Its mean, variance and sharpness over rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.member import fit
         >>> from sharpdiv.theory.random_features.regression import given

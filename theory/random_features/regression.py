@@ -16,7 +16,7 @@ __all__ = ["Regression", "averaged", "given"]
 class Regression:
     """What one member fits, in the eigenbasis u of XX'/d; an eigenvalue may stand for several or fractional dimensions.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.regression import given
         >>> regression = given(np.ones((3, 1)), np.array([1.0, 2.0, 3.0]), np.ones(1))
@@ -51,7 +51,7 @@ def given(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], beta: Float[n
     Returns:
         Its eigenvalues, and what the targets are along the eigenvectors.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.regression import given
         >>> regression = given(np.diag([2.0, 1.0]), np.array([6.0, 1.0]), np.array([3.0, 1.0]))
@@ -87,7 +87,7 @@ def averaged(setting: RandomFeatureSetting, n: int) -> Regression:
     Returns:
         Expected sums over eigenvectors.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.regression import averaged
         >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
         >>> regression = averaged(RandomFeatureSetting(n=20, d=10), 20)

@@ -21,7 +21,7 @@ class RandomFeatureSetting:
     Raises:
         DomainError: if a number is outside its domain; the message names it.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
         >>> RandomFeatureSetting(d=100, teacher_norm=5.0).signal_variance
         0.25
@@ -71,7 +71,7 @@ class FeatureData:
     Raises:
         DomainError: if shapes do not fit or a number is not finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.setting import FeatureData
         >>> X, beta = np.random.default_rng(0).standard_normal((20, 5)), np.ones(5)
@@ -107,7 +107,7 @@ def require_shape(setting: RandomFeatureSetting, data: FeatureData | None) -> No
     Raises:
         DomainError: if their shape is another.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.random_features.setting import FeatureData, RandomFeatureSetting, require_shape
         >>> require_shape(RandomFeatureSetting(n=4, d=2), FeatureData(np.ones((4, 1)), np.ones(4), teacher=np.ones(1)))

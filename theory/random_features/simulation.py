@@ -26,7 +26,7 @@ __all__ = ["RandomFeatureSimulation", "simulate_random_features"]
 class RandomFeatureSimulation(Curves):
     """What was measured, one estimate for each quantity of ``RandomFeatureTradeoff``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
         >>> from sharpdiv.theory.random_features.simulation import simulate_random_features
         >>> setting = RandomFeatureSetting(n=20, d=10, features=30, steps=0)
@@ -84,7 +84,7 @@ def simulate_random_features(
         DomainError: if an argument is outside its domain, blocks do not divide n, or training overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
         >>> from sharpdiv.theory.random_features.setting import RandomFeatureSetting
         >>> from sharpdiv.theory.random_features.simulation import simulate_random_features

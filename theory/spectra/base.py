@@ -29,7 +29,7 @@ SpectralFunction = Callable[[np.ndarray], np.ndarray]
 class Spectrum(Protocol):
     """A measure on the eigenvalues of a data matrix W.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import EmpiricalSpectrum, MarchenkoPastur, Spectrum
         >>> isinstance(MarchenkoPastur(2.0), Spectrum), isinstance(EmpiricalSpectrum([1.0]), Spectrum)
         (True, True)
@@ -62,7 +62,7 @@ class Spectrum(Protocol):
 class DataLaw(Spectrum, Protocol):
     """Law of W for n random samples, which also knows what a part of the samples does.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import DataLaw, EmpiricalSpectrum, MarchenkoPastur
         >>> isinstance(MarchenkoPastur(2.0), DataLaw), isinstance(EmpiricalSpectrum([1.0]), DataLaw)
         (True, False)
@@ -93,7 +93,7 @@ class Resolvent:
     what is left vanishes twice where the pole sits. Far from the edge the parts would cancel, by as many digits as the gap is
     large, while the quadrature resolves the pole: there it is taken as it stands.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import EmpiricalSpectrum
         >>> R = EmpiricalSpectrum([1.0, 3.0]).resolvent(lambda x: x**2)
@@ -174,7 +174,7 @@ def tangent_resolvent(
     Returns:
         R as a function of the gap.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur
         >>> from sharpdiv.theory.spectra.base import tangent_resolvent

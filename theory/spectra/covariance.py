@@ -42,7 +42,7 @@ class GeneralizedMarchenkoPastur:
         DomainError: if an argument is outside its domain.
         ConvergenceError: if the contour could not be solved (with the residual).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import GeneralizedMarchenkoPastur
         >>> law = GeneralizedMarchenkoPastur(2.0, np.array([1.0, 3.0]))

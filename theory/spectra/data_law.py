@@ -29,7 +29,7 @@ def data_law(setting: Setting, *, covariance: Float[np.ndarray, " d"] | None = N
     Raises:
         DomainError: if both a covariance and finite size are asked for, or the steps are too many for the finite law.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, data_law
         >>> data_law(Setting())
         MarchenkoPastur(ratio=20.0, degree=255)

@@ -22,7 +22,7 @@ class EmpiricalSpectrum:
     Raises:
         DomainError: if an eigenvalue or weight is negative or not finite, or the shapes differ or are empty.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import EmpiricalSpectrum
         >>> float(EmpiricalSpectrum([0.0, 2.0]).integrate(lambda x: x**2))  # tr W^2 / d
         2.0

@@ -36,7 +36,7 @@ class FixedPoint:
         values: distinct eigenvalues of Sigma, ascending.
         shares: fraction of all dimensions that each stands for.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.spectra.fixed_point import FixedPoint
         >>> law = FixedPoint(4.0, np.ones(1), np.ones(1))

@@ -29,7 +29,7 @@ class MarchenkoPastur:
     Raises:
         DomainError: if the ratio is not positive and finite, or the degree is negative or too large.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import MarchenkoPastur
         >>> law = MarchenkoPastur(4.0)
         >>> law.smallest, law.largest

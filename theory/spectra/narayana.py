@@ -24,7 +24,7 @@ def narayana(m: int, level: int) -> int:
     Returns:
         An exact integer.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.spectra.narayana import narayana
         >>> [narayana(4, level) for level in range(1, 5)]  # their sum is a Catalan number
         [1, 6, 6, 1]
@@ -46,7 +46,7 @@ def moment(m: int, ratio: Fraction) -> Fraction:
     Raises:
         DomainError: if m is negative or the ratio is not positive.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory.spectra.narayana import moment
         >>> print(moment(2, Fraction(1, 2)))  # r (1 + r)
@@ -83,7 +83,7 @@ def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) ->
     Returns:
         ``2 i + j + 1`` rational numbers.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory.spectra.narayana import filter_polynomial
         >>> print(*filter_polynomial(1, 1, Fraction(1, 10), Fraction(2)))  # x - x^2/10 - x^3/5
@@ -112,7 +112,7 @@ def exact_phi(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fra
     Returns:
         A rational number.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory.spectra.narayana import exact_phi
         >>> print(exact_phi(2, 0, Fraction(2), Fraction(1, 10), Fraction(0)))  # 1 - 2 eta r + eta^2 r (1 + r)
@@ -138,7 +138,7 @@ def alternating_phi(i: int, j: int, ratio: float, learning_rate: float, rho: flo
     Returns:
         A float that may have no correct digit.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory.spectra.narayana import alternating_phi, exact_phi
         >>> exact = float(exact_phi(40, 0, Fraction(20), Fraction(1, 16), Fraction(0)))

@@ -50,7 +50,7 @@ def wishart_moment(m: int, n: int, d: int) -> Fraction:
     Raises:
         DomainError: if m, n or d is no integer in its range.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import wishart_moment
         >>> print(wishart_moment(2, n=4, d=2))  # r (1 + r) + r/d
         7
@@ -96,7 +96,7 @@ def joint_moment(powers: tuple[int, ...], n: int, d: int) -> Fraction:
     Raises:
         DomainError: if a power, n or d is no integer in its range.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import joint_moment
         >>> print(joint_moment((1, 1), n=4, d=2))  # tr W is chi-squared with n d degrees of freedom, divided by d
         20
@@ -148,7 +148,7 @@ def trace_square(coefficients: Sequence[Fraction], n: int, d: int) -> Fraction:
     Returns:
         A rational number.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory.spectra.wishart import trace_square
         >>> print(trace_square([Fraction(0), Fraction(1)], n=4, d=2))  # E (tr W)^2 = n (n d + 2) / d
@@ -182,7 +182,7 @@ class FiniteWishart:
     Raises:
         DomainError: if n, d or the degree is no integer in its range.
 
-    Example:
+    Examples:
         >>> from fractions import Fraction
         >>> from sharpdiv.theory import FiniteWishart
         >>> law = FiniteWishart(n=4, d=2, degree=2)

@@ -33,7 +33,7 @@ def free_expansion(q_exact: ClosedForm) -> Proof:
     Returns:
         The proof that it is the expansion; the statement shows the expansion derived here.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import free_expansion
         >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
         >>> free_expansion(q_exact).holds, free_expansion(q_paper).holds
@@ -72,7 +72,7 @@ def bracket_is_a_square() -> Proof:
     Returns:
         The proof, from the moments of one block.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import bracket_is_a_square
         >>> bracket_is_a_square().holds
         True
@@ -98,7 +98,7 @@ def difference_identity(q_paper: ClosedForm, q_exact: ClosedForm) -> Proof:
     Returns:
         The proof.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import difference_identity
         >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
         >>> difference_identity(q_paper, q_exact).holds

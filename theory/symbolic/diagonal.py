@@ -36,7 +36,7 @@ def sam_shrinks_alpha() -> Proof:
     Returns:
         The proof.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.diagonal import sam_shrinks_alpha
         >>> sam_shrinks_alpha().holds
         True
@@ -73,7 +73,7 @@ def hypentropy_end() -> Proof:
     Returns:
         The proof.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.diagonal import hypentropy_end
         >>> hypentropy_end().holds
         True
@@ -109,7 +109,7 @@ def flow_pythagoras() -> Proof:
     Returns:
         The proof.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.diagonal import flow_pythagoras
         >>> flow_pythagoras().holds
         True
@@ -142,7 +142,7 @@ def common_fall_flattens() -> Proof:
     Returns:
         The proof for every coordinate; a minimum of concave functions is concave.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.diagonal import common_fall_flattens
         >>> common_fall_flattens().holds
         True

@@ -26,7 +26,7 @@ def eir_without_noise(steps: int = 3) -> Proof:
     Returns:
         The proof for this k.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import eir_without_noise
         >>> eir_without_noise(steps=1).holds
         True
@@ -57,7 +57,7 @@ def eir_with_noise(steps: int = 3) -> Proof:
         The proof for this k: the coefficients of 1 and eta vanish, that of ``eta^2`` is the closed form and negative
         for two members or more.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import eir_with_noise
         >>> eir_with_noise(steps=1).holds
         True

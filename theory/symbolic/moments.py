@@ -24,7 +24,7 @@ def free_moments(cumulants: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
     Returns:
         ``1, m_1, m_2, ...``, as many moments as cumulants.
 
-    Example:
+    Examples:
         >>> import sympy
         >>> from sharpdiv.theory.symbolic import free_moments
         >>> r = sympy.Symbol("r")
@@ -61,7 +61,7 @@ def moment(m: int) -> sp.Expr:
     Raises:
         DomainError: if the order is negative.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import moment
         >>> moment(3)
         r**3 + 3*r**2 + r
@@ -79,7 +79,7 @@ def narayana_sum(m: int) -> sp.Expr:
     Returns:
         A polynomial in ``r``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.moments import narayana_sum
         >>> narayana_sum(3)
         r**3 + 3*r**2 + r
@@ -96,7 +96,7 @@ def narayana_moments(order: int = 10) -> Proof:
     Returns:
         The proof for ``m <= order``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import narayana_moments
         >>> narayana_moments(order=4).holds
         True
@@ -119,7 +119,7 @@ def narayana_every_order() -> Proof:
     Returns:
         The proof that this is the Narayana number, m and l being symbols.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import narayana_every_order
         >>> narayana_every_order().holds
         True

@@ -39,7 +39,7 @@ def phi_polynomial(i: int, j: int) -> sp.Expr:
     Raises:
         DomainError: if a power is negative.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import phi_polynomial
         >>> phi_polynomial(1, 0)  # 1 - eta r - eta rho r (1 + r)
         -eta*r**2*rho - eta*r*rho - eta*r + 1
@@ -62,7 +62,7 @@ def psi_polynomial(steps: int) -> sp.Expr:
     Raises:
         DomainError: if the number of steps is negative.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import psi_polynomial
         >>> from sharpdiv.theory.symbolic.symbols import rho
         >>> psi_polynomial(1).subs(rho, 0)  # a step of gradient descent adds eta^2 tau(W)
@@ -81,7 +81,7 @@ def phi_alternating_sum(powers: tuple[tuple[int, int], ...] = ((1, 0), (2, 1), (
     Returns:
         The proof for these pairs.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import phi_alternating_sum
         >>> phi_alternating_sum(((2, 1),)).holds
         True

@@ -11,7 +11,7 @@ __all__ = ["Proof", "equal"]
 class Proof:
     """A statement and whether SymPy could show it.
 
-    Example:
+    Examples:
         >>> import sympy
         >>> from sharpdiv.theory.symbolic.proof import Proof, equal
         >>> x = sympy.Symbol("x")
@@ -39,7 +39,7 @@ def equal(left: sp.Expr, right: sp.Expr) -> bool:
     Returns:
         Whether their difference expands to 0.
 
-    Example:
+    Examples:
         >>> import sympy
         >>> from sharpdiv.theory.symbolic.proof import equal
         >>> x = sympy.Symbol("x")

@@ -25,7 +25,7 @@ def proofs() -> tuple[Proof, ...]:
     Returns:
         The proofs, in the order of the derivation.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import proofs
         >>> [proof.id for proof in proofs() if not proof.holds]
         []

@@ -17,7 +17,7 @@ def two_layer_null_space() -> Proof:
     Returns:
         The proof, by differentiation of the loss at the ascended weights.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import two_layer_null_space
         >>> two_layer_null_space().holds
         True
@@ -58,7 +58,7 @@ def two_layer_hyperbola() -> Proof:
     Returns:
         The proof: ``A' = U' = 2c`` and ``c' = A + U`` in the time tau, and c is the target at the end.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import two_layer_hyperbola
         >>> two_layer_hyperbola().holds
         True
@@ -104,7 +104,7 @@ def two_layer_friction() -> Proof:
         The proof: the closed form N solves ``N' = sigma e^{-tau s} diag(K, J) e^{tau s}``, ``s`` the exchange of the layers, so
         that ``e^{tau s} (1 - N)`` solves the equations of motion to first order.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import two_layer_friction
         >>> two_layer_friction().holds
         True
@@ -136,7 +136,7 @@ def origin_attracts() -> Proof:
     Returns:
         The proof: ``v'V^{-1}v = 1``, so that the linear motion's matrix is singular there, and definite beyond.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import origin_attracts
         >>> origin_attracts().holds
         True

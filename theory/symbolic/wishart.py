@@ -33,7 +33,7 @@ def joint_moment(powers: tuple[int, ...]) -> sp.Expr:
     Raises:
         DomainError: if a power is negative.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import joint_moment
         >>> joint_moment((1, 1))  # n (n d + 2) / d
         n**2 + 2*n/d
@@ -63,7 +63,7 @@ def finite_size(order: int = 5) -> Proof:
     Returns:
         The proof for ``1 <= m <= order``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import finite_size
         >>> finite_size(order=2).holds
         True

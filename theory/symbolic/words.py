@@ -22,7 +22,7 @@ FILTER, GRAM = (1, 0), (0, 1)  # powers (filters, data) of the letters A and W
 class Letter:
     """The monomial ``A^filters W^data`` of one block, ``A = q(W)^k``; factors of one block commute.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import Letter
         >>> Letter(0, 1, 0) * Letter(0, 0, 2)
         Letter(block=0, filters=1, data=2)
@@ -54,7 +54,7 @@ def block_moment(filters: int, data: int) -> sp.Expr:
     Raises:
         DomainError: if a power is negative.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import block_moment
         >>> block_moment(2, 1), block_moment(0, 2)
         (q1, r1**2 + r1)
@@ -93,7 +93,7 @@ def trace(word: tuple[Letter, ...]) -> sp.Expr:
     Returns:
         A polynomial in ``block_moment``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import Letter, trace
         >>> a, b = Letter(0, 0, 1), Letter(1, 0, 1)  # W of two blocks
         >>> trace((a, b, a, b))  # 2 tau(a^2) tau(b)^2 - tau(a)^4, for free a and b of the same law
@@ -125,7 +125,7 @@ def sum_over_blocks(letters: tuple[tuple[int, int], ...]) -> dict[int, sp.Expr]:
     Returns:
         The sum of traces for each k.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic.words import GRAM, sum_over_blocks
         >>> levels = sum_over_blocks((GRAM, GRAM))
         >>> levels[1], levels[2]  # tau(W_i W_j) in one block and in two
@@ -147,7 +147,7 @@ def falling(levels: dict[int, sp.Expr]) -> sp.Expr:
     Returns:
         The sum, in SymPy's falling factorials.
 
-    Example:
+    Examples:
         >>> import sympy
         >>> from sharpdiv.theory.symbolic.words import GRAM, falling, sum_over_blocks
         >>> sympy.factor(sympy.expand_func(falling(sum_over_blocks((GRAM, GRAM)))))  # r (1 + r) at r = s r1
@@ -165,7 +165,7 @@ def blocks_add_up(order: int = 5) -> Proof:
     Returns:
         The proof for ``m <= order`` and every number of blocks.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.symbolic import blocks_add_up
         >>> blocks_add_up(order=3).holds
         True

@@ -21,7 +21,7 @@ __all__ = ["BlockMoments", "block_moments", "q_exact", "q_finite", "q_paper"]
 class BlockMoments(NamedTuple):
     """What Theorem 2's Q is made of; arrays over rho. ``q_paper(*moments)`` and ``q_exact(*moments)`` take it apart.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.theorems.blocks import BlockMoments, q_exact
         >>> untrained = BlockMoments(3, 2.0, m0=1.0, m1=2.0, m2=6.0, q0=1.0, q1=2.0, q2=6.0)  # a = 1
         >>> q_exact(*untrained)  # s^2 tau(W^2) = s^2 r (1 + r) at r = s r1
@@ -58,7 +58,7 @@ def block_moments(setting: Setting, training: Filter, law: DataLaw, blocks: int)
     Returns:
         Arrays over rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
         >>> from sharpdiv.theory.theorems.blocks import block_moments
@@ -92,7 +92,7 @@ def q_paper(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any
     Returns:
         Q.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.theorems.blocks import q_exact, q_paper
         >>> untrained = (3, 2.0, 1.0, 2.0, 6.0, 1.0, 2.0, 6.0)  # three blocks at r1 = 2 and a = 1
         >>> q_paper(*untrained) - q_exact(*untrained)  # s (s - 1) (s - 2) / 2 times the variance r1 of W_1
@@ -124,7 +124,7 @@ def q_exact(s: Any, r: Any, m0: Any, m1: Any, m2: Any, q0: Any, q1: Any, q2: Any
     Returns:
         Q.
 
-    Example:
+    Examples:
         >>> import sympy
         >>> from sharpdiv.theory.theorems.blocks import q_exact
         >>> q_exact(1, *sympy.symbols("r1 m0 m1 m2 q0 q1 q2"))  # one block: tau(W^2 a^2)
@@ -157,7 +157,7 @@ def q_finite(moments: BlockMoments, training: Training, law: DataLaw, d: int) ->
     Raises:
         DomainError: if d is 1, where blocks cannot be rotated against each other.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import FiniteWishart, Setting, Training
         >>> from sharpdiv.theory.theorems.blocks import block_moments, q_finite

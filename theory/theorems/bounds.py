@@ -48,7 +48,7 @@ def sam_upper_published(setting: Setting, training: Filter, spectrum: Spectrum) 
     Returns:
         The bound for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
         >>> from sharpdiv.theory.theorems.bounds import sam_upper_published
@@ -74,7 +74,7 @@ def sam_lower_published(setting: Setting, training: Filter, spectrum: Spectrum) 
     Returns:
         The bound for each rho; minus infinity where omega or ``q_2`` is 0 and J has no value.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
         >>> from sharpdiv.theory.theorems.bounds import sam_lower_published
@@ -103,7 +103,7 @@ def sam_upper_rigorous(setting: Setting, training: Filter) -> Float[np.ndarray, 
     Returns:
         The bound for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, Training
         >>> from sharpdiv.theory.theorems.bounds import sam_upper_rigorous
@@ -135,7 +135,7 @@ def sam_lower_rigorous(setting: Setting, training: Training) -> Float[np.ndarray
     Returns:
         The bound for each rho, NaN beyond 20 steps.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, Training, simulate
         >>> from sharpdiv.theory.theorems.bounds import sam_lower_rigorous, sam_upper_rigorous
@@ -168,7 +168,7 @@ def gradient_variance(
     Returns:
         Mean and variance for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, Training
         >>> from sharpdiv.theory.theorems.bounds import gradient_variance
@@ -204,7 +204,7 @@ def sharpbalance_upper_published(setting: Setting, moments: BlockMoments) -> Flo
     Returns:
         The bound for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting
         >>> from sharpdiv.theory.theorems.blocks import BlockMoments
@@ -228,7 +228,7 @@ def sharpbalance_upper_rigorous(setting: Setting, training: Training, blocks: in
     Returns:
         The bound for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, Training
         >>> from sharpdiv.theory.theorems.bounds import sharpbalance_upper_rigorous

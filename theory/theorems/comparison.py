@@ -41,7 +41,7 @@ def interpolate(
     Returns:
         Diversity, NaN outside the range of that part.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.theorems.comparison import interpolate
         >>> kappa, diversity = np.array([3.0, 2.0, 2.5]), np.array([1.0, 2.0, 5.0])  # sharpness rises at the end
@@ -64,7 +64,7 @@ def diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"]) -> Fl
     Returns:
         Diversity, NaN outside the range of that part and where the curve's sharpness has no formula.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> from sharpdiv.theory.theorems.comparison import diversity_at
@@ -85,7 +85,7 @@ def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"
     Returns:
         Diversity, NaN where no part of the curve has this sharpness.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> from sharpdiv.theory.theorems.comparison import diversity_at, largest_diversity_at
@@ -105,7 +105,7 @@ def largest_diversity_at(curve: Tradeoff, sharpness: Float[np.ndarray, " points"
 class Regime(IntEnum):
     """What a comparison at equal sharpness says at one value of SharpBalance's rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting
         >>> from sharpdiv.theory.theorems.comparison import Regime, compare
@@ -128,7 +128,7 @@ class Regime(IntEnum):
 class Comparison:
     """SharpBalance against stable SAM with the same learning rate and steps; every array has shape ``(rho,)``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting
         >>> from sharpdiv.theory.theorems.comparison import compare
@@ -161,7 +161,7 @@ def compare(setting: Setting, share: Float[np.ndarray, " rho"], *, blocks: int) 
     Raises:
         DomainError: if a share is negative or not finite, blocks do not fit the data, or gradient descent is not stable.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import Setting
         >>> from sharpdiv.theory.theorems.comparison import compare

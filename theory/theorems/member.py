@@ -26,7 +26,7 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
     Raises:
         DomainError: if a finite law is at another (n, d), the optimizer has no formula there, or a teacher fits no covariance.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import FiniteWishart, Setting, optimizer_named
         >>> from sharpdiv.theory.theorems.member import check_law
         >>> check_law(Setting(n=40, d=10), FiniteWishart(80, 10), None, optimizer_named("sam"))
@@ -58,7 +58,7 @@ def squared_bias(law: Spectrum, training: Filter, teacher: Float[np.ndarray, " d
     Returns:
         One value for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import EmpiricalSpectrum, Training
         >>> from sharpdiv.theory.theorems.member import squared_bias
@@ -85,7 +85,7 @@ def error_parts(
     Returns:
         The three parts of a member's error for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training
         >>> from sharpdiv.theory.theorems.member import error_parts

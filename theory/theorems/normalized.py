@@ -46,7 +46,7 @@ def normalized_training(setting: Setting, rho: Float[np.ndarray, " rho"], spectr
     Raises:
         DomainError: if the gradient vanishes, so that its direction is not defined.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import EmpiricalSpectrum, Setting, normalized_training
         >>> setting = Setting(n=4, d=4, steps=2, learning_rate=0.5, init_variance=0.5)  # first |grad| = 2
@@ -120,7 +120,7 @@ def is_valid(training: Training) -> Bool[np.ndarray, " rho"]:
     Returns:
         Booleans of rho's shape.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import EmpiricalSpectrum, Setting, normalized_training
         >>> from sharpdiv.theory.theorems.normalized import is_valid
@@ -144,7 +144,7 @@ def normalized_critical_rho(setting: Setting, spectrum: Spectrum) -> float | Non
     Raises:
         DomainError: if the gradient vanishes, at once or in later steps, so that no rho that is a double contracts.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import EmpiricalSpectrum, Setting
         >>> from sharpdiv.theory.theorems.normalized import normalized_critical_rho
         >>> setting = Setting(n=4, d=4, steps=1, learning_rate=0.5, init_variance=0.5)
@@ -193,7 +193,7 @@ def gradient_floor(largest: float, learning_rate: float, rho: float) -> float:
     Raises:
         DomainError: if ``eta x >= 2``, where even gradient descent diverges.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import gradient_floor
         >>> w = gradient_floor(largest=1.0, learning_rate=0.5, rho=0.3)  # the gradient of w^2 / 2 is w
         >>> round(w, 6), round(w - 0.5 * (w + 0.3), 6)  # a step turns it into its opposite

@@ -38,7 +38,7 @@ def predict_over_rho(
     Returns:
         Arrays over rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, optimizer_named
         >>> from sharpdiv.theory.theorems.over_rho import predict_over_rho

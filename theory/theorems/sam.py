@@ -66,7 +66,7 @@ def sam_tradeoff(
             iteration overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, sam_tradeoff
         >>> curve = sam_tradeoff(Setting(), (0.0, 0.1), members=3)
         >>> curve.eir.round(6).tolist()  # (1 - 1/m) / 2 where omega^2/d = sigma^2, whatever rho is

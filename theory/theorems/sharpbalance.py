@@ -76,7 +76,7 @@ def sharpbalance_tradeoff(
             overflows.
         ConvergenceError: if the secular equation of the sharpness was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, sam_tradeoff, sharpbalance_tradeoff
         >>> sam, balance = sam_tradeoff(Setting(), 0.1), sharpbalance_tradeoff(Setting(), 0.1, blocks=3)
         >>> bool(balance.diversity > sam.diversity), bool(balance.sharpness > sam.sharpness)

@@ -38,7 +38,7 @@ def trust_region_maximum(
         DomainError: if an input is not finite, an eigenvalue negative, the radius not positive, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import trust_region_maximum
         >>> W, g = np.array([1.0, 2.0]), np.array([[0.0, 0.0], [0.0, 3.0]])
@@ -89,7 +89,7 @@ def dual_sharpness(
         DomainError: if the radius is not positive, ``|g|^2`` not finite and non-negative, or their ratio overflows.
         ConvergenceError: if the secular equation was not solved.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, dual_sharpness
         >>> law, norm = MarchenkoPastur(4.0), 20**0.5  # |g|^2 of g = W w*, |w*| = 1, is r (1 + r)

@@ -34,7 +34,7 @@ __all__ = ["BlockSharpness"]
 class BlockSharpness:
     """Sharpness of the full data's loss at weights made of members trained on blocks; isotropic data, in the limit.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory import MarchenkoPastur, Setting, Training, sam_tradeoff
         >>> from sharpdiv.theory.theorems.blocks import block_moments

@@ -33,7 +33,7 @@ class Tradeoff(Curves):
     Raises:
         DomainError: if a value overflows.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory import Setting, sharpbalance_tradeoff
         >>> curve = sharpbalance_tradeoff(Setting(), (0.0, 2.0), blocks=3)
         >>> curve.stable.tolist(), round(curve.critical_rho, 4)
@@ -113,7 +113,7 @@ def improvement_rate(
     Returns:
         The errors' shape; NaN where the member error is 0 and there is nothing to improve.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.theorems.tradeoff import improvement_rate
         >>> improvement_rate(np.array([4.0, 0.0]), np.array([3.0, 0.0])).tolist()

@@ -19,7 +19,7 @@ class Draws:
         positions: places of the images, which tell their streams apart.
         device: device of the images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.draws import Draws
         >>> device = torch.device("cpu")

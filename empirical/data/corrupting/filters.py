@@ -26,7 +26,7 @@ def blurred(
     Returns:
         Images of the same shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.filters import blurred
         >>> image = torch.zeros(1, 1, 9, 9)
@@ -69,7 +69,7 @@ def correlate(
     Returns:
         Images of the same shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.filters import correlate
         >>> image = torch.arange(9.0).view(1, 1, 3, 3)
@@ -97,7 +97,7 @@ def clipped_zoom(images: Images, factor: float) -> Images:
     Returns:
         Images of the same shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.filters import clipped_zoom
         >>> image = torch.tensor([0.0, 1.0, 4.0, 9.0]).expand(1, 1, 4, 4)
@@ -128,7 +128,7 @@ def smear(images: Images, degrees: Float[Tensor, " samples"], radius: int, sigma
     Returns:
         Images rounded to 8 bits, as ImageMagick writes them.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.filters import smear
         >>> image = torch.tensor([0.0, 0.0, 0.0, 0.6]).expand(1, 1, 2, 4)

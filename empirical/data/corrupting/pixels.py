@@ -23,7 +23,7 @@ def quantized(values: Images) -> Images:
     Returns:
         Whole numbers from 0 to 255.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.pixels import quantized
         >>> quantized(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3)).flatten()
@@ -41,7 +41,7 @@ def grey(images: Images) -> Float[Tensor, "samples 1 height width"]:
     Returns:
         Images of one channel.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.pixels import grey
         >>> grey(torch.eye(3).view(1, 3, 1, 3)).flatten()  # a red, a green and a blue pixel
@@ -62,7 +62,7 @@ def colour(levels: tuple[int, int, int], images: Images) -> Float[Tensor, "1 cha
     Returns:
         One pixel in [0, 1].
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.pixels import colour
         >>> colour((255, 0, 0), torch.zeros(1, 3, 8, 8)).flatten(), colour((255, 0, 0), torch.zeros(1, 1, 8, 8)).flatten()

@@ -60,7 +60,7 @@ def frost_texture(
     Raises:
         InputError: if the photograph is not as described, or too small.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from sharpdiv.empirical.data.corrupting.weather import frost_texture
         >>> photograph, images = torch.zeros(3, 100, 120, dtype=torch.uint8), torch.zeros(2, 1, 16, 16, dtype=torch.uint8)

@@ -21,7 +21,7 @@ def gunzip(content: bytes, file: str) -> bytes:
     Returns:
         The unpacked bytes.
 
-    Example:
+    Examples:
         >>> import gzip
         >>> from sharpdiv.empirical.data.parsers.archives import gunzip
         >>> gunzip(gzip.compress(b"content"), "mine.gz")
@@ -52,7 +52,7 @@ def tar_members(content: bytes, wanted: tuple[str, ...], file: str) -> list[byte
     Returns:
         Their contents, in the order of the names.
 
-    Example:
+    Examples:
         >>> import io
         >>> import tarfile
         >>> from sharpdiv.empirical.data.parsers.archives import tar_members
@@ -92,7 +92,7 @@ def refuse_odd_path(name: str, file: str) -> None:
         name: path of the member.
         file: name of the archive for the error.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.parsers.archives import refuse_odd_path
         >>> refuse_odd_path("../mine", "mine.zip")  # doctest: +ELLIPSIS
         Traceback (most recent call last):

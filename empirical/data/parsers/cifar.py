@@ -28,7 +28,7 @@ def parse_cifar(content: bytes, coarse: bool, file: str = "the CIFAR file") -> L
     References:
         Krizhevsky, The CIFAR-10 and CIFAR-100 datasets, section "Binary version".
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.parsers.cifar import parse_cifar
         >>> images, labels = parse_cifar(bytes([7]) + bytes(1024 * [255] + 2048 * [0]), coarse=False)  # a label and three planes
         >>> labels, images[0, :, 0, 0]
@@ -61,7 +61,7 @@ def cifar10(contents: dict[str, bytes], extent: Extent, progress: Progress) -> t
     Raises:
         InputError: if the archive is damaged, or holds something else.
 
-    Example:
+    Examples:
         >>> import gzip
         >>> import io
         >>> import tarfile
@@ -97,7 +97,7 @@ def cifar100(contents: dict[str, bytes], extent: Extent, progress: Progress) -> 
     Raises:
         InputError: if the archive is damaged, or holds something else.
 
-    Example:
+    Examples:
         >>> import gzip
         >>> import io
         >>> import tarfile

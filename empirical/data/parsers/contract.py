@@ -50,7 +50,7 @@ def checked(train: Labelled, test: Labelled, extent: Extent, file: str) -> tuple
     Returns:
         What was given.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.empirical.data.parsers.contract import Extent, checked
         >>> part = (np.zeros((2, 1, 8, 8), np.uint8), np.array([0, 1]))
@@ -86,7 +86,7 @@ def expect(condition: object, file: str, got: str, expected: str) -> None:
     Raises:
         InputError: if the condition does not hold.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.parsers.contract import expect
         >>> expect(2 > 3, "mine.bin", got="2 bytes", expected="more than 3")
         Traceback (most recent call last):
@@ -113,7 +113,7 @@ def naming(file: str) -> Iterator[None]:
         InputError: for whatever is raised there but a lack of memory.
         MemoryError: as it is.
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.parsers.contract import naming
         >>> with naming("mine.txt"):
         ...     int("a")

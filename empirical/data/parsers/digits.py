@@ -21,7 +21,7 @@ def digits(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tu
     Returns:
         All images with their labels to train on, and none to test.
 
-    Example:
+    Examples:
         >>> from sharpdiv import DATASETS
         >>> from sharpdiv.empirical.data.parsers.digits import digits
         >>> train, test = digits({}, DATASETS["digits"].extent, lambda *_: None)

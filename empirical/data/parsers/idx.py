@@ -29,7 +29,7 @@ def parse_idx(content: bytes, file: str = "the idx file") -> UInt8[np.ndarray, "
     References:
         LeCun, Cortes and Burges, The MNIST database of handwritten digits, section "File formats".
 
-    Example:
+    Examples:
         >>> from sharpdiv.empirical.data.parsers.idx import parse_idx
         >>> parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))  # bytes on one axis, two of them
         array([7, 9], dtype=uint8)
@@ -59,7 +59,7 @@ def fashion_mnist(contents: dict[str, bytes], extent: Extent, progress: Progress
     Raises:
         InputError: if a file is damaged, or holds something else.
 
-    Example:
+    Examples:
         >>> import gzip
         >>> from sharpdiv.empirical.data.parsers.contract import Extent
         >>> from sharpdiv.empirical.data.parsers.idx import fashion_mnist

@@ -24,7 +24,7 @@ def image_folders(contents: dict[str, bytes], extent: Extent, progress: Progress
     Raises:
         InputError: if the zip or an image is damaged, or it holds something else.
 
-    Example:
+    Examples:
         >>> import io
         >>> import zipfile
         >>> from PIL import Image

@@ -25,7 +25,7 @@ _REPORT_EVERY = 500  # images
 class ImageZip:
     """A zip archive whose entries are known to be harmless.
 
-    Example:
+    Examples:
         >>> import io
         >>> import zipfile
         >>> from sharpdiv.empirical.data.parsers.image_zip import ImageZip
@@ -132,7 +132,7 @@ def read_images(
     Returns:
         Training and test images with their labels.
 
-    Example:
+    Examples:
         >>> import io
         >>> import zipfile
         >>> from PIL import Image

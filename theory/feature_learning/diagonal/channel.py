@@ -68,7 +68,7 @@ def hypentropy(
     Raises:
         ConvergenceError: if Newton's method, kept in a bracket, has not converged.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.diagonal.channel import hypentropy
         >>> found = hypentropy(np.array([0.0, 3.0]), np.array(0.5), 1.0)

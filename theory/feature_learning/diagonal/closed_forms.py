@@ -52,7 +52,7 @@ def diagonal_tradeoff(
         DomainError: if an argument is outside its domain or blocks and groups do not fit.
         ConvergenceError: if the state evolution was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
         >>> curve = diagonal_tradeoff(DiagonalSetting(), (0.0, 0.5))

@@ -22,7 +22,7 @@ class DiagonalSetting:
     Raises:
         DomainError: if a number is outside its domain; the message names it.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
         >>> setting = DiagonalSetting(n=50, d=200, teacher_norm=10.0)
         >>> setting.ratio, setting.signal_variance, setting.group
@@ -124,7 +124,7 @@ def group_strength(samples: int, group: int) -> tuple[float, float]:
     Returns:
         f and 1 - f.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import group_strength
         >>> group_strength(9, 1), group_strength(9, 9), group_strength(9, 3)
         ((1.0, 0.0), (0.0, 1.0), (0.25, 0.75))

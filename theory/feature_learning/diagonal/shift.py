@@ -41,7 +41,7 @@ _STEPS = 40
 class LazyModes:
     """Eigenmodes of XX' in linear regression: rates and how much of the interpolator's square each has.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.shift import LazyModes
         >>> modes = LazyModes.of(0.25, signal=1.0, noise=0.0)
         >>> round(modes.pull, 6), round(modes.unevenness, 3)  # without label noise the mean rate is 1
@@ -104,7 +104,7 @@ class Descent:
         setting: the problem.
         samples: n of one member.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
         >>> from sharpdiv.theory.feature_learning.diagonal.shift import Descent

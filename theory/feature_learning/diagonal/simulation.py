@@ -56,7 +56,7 @@ def simulate_diagonal(
         DomainError: if an argument is outside its domain or training diverges.
         ConvergenceError: if the secular equation of the sharpness was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
         >>> from sharpdiv.theory.feature_learning.diagonal.simulation import simulate_diagonal
         >>> found = simulate_diagonal(DiagonalSetting(n=20, d=60), (0.0, 0.5), draws=4, networks=3, seed=1)

@@ -35,7 +35,7 @@ _CLOSE = 1e-10
 class Shift:
     """How training has moved ``log alpha_j^2``: down by ``level + log(1 + 2 tilt u_j^2)/2``.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.state import Shift
         >>> Shift(0.5)
         Shift(level=0.5, tilt=0.0)
@@ -85,7 +85,7 @@ class Limit:
         setting: the problem.
         samples: n of one member.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
         >>> from sharpdiv.theory.feature_learning.diagonal.state import Limit, Shift
         >>> lazy = Limit(DiagonalSetting(alpha=30.0, spread=0.0), 100).solve(Shift())

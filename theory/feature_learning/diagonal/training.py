@@ -18,7 +18,7 @@ _DIVERGED = 1e6
 class Networks:
     """Weights of several members on the same data.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.diagonal.training import Networks
         >>> Networks.started(np.full((1, 2), 0.5)).beta.tolist()  # both halves start alike
@@ -58,7 +58,7 @@ class Training:
         group: m, a divisor of n.
         learning_rate: eta.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.diagonal.training import Networks, Training
         >>> training = Training(np.eye(2, 3), np.array([1.0, -0.5]), 1, learning_rate=0.1)

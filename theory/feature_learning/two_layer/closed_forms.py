@@ -51,7 +51,7 @@ def two_layer_tradeoff(
     Raises:
         DomainError: if an argument is outside its domain, or blocks do not divide n.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> curve = two_layer_tradeoff(TwoLayerSetting(m=1), (0.0, 0.002))

@@ -33,7 +33,7 @@ _STALLED = 1e-8
 class TrainedNetwork:
     """The small network after training; NaN where SAM does not fit the data.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.two_layer.dynamics import train
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting

@@ -27,7 +27,7 @@ def collapse_rho(setting: TwoLayerSetting) -> float:
     Returns:
         The edge, with the mean over data for ``|v_B|^2``. Weights that start small collapse beyond it; large ones may still fit.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.edge import collapse_rho
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> collapse_rho(TwoLayerSetting(n=100, d=400)), collapse_rho(TwoLayerSetting(n=100, d=400, m=1))  # in m a square root
@@ -50,7 +50,7 @@ def critical_rho(setting: TwoLayerSetting) -> float | None:
     Returns:
         The largest rho that still fits in the small network, good to 1%; None if rho = 0 does not.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.edge import critical_rho
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> [round(critical_rho(TwoLayerSetting(m=m)), 3) for m in (100, 1)]  # here steps of the rate .02 diverge

@@ -34,7 +34,7 @@ _GAUSSIAN = ((6, 2, 1), (2, 1, 1))
 class ReducedNetwork:
     """First weights, curvatures and targets in the directions that training moves.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.reduced import reduced_network
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> small = reduced_network(TwoLayerSetting(n=100, d=400, width=100))
@@ -123,7 +123,7 @@ def curvature_law(
     Returns:
         Nodes and weights, which sum to 1.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.reduced import curvature_law
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> nodes, weights = curvature_law(TwoLayerSetting(n=100, d=300, whitened=False), 5)

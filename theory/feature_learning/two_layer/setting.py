@@ -17,7 +17,7 @@ class TwoLayerSetting:
     Raises:
         DomainError: if a number is outside its domain; the message names it.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> setting = TwoLayerSetting(n=40, d=120, width=60, m=10)
         >>> setting.first_variance, setting.group, setting.null_dimensions  # 1/d, m, and d - n

@@ -29,7 +29,7 @@ def hessian_trace(setting: TwoLayerSetting, trained: TrainedNetwork) -> Float[np
     Returns:
         The trace for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.two_layer.dynamics import train
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
@@ -57,7 +57,7 @@ def largest_eigenvalue(setting: TwoLayerSetting, trained: TrainedNetwork) -> Flo
     Returns:
         The eigenvalue for each rho.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.two_layer.dynamics import train
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting

@@ -48,7 +48,7 @@ def simulate_two_layer(
         DomainError: if an argument is outside its domain, blocks do not divide n, or SAM does not fit the data at some rho.
         ConvergenceError: if the secular equation of the sharpness was not solved.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> from sharpdiv.theory.feature_learning.two_layer.simulation import simulate_two_layer

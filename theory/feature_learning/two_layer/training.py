@@ -34,7 +34,7 @@ def sam_step(
     Returns:
         a and W after the step.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> from sharpdiv.theory.feature_learning.two_layer.training import sam_step
@@ -87,7 +87,7 @@ def train_networks(
     Raises:
         DomainError: if the loss of a member overflows or stalls above the target.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> from sharpdiv.theory.feature_learning.two_layer.training import train_networks

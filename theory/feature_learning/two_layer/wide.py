@@ -23,7 +23,7 @@ __all__ = ["WideLimit", "wide_limit"]
 class WideLimit:
     """A wide network on orthogonal rows that gradient flow has trained, and the first order of SAM's effect.
 
-    Example:
+    Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
         >>> from sharpdiv.theory.feature_learning.two_layer.wide import wide_limit
         >>> full, alone = wide_limit(TwoLayerSetting(width=30_000)), wide_limit(TwoLayerSetting(width=30_000, m=1))
