@@ -22,6 +22,7 @@ def on_page_content(content: str, **_: object) -> str:
 
     def formula(found: re.Match[str]) -> str:
         display = "block" if found[1] == "div" else "inline"
-        return convert(html.unescape(found[2]), display=display)
+        # What the converter takes for a letter is a relation, and is spaced as one.
+        return convert(html.unescape(found[2]), display=display).replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")
 
     return _FORMULA.sub(formula, content)
