@@ -48,7 +48,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
-# The site, in runs/site: opens from the folder, without a server or a network.
+# The site, in runs/site: opens from the folder, without a network; "python -m http.server -d runs/site" adds its search.
 docs: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --clean
