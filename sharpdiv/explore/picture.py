@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from sharpdiv.explore.charts import NAMES, SYMBOLS, Chart, Line
 from sharpdiv.explore.question import METHODS
-from sharpdiv.figures.style import COLORS, mark_unstable, new_figure, style
+from sharpdiv.figures.style import COLORS, PAGE, mark_unstable, new_figure, style
 
 __all__ = ["png"]
 
@@ -30,26 +30,31 @@ def png(charts: tuple[Chart, ...]) -> bytes:
         b'PNG'
     """
     with style():
-        figure, axes = new_figure(2, 3, width=3.6, height=2.9)
+        figure, axes = new_figure(2, 3, width=1.5 * PAGE, height=2.9)
         for panel, chart in zip(axes, charts, strict=False):
             _draw(panel, chart)
         axes[-1].set_axis_off()
         for method, name in METHODS.items():
             axes[-1].plot([], [], color=COLORS[method], label=name)
-        axes[-1].plot([], [], color=COLORS["bound"], ls="--", label="published bounds")
-        axes[-1].plot([], [], color="0.3", ls="--", label="error of the ensemble")
-        axes[-1].plot([], [], color="0.3", ls=":", label="not stable")
+        axes[-1].plot([], [], color=COLORS["muted"], ls="--", label="published bounds")
+        axes[-1].plot([], [], color=COLORS["ink"], ls="--", label="error of the ensemble")
+        axes[-1].plot([], [], color=COLORS["ink"], ls=":", label="not stable")
         axes[-1].legend(loc="center")
         file = io.BytesIO()
         figure.savefig(file, format="png")
     return file.getvalue()
 
 
+def _color(method: str) -> str:
+    """Of a method, or of the bounds that are beside it."""
+    return COLORS["muted" if method == "bound" else method]
+
+
 def _draw(axes: Axes, chart: Chart) -> None:
     for line in chart.lines:
         _line(axes, line)
     for point in chart.points:
-        axes.plot(point.x, point.y, "o", color=COLORS[point.method], mfc="white" if point.start else None, ms=5)
+        axes.plot(point.x, point.y, "o", color=_color(point.method), mfc=COLORS["paper"] if point.start else None, ms=5)
     axes.set(title=chart.title, xlabel=_label(chart.x), ylabel=_label(chart.y))
     axes.set(xscale="log" if chart.horizontal.log else "linear", yscale="log" if chart.vertical.log else "linear")
     axes.set(xlim=(chart.horizontal.low, chart.horizontal.high), ylim=(chart.vertical.low, chart.vertical.high))
@@ -58,7 +63,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 
 
 def _line(axes: Axes, line: Line) -> None:
-    color = COLORS[line.method]
+    color = _color(line.method)
     if line.style == "broad":
         axes.plot(line.x, line.y, color=color, lw=6, alpha=0.3)
         return

@@ -100,6 +100,10 @@ def evidence() -> Evidence:
 
 LONG = {"bounds-rigorous", "random-features", "exact-sharpness", "rule-errors"}
 SLOW = {
+    "finite-moments",
+    "random-features-tradeoff",
+    "two-layer-groups",
+    "two-layer-tradeoff",
     "theorem1-upper",
     "theorem1-lower",
     "c5-theory",

@@ -19,6 +19,7 @@ def test_check_prints_verdicts_and_numbers(capsys: pytest.CaptureFixture[str]) -
     assert json.loads(out)["claims"][0]["verdict"] == "holds"
 
 
+@pytest.mark.slow
 def test_a_wrong_implementation_exits_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sharpdiv.checks.closed_forms.quadrature.phi", lambda *_: np.array(1.0))
     assert run(capsys, "check", "--only", "alternating-sum")[0] == 1

@@ -26,6 +26,7 @@ def _command(verb: str, model: str) -> list[str]:
     return [verb, *([model] if model else []), *MODELS[model], *(SIZES[model] if verb == "simulate" else ())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_a_table_has_the_numbers_of_the_points(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: str) -> None:
     command, path = _command("theory", model), tmp_path / "new" / "curve.csv"
@@ -62,6 +63,7 @@ def test_a_plot_of_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert path.read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "magic"), [(".png", b"\x89PNG"), (".PDF", b"%PDF"), (".svg", b"<?xml")])
 def test_the_ending_of_a_plot_is_its_format(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, ending: str, magic: bytes

@@ -20,6 +20,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "drawable", lambda _: ["sam_simulation"])
 
 
+@pytest.mark.slow
 def test_a_report_of_the_committed_results(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -98,7 +98,8 @@ def from_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [0, 3])
 def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
     epoch: int, from_sam: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_every_panel_is_labelled(name: str) -> None:
         _check_labels(FIGURES[name].draw(_committed(RESULTS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(OF_ENSEMBLES))
 def test_figures_of_ensembles_tell_what_they_show(name: str) -> None:
     """Axes, intervals and the number of seeds."""

@@ -45,6 +45,7 @@ def record(root: Path, run: RunConfig) -> RunRecord:
     return load_record(run_folder(root, run) / "record.npz")
 
 
+@pytest.mark.slow
 def test_measured_values_are_those_of_the_results_whatever_the_order(root: Path) -> None:
     found = compare_runs(folders(root, *reversed(RUNS)), train_samples=20, test_samples=30)
     assert [point.run for point in found.points] == [run.run_id for run in RUNS]

@@ -46,6 +46,7 @@ def order_of(seed: int, epoch: int) -> list[list[int]]:
     return [part.tolist() for part in torch.randperm(90, generator=generator).split(25)]
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own_has_the_trainers_bits(trained: list[dict[str, Tensor]]) -> None:
     images = digits(90)
     members = [new_member(CONFIG, images, seed, torch.device("cpu")) for seed in CONFIG.seeds]

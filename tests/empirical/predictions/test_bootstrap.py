@@ -79,6 +79,7 @@ def test_agrees_with_a_plain_loop(seed: int, members: int, samples: int, classes
         assert found == pytest.approx([values[name], low, high], rel=1e-9, abs=1e-11, nan_ok=True), name
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "twice the points",

@@ -172,6 +172,7 @@ def per_epoch(function: Any) -> Any:
     return lambda self, epoch: function(self, float(int(epoch)))
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "SAM from the beginning",

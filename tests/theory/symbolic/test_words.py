@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 import sympy as sp
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_words_in_two_wishart_matrices(a: int, b: int) -> None:
     assert sp.expand(exact).coeff(d, 0) == words.trace(word)
 
 
+@pytest.mark.slow
 @law(INDEPENDENT, MORE_STEPS)
 def test_words_in_filters_of_random_matrices() -> None:
     """Monte Carlo at d = 60 and 120, extrapolated to remove the error of order 1/d.

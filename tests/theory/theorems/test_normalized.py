@@ -158,6 +158,7 @@ def _steps_contract(setting: Setting, x: np.ndarray, rho: float) -> bool:
     return True
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "bisected to an absolute tolerance",
@@ -190,6 +191,7 @@ def test_the_critical_rho_by_hand() -> None:
     assert not _steps_contract(setting, np.ones(1), critical * (1 + 1e-9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [

@@ -190,6 +190,7 @@ def test_theorem_1_against_simulation() -> None:
     assert_agrees(simulated(setting, rho, draws=60, inits=20, seed=1), sam.sam_tradeoff(setting, rho), setting.d)
 
 
+@pytest.mark.slow
 @law(
     Mutation(
         "kappa 3 times too large",
@@ -261,6 +262,7 @@ WILD = st.floats(-45, 45).map(lambda power: 10.0**power)
 SOME = st.one_of(WILD, st.floats(1e-3, 1))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     shape=st.sampled_from([(1, 100), (300, 100), (6, 3), (40, 20)]),

@@ -48,7 +48,8 @@ def critical_rho(setting: TwoLayerSetting) -> float | None:
         setting: the problem.
 
     Returns:
-        The largest rho that still fits in the small network, good to 1%; None if rho = 0 does not.
+        The largest rho that still fits in the small network, good to 1% where it ends sharply and to some 2% where steps that
+        nearly diverge still fit or do not; None if rho = 0 does not.
 
     Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.edge import critical_rho

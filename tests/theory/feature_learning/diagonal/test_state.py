@@ -50,6 +50,7 @@ def channel(setting: DiagonalSetting, found: Any, noise: np.ndarray, teacher: np
     return np.sign(v) * low
 
 
+@pytest.mark.slow
 @law(
     NO_NOISE,
     DENSE,

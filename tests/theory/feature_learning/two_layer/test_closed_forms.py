@@ -71,6 +71,7 @@ def test_rho_moves_diversity_and_with_it_everything(members: int, **given: Any) 
         assert found == pytest.approx((120 / 180) * (1 / 180) * (1 - 180 / curve.trace), rel=0.03)
 
 
+@pytest.mark.slow
 @law(
     Mutation("rho squared", f"{ROOM}.dynamics._step", lambda f: lambda s, rho, *args: f(s, 10 * rho**2, *args)),
     Mutation(
@@ -99,7 +100,8 @@ def test_units(scale: float, **given: Any) -> None:
     for name, power in (("diversity", 2), ("member_error", 2), ("eir", 0), ("trace", 1), ("sharpness", 1)):
         assert getattr(there, name) == pytest.approx(scale**power * getattr(here, name), rel=1e-7), name
     assert here.critical_rho is not None
-    assert there.critical_rho == pytest.approx(here.critical_rho / scale, rel=1e-7)
+    # Whether steps that nearly diverge still fit is a matter of rounding: two of the search's last steps of .9%, and one to spare.
+    assert there.critical_rho == pytest.approx(here.critical_rho / scale, rel=0.03)
 
 
 @law(
