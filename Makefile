@@ -14,7 +14,7 @@ reproduce: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest
 
-# What `make test` leaves out, three seconds or more each, or many processes, but for what takes a quarter of a minute.
+# What `make test` leaves out, three seconds or more each, or many processes, but for what takes eight seconds with all its cases.
 test-slow: $(STAMP)
 	$(BIN)/pytest -m 'slow and not long' --ignore tests/oracle
 
@@ -26,12 +26,13 @@ test-oracle: $(STAMP)
 	  echo "test-oracle: not run, the extra 'oracle' could not be installed: $$(grep -m 1 ERROR $(BIN)/../oracle.log || tail -n 1 $(BIN)/../oracle.log)"; \
 	fi
 
+BROWSER := browser
 # Pages in a real browser, chromium of the system, with the extra that drives it. Where there is none, it says so and is no failure.
 test-browser: $(STAMP)
 	@if ! command -v chromium >/dev/null; then \
 	  echo "test-browser: not run, there is no chromium: apt-get install chromium"; \
 	elif $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]' >$(BIN)/../browser.log 2>&1; then \
-	  $(BIN)/pytest -m browser -rs tests/browser; \
+	  $(BIN)/pytest -m "$(BROWSER)" -rs tests/browser; \
 	else \
 	  echo "test-browser: not run, the extra 'browser' could not be installed: $$(grep -m 1 ERROR $(BIN)/../browser.log || tail -n 1 $(BIN)/../browser.log)"; \
 	fi

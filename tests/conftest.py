@@ -36,7 +36,7 @@ threadpoolctl.threadpool_limits(1)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes a quarter of a minute is slow, too, also where nobody said so."""
+    """What is long is slow, too, also where nobody said so."""
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker("slow")

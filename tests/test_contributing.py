@@ -70,6 +70,7 @@ def test_a_data_set_a_method_and_a_measure_in_one_run(site: Path) -> None:
     assert "double_fault" in sharpdiv(site, "metrics", f"{run}/predictions.npz")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_optimizer_of_the_theory(site: Path) -> None:
     """What it predicts is what it simulates: 5 standard errors of 20 draws, and 3/d."""
@@ -80,6 +81,7 @@ def test_an_optimizer_of_the_theory(site: Path) -> None:
     assert abs(found["mean"] - predicted["diversity"]) <= 5 * found["stderr"] + predicted["diversity"] / 100
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_claim(site: Path) -> None:
     out = sharpdiv(site, "check", "--only", "sam-flattens")
@@ -88,6 +90,7 @@ def test_a_claim(site: Path) -> None:
     assert "sam-flattens" in sharpdiv(site, "check", "--list", "--only", "C1", "sam-*")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_figure(site: Path) -> None:
     out = sharpdiv(site, "figures", "--only", "flatter", "--out", "drawn")
@@ -96,6 +99,7 @@ def test_a_figure(site: Path) -> None:
     assert "<title>SAM lowers sharpness</title>" in (site / "drawn" / "flatter-dark.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_without_the_package_nothing_of_it_is_there(tmp_path: Path) -> None:
     assert "stripes" not in sharpdiv(tmp_path, "data", "list")

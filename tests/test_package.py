@@ -80,6 +80,7 @@ def test_names_beside_a_script_do_not_collide(installed: Path, tmp_path: Path) -
     assert Path(found.stdout.strip()).is_relative_to(installed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "status"),
     [
@@ -149,6 +150,7 @@ CHECKERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_types_of_the_wheel(checker: str, installed: Path, tmp_path: Path) -> None:
     """Of names that load when they are used, as a user's file sees them: all are known, and one mistake is the only error."""

@@ -1,26 +1,24 @@
-"""Claims about trained ensembles: the protocol's questions, asked of every design, and the cost of SharpBalance."""
+"""Claims about trained ensembles: the protocol's questions, asked of every design."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
 
 from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Value, Verdict
 from sharpdiv.checks.ensembles.conditions import chosen, rival
+from sharpdiv.checks.ensembles.cost import SMALL, cost
 from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Estimate, Table, decide, estimated, holm
+from sharpdiv.checks.ensembles.missing import command, missing
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
 from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.quantity import PValue, Quantity, count, number, several, span
+from sharpdiv.checks.quantity import PValue, Quantity, count, number, several
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError
-from sharpdiv.empirical.runs.plan import gpu_hours
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, MEASURED_IN_FULL, PROFILES, Design
 
-__all__ = ["CLAIMS", "command", "cost", "decided", "judged"]
+__all__ = ["CLAIMS", "decided", "judged"]
 
-_GPU_RATE = 20e12
-_SMALL = 1.1
-"""What counts as a small overhead; the paper gives no number."""
 _VERDICTS = {
     Decision.HOLDS: Verdict.HOLDS,
     Decision.FAILS: Verdict.FAILS,
@@ -57,7 +55,7 @@ def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
     study = evidence.study(design)
     published = _published(question, design)
     if study is None:
-        return Finding(Verdict.NOT_RUN, published, _missing(design, len(evidence.blocks(design))))
+        return Finding(Verdict.NOT_RUN, published, missing(design, len(evidence.blocks(design))))
     questions = tuple(asked(design, question.family))
     decision, p, p_within = decided(study, questions)[questions.index(question)]
     if not judged(design, study.blocks):
@@ -216,74 +214,6 @@ def _short_commit() -> str:
     return protocol_commit()[:12] or f"(no checkout; hash {(committed() or '')[:12]})"
 
 
-def command(design: Design) -> str:
-    """What trains and measures a design.
-
-    Returns:
-        A command line.
-    """
-    if design in PROFILES["paper"]:
-        return f"sharpdiv reproduce --profile paper --device cuda --data {design.data}"
-    return f"sharpdiv reproduce --profile cpu --data {design.data}"
-
-
-def _missing(design: Design, blocks: int) -> str:
-    first = f"{blocks} of {len(design.blocks)} blocks are measured, at least 2 are needed; {command(design)} trains the rest."
-    if design not in PROFILES["paper"]:
-        return first
-    hours = gpu_hours(design.all_runs, _GPU_RATE)
-    return (
-        f"{first} {len(design.all_runs)} ensembles of ResNet-18 take {hours:.0f} GPU hours of training at an assumed "
-        f"{_GPU_RATE / 1e12:g} TFLOP/s that nobody measured here; measuring comes on top."
-    )
-
-
-def cost(design: Design, evidence: Evidence) -> Finding:
-    """C8: passes over images by SharpBalance in units of SAM's.
-
-    Args:
-        design: whose runs.
-        evidence: what was measured.
-
-    Returns:
-        Verdict on the whole training.
-    """
-    study = evidence.study(design)
-    if study is None:
-        return Finding(Verdict.NOT_RUN, remark=_missing(design, len(evidence.blocks(design))))
-    config = design.conditions["sam-mid"]
-    # SAM treats every image in every epoch, so its count is the images of all epochs.
-    images = float(study.conditions["sam-mid"].of_members(lambda r: r.of_members("sam_samples")).mean())
-    rows: list[Row] = []
-    effects, ratios = [], []
-    for name in ("sharpbalance-mid", "code"):
-        treated = study.conditions[name].of_members(lambda r: r.of_members("sam_samples"))
-        of_each = (images + treated + images / config.epochs) / (2 * images)
-        ratios.append(float(of_each.max()))
-        low, high = float(of_each.min()), float(of_each.max())
-        rows.append((f"{LABELS[name]}: passes over SAM's", span(low, high, form=".4f")))
-        effects.append(
-            Effect(
-                label=f"{LABELS[name]}, least to most of a member",
-                estimate=float(of_each.mean()),
-                low=low,
-                high=high,
-                unit="passes over SAM's",
-                reference=1.0,
-                stated=(0.0, _SMALL),
-                n=len(of_each),
-                of="members",
-                decides=True,
-            )
-        )
-    verdict = Verdict.HOLDS if max(ratios) <= _SMALL else Verdict.FAILS
-    remark = (
-        "SharpBalance that starts from SGD trains its first phase without SAM and cannot fail this. Wall time is another matter: "
-        "make bench times a step of each method."
-    )
-    return Finding(verdict, tuple(rows), remark, tuple(effects))
-
-
 def _not_run(reason: str, _: Evidence) -> Finding:
     return Finding(Verdict.NOT_RUN, remark=reason)
 
@@ -380,7 +310,7 @@ CLAIMS = (
             id=f"c8-{design.name}",
             subject="paper",
             title="C8: SharpBalance costs little more than SAM",
-            statement=f"SharpBalance takes at most {_SMALL:g} times the forward and backward passes of SAM, started from "
+            statement=f"SharpBalance takes at most {SMALL:g} times the forward and backward passes of SAM, started from "
             "SGD and as the "
             "authors' code runs it.",
             source=f"C8; here on {design.name}",
@@ -390,7 +320,7 @@ CLAIMS = (
             method="counted: one pass for every image and epoch, a second for every image treated with SAM, and for "
             "SharpBalance one over "
             "all images for its scores, charged as an ordinary pass though each image's own gradient takes longer",
-            tolerance=f"none, passes are counted; {_SMALL:g} is our reading of a small overhead",
+            tolerance=f"none, passes are counted; {SMALL:g} is our reading of a small overhead",
             seed=None,
             check=partial(cost, design),
             command=command(design),

@@ -2,8 +2,17 @@
 
 from typing import Any
 
-__all__ = ["in_dark_mode", "on_a_phone", "too_wide", "violations"]
+import pytest
 
+__all__ = ["LOOKS", "in_dark_mode", "on_a_phone", "too_wide", "violations"]
+
+LOOKS = [
+    pytest.param(False, True, id="wide-dark"),
+    pytest.param(True, False, id="phone-light"),
+    pytest.param(False, False, id="wide-light", marks=pytest.mark.long),
+    pytest.param(True, True, id="phone-dark", marks=pytest.mark.long),
+]
+"""On a phone or not, in the dark or not."""
 _SERIOUS = {"serious", "critical"}
 _WIDER_THAN_THE_WINDOW = """() => {
   const own = ['auto', 'scroll', 'hidden', 'clip'];

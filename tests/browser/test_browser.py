@@ -64,6 +64,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.long
 def test_what_is_wrong_fails_a_test(browser: Any, pytester: pytest.Pytester) -> None:
     """Each page passes its test and fails after it, by what was planted and what follows from that."""
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ import pytest
 from sharpdiv.cli import main
 from sharpdiv.explore.question import Question
 from sharpdiv.explore.taking_away import python_code, table
-from tests.browser.looks import in_dark_mode, on_a_phone, too_wide, violations
+from tests.browser.looks import LOOKS, in_dark_mode, on_a_phone, too_wide, violations
 
 pytest.importorskip("marimo", reason="the extra explore is not installed")
 
@@ -146,6 +146,7 @@ def test_a_range_that_is_none_is_said_in_a_sentence(explorer: Any) -> None:
     assert "the range of rho must begin at 0 or more" in explorer.get_by_role("alert").inner_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("model", "command"), [("Two-layer network", "two-layer"), ("Diagonal network", "diagonal")])
 def test_networks_that_learn_features(
     explorer: Any, model: str, command: str, capsys: pytest.CaptureFixture[str]
@@ -159,6 +160,7 @@ def test_networks_that_learn_features(
         assert explorer.locator(f"[data-quantity={name}] [data-method=sam]").inner_text() == there[name]
 
 
+@pytest.mark.long
 def test_what_is_taken_away(explorer: Any, tmp_path: Path) -> None:
     code = explorer.locator(".away pre").nth(0)
     assert code.inner_text().strip() == python_code(Question())
@@ -177,8 +179,7 @@ def test_what_is_taken_away(explorer: Any, tmp_path: Path) -> None:
         assert file.read_bytes().startswith(start)
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("phone", [False, True])
+@pytest.mark.parametrize(("phone", "dark"), LOOKS)
 def test_looks(page: Any, address: str, dark: bool, phone: bool) -> None:
     if dark:
         in_dark_mode(page)
@@ -197,6 +198,7 @@ def test_looks(page: Any, address: str, dark: bool, phone: bool) -> None:
         assert page.locator("figure").first.bounding_box()["width"] <= 390
 
 
+@pytest.mark.long
 def test_how_long_a_slider_takes(explorer: Any) -> None:
     """From the key to the number on the page, in the browser's own clock; printed, as it is the machine's."""
     times = explorer.evaluate(
@@ -237,6 +239,7 @@ def test_it_answers_to_no_other_name(address: str) -> None:
     refused.value.close()
 
 
+@pytest.mark.long
 def test_interrupted_it_ends_with_the_sessions_of_its_pages(page: Any) -> None:
     """Also of the processes that it started nothing is left."""
     with started() as (process, address):

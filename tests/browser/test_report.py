@@ -7,7 +7,7 @@ import pytest
 
 from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.empirical.runs.profiles import DESIGNS
-from tests.browser.looks import in_dark_mode, on_a_phone, too_wide, violations
+from tests.browser.looks import LOOKS, in_dark_mode, on_a_phone, too_wide, violations
 from tests.checks.planted import planted_evidence
 from tests.checks.report.findings import MADE_UP, PIXEL
 
@@ -110,8 +110,7 @@ def test_a_point_tells_its_numbers(page: Any, address: str) -> None:
         assert word in hover.text_content()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("phone", [False, True], ids=["wide", "phone"])
+@pytest.mark.parametrize(("phone", "dark"), LOOKS)
 def test_it_is_readable(page: Any, address: str, dark: bool, phone: bool) -> None:
     """Nothing wider than the window, nothing serious by axe-core, with a claim and the networks open."""
     if phone:

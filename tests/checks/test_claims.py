@@ -98,7 +98,27 @@ def evidence() -> Evidence:
     return load_evidence(PROJECT / "results")
 
 
-LONG = {"bounds-rigorous", "random-features", "exact-sharpness", "rule-errors"}
+LONG = {
+    "bounds-rigorous",
+    "c5-theory",
+    "covariance",
+    "diagonal",
+    "diagonal-groups",
+    "exact-sharpness",
+    "feature-learning-sharpbalance",
+    "finite-theorems",
+    "models",
+    "random-features",
+    "rule-errors",
+    "rule-power",
+    "sharpbalance-diverse-at-equal-rho",
+    "sharpness-places",
+    "symbolic-proofs",
+    "theorem1-lower",
+    "theorem1-upper",
+    "theory-vs-pytorch",
+    "two-layer",
+}
 SLOW = {
     "finite-moments",
     "random-features-tradeoff",
@@ -251,6 +271,7 @@ SIMULATED = [
 """Claims, the modules of ``checks.closed_forms`` that simulate for them, and what is simulated wrongly."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "module", "change"),
     [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in SLOW)) for case in SIMULATED],
@@ -294,6 +315,7 @@ def _limits_with(field: str, factor: float, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sharpdiv.checks.closed_forms.theorem1.sam_tradeoff", off)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["upper", "lower"])
 def test_both_bounds_of_theorem_1_fail_by_the_same_standard(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +332,7 @@ def test_the_published_lower_bound_breaks_far_above_half_the_dimensions_only() -
     assert (scores[2] > 4).sum() >= 5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_best_against_best_is_what_c5_compares(monkeypatch: pytest.MonkeyPatch) -> None:
     """With SAM's diversity doubled many settings are lost, at diversities that matter."""

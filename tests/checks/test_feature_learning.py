@@ -107,6 +107,7 @@ def test_the_effect_goes_like_one_over_m() -> None:
     assert verdict("two-layer-groups") is Verdict.HOLDS
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(no_ascent("simulate_diagonal"), with_m(None, "diagonal_draws"))
 def test_the_sign_depends_on_m() -> None:
@@ -123,6 +124,7 @@ def more_of_sets(curves: dict[str, Any]) -> dict[str, Any]:
     return curves | {"diagonal": diagonal}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation("diverse sets", f"{ROOM}.learned_sharpbalance._CURVES", more_of_sets),
@@ -149,12 +151,17 @@ def upside_down(name: str) -> Mutation:
     return Mutation(f"D upside down in {name}", f"{ROOM}.models.{name}", change)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     upside_down("two_layer_tradeoff"),
     upside_down("random_feature_tradeoff"),
     upside_down("diagonal_tradeoff"),
-    Mutation("no steps", f"{ROOM}.models._STEPS", lambda _: 0),
+    Mutation(
+        "D upside down in kernels",
+        f"{ROOM}.models.ensemble_errors",
+        lambda f: lambda products: (found := f(products)) | {"diversity": 1 / found["diversity"]},
+    ),
 )
 def test_the_table_of_models() -> None:
     finding = BY_ID["models"].check(Evidence())

@@ -107,6 +107,7 @@ def test_what_was_measured_counts_in_the_direction_that_was_predicted() -> None:
     assert "no clear sign" in aligned(_with_p(1, 0.5), rises, "").obstacle
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation("unadjusted", "sharpdiv.checks.statistics.holm", lambda _: list),

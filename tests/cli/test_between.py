@@ -77,6 +77,7 @@ def test_barriers_of_a_run(capsys: pytest.CaptureFixture[str], folder: Path) -> 
     assert found["barriers"] == {name: each.to_json() for name, each in expected.items()}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_planes_of_a_run_are_written_and_drawn(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path

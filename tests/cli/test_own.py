@@ -291,6 +291,7 @@ SAMPLES = ("--train-samples", "12", "--test-samples", "20")
 INITIAL = ("--model", "users_module:small", "--initial", *(f"small{seed}.pt" for seed in range(3)))
 
 
+@pytest.mark.long
 @pytest.mark.slow  # draws a figure
 def test_compare_puts_them_beside_their_prediction(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measured(capsys)

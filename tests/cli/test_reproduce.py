@@ -116,6 +116,7 @@ def measured(path: Path) -> dict[str, Any]:
     return {"summary": values["summary"], "trained": trained, **arrays}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_interrupted_main_job_continues(
     capsys: pytest.CaptureFixture[str],
@@ -174,6 +175,7 @@ def test_an_interrupted_main_job_continues(
     assert records(target) == after
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_is_there_already_is_not_made_again(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]
@@ -232,6 +234,7 @@ def test_the_main_job_takes_the_data_sets_asked_for(
     assert (status, error.strip()) == (2, "sharpdiv: error: profile paper has nothing on fashion-mnist")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_main_job_is_a_function(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]

@@ -11,6 +11,7 @@ from sharpdiv.empirical.runs.plan import PlannedRun
 from tests.cli.calling import run
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_train_measure_and_divergence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     tiny = (

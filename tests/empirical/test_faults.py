@@ -47,6 +47,7 @@ def train_here(root: Path, config: RunConfig = TINY) -> None:
     train_runs([config], root, workers=1, checkpoint_seconds=0.0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_thirty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
     train_here(tmp_path / "undisturbed")

@@ -63,6 +63,7 @@ def few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phase_diagram, "_RATIOS", np.geomspace(0.5, 200, 8))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -93,6 +94,7 @@ def test_figures_of_ensembles_tell_what_they_show(name: str) -> None:
     assert sum("9 seeds" in text for text in texts) == len(shown)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [pytest.param("sam_simulation", marks=pytest.mark.slow), "tradeoff_shapes"])
 def test_files_are_written_and_the_same_each_time(name: str, tmp_path: Path) -> None:
     paths = render([name], _made_up(("fashion-mnist",)), tmp_path)

@@ -104,6 +104,7 @@ def test_figures_of_results_that_are_not_there_yet(name: str) -> None:
         _check_looks(_rendered(name, _made_up()))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in drawable(_made_up(PAPER)) if FIGURES[n].needs])
 def test_there_is_room_for_all_data_sets_of_a_profile(name: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles import claims as module
-from sharpdiv.checks.ensembles.claims import cost, decided
+from sharpdiv.checks.ensembles.claims import decided
 from sharpdiv.checks.ensembles.conditions import CURVE, chosen
+from sharpdiv.checks.ensembles.cost import cost
 from sharpdiv.checks.ensembles.crossed import Decision, decide, estimated
 from sharpdiv.checks.ensembles.protocol import asked
 from sharpdiv.checks.ensembles.verdicts import beside

@@ -127,6 +127,7 @@ def test_a_run_that_is_not_measured_is_named(root: Path) -> None:
         compare_runs(folders(root, SGD, other))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_command_writes_numbers_and_figure_that_the_project_reads(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

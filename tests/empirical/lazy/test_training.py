@@ -153,6 +153,7 @@ KERNEL_NOT_OVER_N = Mutation(
 )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     NOT_CENTRED,

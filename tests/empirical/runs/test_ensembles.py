@@ -102,6 +102,7 @@ def without_momentum(function: Any) -> Any:
     return lambda path: ({k: v for k, v in function(path)[0].items() if "momentum." not in k}, function(path)[1])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation("momentum lost", "sharpdiv.empirical.runs.member.load_tensors", without_momentum),
@@ -208,6 +209,7 @@ def test_what_an_interruption_loses_is_made_again_to_the_bit(finished: Path, tmp
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_processes_give_the_same_bits_and_share_the_first_phase(finished: Path, tmp_path: Path) -> None:
     reproduce(tmp_path, TINY_BALANCE, workers=2)
@@ -354,6 +356,7 @@ for wrong in ({"method": "SAM", "rho": 0.1}, {"method": "sgd", "rule": "bogus"},
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_compiled_training_takes_the_same_steps() -> None:
     """With a backend that compiles nothing, where no compiler is; in a process without shape checks (they cannot be traced)."""

@@ -262,6 +262,7 @@ def copied(root: Path, result: dict[str, Any], tmp_path: Path) -> Path:
     return Path(shutil.copytree(run_folder(root, TINY), tmp_path / TINY.run_id))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_held_out_images_can_be_measured(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, split="validation", sharpness=("one_step",))
@@ -302,6 +303,7 @@ def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
         measure(run_folder(tmp_path, config), how=replace(ALL, split="validation"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_normalized_logits_change_the_sharpness(copied: Path, result: dict[str, Any]) -> None:
     how = replace(ALL, normalize_logits=True, sharpness=("one_step",))

@@ -116,6 +116,7 @@ def test_anisotropic_data_and_an_aligned_teacher(blocks: int) -> None:
     assert_agrees(measured, predicted)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(
@@ -230,6 +231,7 @@ def test_an_isotropic_covariance_is_the_limit() -> None:
     assert aligned.sharpness == pytest.approx(sam_tradeoff(SETTING, RHO).sharpness, rel=1e-8)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_r_of_one_exactly_and_two_hundred_steps(ratio: int) -> None:

@@ -156,6 +156,7 @@ def water_by_hand(liquid: np.ndarray) -> np.ndarray:
     return drops / max(drops.max(), 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(

@@ -20,6 +20,7 @@ SHARPER = Mutation(
 FULL_STRENGTH = Mutation("m ignored", f"{ROOM}.shift.group_strength", lambda _: lambda n, m: (1.0, 0.0))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     SHARPER,

@@ -200,6 +200,7 @@ WHITE, GAUSSIAN = ((1,) * 8, (1,) * 8), ((10, 4, 2), (4, 2, 2))
 FINER = {"_WHITENED": WHITE, "_GAUSSIAN": GAUSSIAN}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "accuracy"),
