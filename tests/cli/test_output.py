@@ -54,7 +54,8 @@ def test_a_standard_error_has_a_column_of_its_own(capsys: pytest.CaptureFixture[
     assert float(row["diversity_stderr"]) == found[0]["diversity"]["stderr"]
 
 
-@pytest.mark.parametrize("verb", ["theory", pytest.param("simulate", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["theory", "simulate"])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_plot_of_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: str, verb: str) -> None:
     path = tmp_path / "curve.svg"

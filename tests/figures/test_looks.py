@@ -21,19 +21,6 @@ from sharpdiv.figures.theory import phase_diagram
 from tests.figures.made_up import made_up_evidence
 
 RESULTS = Path(__file__).parents[2] / "results"
-SLOW = {
-    "diversity_metrics",
-    "exact_sharpness",
-    "finite_size",
-    "models",
-    "phase_diagram",
-    "predicted_measured",
-    "random_features",
-    "sharpbalance_simulation",
-    "sharpness_measures",
-    "sign",
-}
-"""Drawn twice in more than three seconds."""
 SMALLEST = 6
 PAPER = tuple(name for name in DESIGNS if name.startswith("paper"))
 NAMES_OF_SYMBOLS = re.compile(r"\b(rho|kappa|alpha|eta|sigma)\b|x_max|f_0")
@@ -89,10 +76,9 @@ def _check_looks(figure: Figure) -> None:
                 assert not any(inside), f"{line} runs through the legend"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in drawable(_committed(RESULTS))]
-)
+@pytest.mark.parametrize("name", drawable(_committed(RESULTS)))
 def test_figures_of_the_committed_results(name: str, theme: Theme) -> None:
     with style(theme):
         _check_looks(_rendered(name, _committed(RESULTS)))

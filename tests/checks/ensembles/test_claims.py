@@ -225,8 +225,8 @@ def _passes(ours: float, code: float) -> Callable[[dict[str, Any]], dict[str, An
 
 
 @law(
-    Mutation("half as much again is small", "sharpdiv.checks.ensembles.claims._SMALL", lambda _: 1.5),
-    Mutation("no overhead is small", "sharpdiv.checks.ensembles.claims._SMALL", lambda _: 0.5),
+    Mutation("half as much again is small", "sharpdiv.checks.ensembles.cost.SMALL", lambda _: 1.5),
+    Mutation("no overhead is small", "sharpdiv.checks.ensembles.cost.SMALL", lambda _: 0.5),
 )
 def test_passes_by_hand() -> None:
     """200 images, 40 epochs: SAM passes 80 times; SharpBalance 40, the share that it treats, and once for its scores."""
