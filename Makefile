@@ -14,7 +14,7 @@ reproduce: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest
 
-# What `make test` leaves out, three seconds or more each, or many processes, but for what takes eight seconds with all its cases.
+# What `make test` leaves out, three seconds or more each, or many processes, but for what takes four seconds with all its cases.
 test-slow: $(STAMP)
 	$(BIN)/pytest -m 'slow and not long' --ignore tests/oracle
 

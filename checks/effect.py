@@ -10,8 +10,6 @@ from sharpdiv.checks.quantity import Agreement, Quantity, Row
 
 __all__ = ["Effect", "of_agreements"]
 
-_NORMAL = float(stats.norm.isf(0.025))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
@@ -50,7 +48,7 @@ def of_agreements(rows: Iterable[Row]) -> tuple[Effect, ...]:
         rows: lines of a finding.
 
     Returns:
-        One for each such line with a prediction that is not 0; their intervals are normal ones.
+        One for each such line with a prediction that is not 0; intervals by t, normal ones where draws are not counted.
     """
     found = []
     for label, value in rows:
@@ -63,12 +61,13 @@ def of_agreements(rows: Iterable[Row]) -> tuple[Effect, ...]:
             and np.isfinite(1 / (theory.value or np.nan))
         ):
             ratio, error = measured.value / theory.value, abs((measured.stderr or 0.0) / theory.value)
+            half = error * float(stats.t.isf(0.025, value.draws - 1) if value.draws else stats.norm.isf(0.025))
             found.append(
                 Effect(
                     label=label.split(": theory,")[0].split(": limit,")[0].split(": exact,")[0],
                     estimate=ratio,
-                    low=ratio - _NORMAL * error,
-                    high=ratio + _NORMAL * error,
+                    low=ratio - half,
+                    high=ratio + half,
                     unit="measured / theory",
                     reference=1.0,
                     n=value.draws,

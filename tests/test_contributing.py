@@ -106,6 +106,7 @@ def test_without_the_package_nothing_of_it_is_there(tmp_path: Path) -> None:
     assert "sam-flattens" not in sharpdiv(tmp_path, "check", "--list")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_plugin_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     metadata = tmp_path / "broken-1.dist-info"

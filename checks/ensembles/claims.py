@@ -89,7 +89,7 @@ def _published(question: Question, design: Design) -> tuple[Row, ...]:
 
 
 def _effects(question: Question, study: Study) -> tuple[Effect, ...]:
-    """The primary comparison, or every metric of one that is about all; behind it what is described beside it."""
+    """The primary comparison, or every metric of one that is about all; behind it the logs of ratios that are described beside."""
     if question.statistic is None:
         metrics = zip(*metric_estimates(study), strict=True)
         return tuple(
@@ -102,7 +102,8 @@ def _effects(question: Question, study: Study) -> tuple[Effect, ...]:
         except NotMeasuredError:
             continue
         if not found.obstacle:
-            shown.append(_effect(label, found, question, question.tells, decides=table is question.statistic))
+            decides = table is question.statistic
+            shown.append(_effect(label, found, question, question.tells if decides else "log ratio", decides=decides))
     return tuple(shown)
 
 

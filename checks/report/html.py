@@ -17,6 +17,7 @@ from sharpdiv.checks.ensembles.verdicts import Beside
 from sharpdiv.checks.report.formulas import mathml, prose
 from sharpdiv.checks.report.plots import forest, scatter
 from sharpdiv.checks.report.points import points
+from sharpdiv.checks.report.serialize import plain
 from sharpdiv.checks.report.summary import HOW_TO_READ, by_topic, why
 from sharpdiv.checks.report.topics import COLUMNS, TOPICS
 from sharpdiv.checks.report.words import SIGNS, WHOSE, condition, counts, decisive, firmness
@@ -92,7 +93,7 @@ def html(report: Report) -> str:
             beside=report.beside,
             why=why(report.findings),
             points={name: len(of) for name, of in found.items()},
-            plots=plots,
+            plots=plain(plots),
             pictures=pictures,
             images={name: _data_url(picture.path) for name, picture in pictures.items()},
             machines=_machines(report.evidence),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sharpdiv.checks.claim import Claim, Effect, Finding
+from sharpdiv.checks.claim import Claim, Effect, Finding, Verdict
 from sharpdiv.checks.report.words import WHOSE, firmness, signed
 from sharpdiv.empirical.store import write_atomically
 
@@ -24,19 +24,21 @@ def page(claim: Claim, finding: Finding) -> str:
         Markdown.
     """
     facts = {
-        "Statement": claim.statement,
+        "Statement": _prose(claim.statement),
         "Whose": WHOSE[claim.subject],
         "Source": claim.source,
-        "How checked": claim.method,
-        "Tolerance": claim.tolerance,
+        "How checked": _prose(claim.method),
+        "Tolerance": _prose(claim.tolerance),
         "Seed": "none" if claim.seed is None else str(claim.seed),
         "Command": f"`{claim.run_with}`" if claim.run_with != "none yet" else claim.run_with,
     }
+    if claim.command and finding.verdict != Verdict.NOT_RUN:
+        facts["From committed results"] = f"`sharpdiv check --only {claim.id}`"
     if firm := firmness(claim, finding):
         facts["Status"] = firm
     lines = [f"# {claim.title}", "", f"**{signed(finding.verdict)}.**"]
     if finding.remark:
-        lines[-1] += f" {finding.remark}"
+        lines[-1] += f" {_prose(finding.remark)}"
     if claim.formula:
         lines += ["", f"$${claim.formula}$$"]
     lines += ["", *(f"- {name}: {text}" for name, text in facts.items())]
@@ -56,6 +58,11 @@ def _row(effect: Effect) -> str:
     return f"| {_cell(effect.label)}: {_cell(effect.unit)} | {text} | {size} |"
 
 
+def _prose(text: str) -> str:
+    """Words whose stars are symbols (w*), not Markdown's."""
+    return text if "`" in text else text.replace("*", "\\*")
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -64,7 +71,7 @@ def write_pages(folder: Path, findings: Sequence[tuple[Claim, Finding]]) -> None
     """Write a page for each claim, and remove those of claims that are gone.
 
     Args:
-        folder: of the pages; what else is in it stays.
+        folder: of the pages, and of nothing else: other pages in it are taken for those of claims that are gone.
         findings: claims with what their checks found.
     """
     for claim, finding in findings:

@@ -28,6 +28,8 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
     Returns:
         JSON values of a Plotly figure.
     """
+    axis = next((effect.unit for effect in effects if effect.decides), effects[0].unit)
+    effects = [effect for effect in effects if effect.unit == axis or (effect.unit, axis[:3]) == ("log ratio", "log")]
     labelled = len(effects) <= _LABELLED
     words = ["<br>".join([*wrap(effect.label, _CHARACTERS), _numbers(effect)]) for effect in effects]
     room = (2 + max(text.count("<br>") for text in words)) * _LINE + 10 if labelled else 12
@@ -38,14 +40,13 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
         if rows:
             figure.add_trace(_row_trace(rows, name, filled=decides))
     annotations = [_annotation(text, y) for text, y in zip(words, places, strict=True)] if labelled else []
-    units = list(dict.fromkeys(effect.unit for effect in effects if effect.decides)) or [effects[0].unit]
     figure.update_layout(
         template="none",
         annotations=annotations,
         shapes=_against(effects),
         height=94 + room * len(effects),
         margin={"l": 12, "r": 12, "t": 8, "b": 76},
-        xaxis={"title": {"text": "<br>".join(wrap(units[0], _CHARACTERS)), "font": {"size": 12}}, "zeroline": False},
+        xaxis={"title": {"text": "<br>".join(wrap(axis, _CHARACTERS)), "font": {"size": 12}}, "zeroline": False},
         yaxis={"visible": False, "range": [-len(effects) + 0.5, 1.0 if labelled else 0.5], "fixedrange": True},
         showlegend=False,
         hovermode="closest",

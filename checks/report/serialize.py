@@ -54,7 +54,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "condition": condition(finding),
         "decisive": finding.decisive,
         "numbers": [{"label": label} | _value(value) for label, value in finding.numbers],
-        "effects": [_finite(asdict(effect)) for effect in finding.effects],
+        "effects": [plain(asdict(effect)) for effect in finding.effects],
     }
 
 
@@ -65,21 +65,26 @@ def _value(value: Value) -> dict[str, Any]:
         return told | {"values": [_value(part) for part in value.parts]}
     if isinstance(value, Quantity):
         fields = {name: field for name, field in vars(value).items() if name not in {"form", "name", "unit"}}
-        told |= _finite({name: field for name, field in fields.items() if name == "value" or field is not None})
+        told |= plain({name: field for name, field in fields.items() if name == "value" or field is not None})
         told |= {name: text for name in ("name", "unit") if (text := getattr(value, name).strip(" :("))}
     return told
 
 
-def _finite(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _json(field) for name, field in fields.items()}
+def plain(value: Any) -> Any:
+    """Values that JSON has.
 
+    Args:
+        value: nested mappings, sequences, numbers (NumPy's, too), text.
 
-def _json(field: Any) -> Any:
-    """Plain numbers of NumPy's; JSON has no NaN."""
-    if isinstance(field, bool | str) or field is None:
-        return field
-    if isinstance(field, tuple):
-        return [_json(each) for each in field]
-    if isinstance(field, int):
-        return int(field)
-    return float(field) if isfinite(field) else None
+    Returns:
+        The same of Python's types, with None for what is not finite.
+    """
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {name: plain(field) for name, field in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isfinite(value) else None

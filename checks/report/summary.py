@@ -145,7 +145,7 @@ def _table(findings: Findings) -> list[str]:
 def _cell(claim: Claim, finding: Finding) -> str:
     _, text = decisive(finding)
     of = "" if claim.design == claim.where else f"{claim.design}: "
-    return f"{of}[{signed(finding.verdict)}]({_page(claim)})<br>{text if len(text) <= _WIDEST else 'no value'}"
+    return f"{of}[{signed(finding.verdict)}]({_page(claim)})<br>{text if len(text) <= _WIDEST else 'see there'}"
 
 
 def _linked(claim: Claim, finding: Finding) -> str:

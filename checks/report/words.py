@@ -98,8 +98,14 @@ def decisive(finding: Finding) -> tuple[str, str]:
 
 
 def _clearness(effect: Effect) -> float:
-    """How far an estimate is on the claimed side, in lengths of its interval; 0 where no side is claimed."""
-    return effect.direction * (effect.estimate - effect.reference) / max(effect.high - effect.low, 1e-300)
+    """How far an estimate is on the claimed side, in lengths of its interval if it has one; below 0 where it is not."""
+    if effect.direction:
+        inside = effect.direction * (effect.estimate - effect.reference)
+    elif effect.stated:
+        inside = min(effect.estimate - effect.stated[0], effect.stated[1] - effect.estimate)
+    else:
+        inside = -abs(effect.estimate - effect.reference)
+    return inside / (effect.high - effect.low or 1.0)
 
 
 def _short(value: Value) -> str:

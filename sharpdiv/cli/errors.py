@@ -8,7 +8,10 @@ from typing import TextIO
 __all__ = ["UsageError", "fail", "failure", "nearest", "warn"]
 
 _EXTRAS = {
-    "train": {"torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib"},
+    "train": {
+        *("torch", "safetensors", "pooch", "filelock", "PIL", "sklearn", "matplotlib", "threadpoolctl"),
+        *("jinja2", "plotly", "latex2mathml"),
+    },
     "explore": {"marimo", "starlette", "uvicorn"},
 }
 """Modules by the extra that brings them; without ``train`` only the theory and its commands work."""

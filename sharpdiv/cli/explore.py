@@ -17,10 +17,11 @@ def explore(*, port: int = 0, browser: bool = True) -> int:
     """
     if not 0 <= port < 2**16:
         raise UsageError(f"--port must lie between 0 and 65535, got {port}")
-    from sharpdiv.explore.server import serve  # brings marimo, which --help should not wait for
+    from sharpdiv.explore.server import listen, serve  # brings marimo, which --help should not wait for
 
     try:
-        serve(port, browser=browser)
+        listening = listen(port)
     except OSError as error:
         raise UsageError(f"--port {port} cannot be listened on ({error.strerror}); 0 takes a free one") from error
+    serve(listening, browser=browser)
     return 0

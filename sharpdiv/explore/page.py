@@ -85,18 +85,18 @@ def span(preset: Preset) -> Any:
     return mo.ui.array([mo.ui.number(value=low, label="from"), mo.ui.number(value=high, label="to")])
 
 
-def rho(model: Model, preset: Preset, ends: Sequence[float]) -> Any:
+def rho(model: Model, preset: Preset, ends: Sequence[Any]) -> Any:
     """The slider of rho, which stops where the curves have values.
 
     Args:
         model: How many there are.
         preset: Where it is at first.
-        ends: Range of rho; any if it is none.
+        ends: Range of rho; any if it is none, or one end was emptied.
 
     Returns:
         A slider.
     """
-    low, high = ends if ends[0] < ends[1] else (0.0, 1.0)
+    low, high = ends if None not in ends and ends[0] < ends[1] else (0.0, 1.0)
     stops = [float(f"{value:.6g}") for value in np.linspace(low, high, model.places)]
     start = min(stops, key=lambda stop: abs(stop - preset.rho))
     return mo.ui.slider(
@@ -172,8 +172,8 @@ def results(model: Model, preset: Preset, values: dict[str, float], ends: Sequen
             problem=model.made(values),
             members=int(values["members"]),
             blocks=int(values["blocks"]),
-            lowest=float(ends[0]),
-            highest=float(ends[1]),
+            lowest=_end(ends[0]),
+            highest=_end(ends[1]),
             places=model.places,
         )
         place = int(np.argmin(np.abs(question.rho - at)))
@@ -183,6 +183,13 @@ def results(model: Model, preset: Preset, values: dict[str, float], ends: Sequen
     else:
         inside = _panels(question, place, drawn) + _taking_away(question, at, drawn)
     return mo.Html(f"<main class='explorer results'>{inside}</main>")
+
+
+def _end(value: float | None) -> float:
+    """One end of the range of rho; None where somebody emptied it."""
+    if value is None:
+        raise DomainError("the range of rho needs a number at both ends, got an empty one")
+    return float(value)
 
 
 def _panels(question: Question, place: int, drawn: tuple[Chart, ...]) -> str:

@@ -21,21 +21,33 @@ _PATIENCE = 1
 """Seconds that open pages are waited for at the end."""
 
 
-def serve(port: int, *, browser: bool) -> None:
+def listen(port: int) -> socket.socket:
+    """A socket of this machine only.
+
+    Args:
+        port: Where to listen; 0 takes a free one.
+
+    Returns:
+        What ``serve`` takes.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    return socket.create_server((_HOST, port))
+
+
+def serve(listening: socket.socket, *, browser: bool) -> None:
     """Serve the explorer until it is interrupted; the notebook runs in this process.
 
     There is no token, so that the page just opens: it shows theory, and runs no code of its visitors. Under another name, which
     a page from elsewhere could give to this address, it is not served.
 
     Args:
-        port: Where to listen; 0 takes a free one.
+        listening: Where to listen, of ``listen``; closed at the end.
         browser: Whether to open the page.
-
-    Raises:
-        OSError: if the port is taken.
     """
     config = uvicorn.Config(_guarded(), log_level="warning", timeout_graceful_shutdown=_PATIENCE)
-    with socket.create_server((_HOST, port)) as listening:
+    with listening:
         address = f"http://{_HOST}:{listening.getsockname()[1]}/"
         print(f"The explorer is at {address} until Ctrl-C.", flush=True)
         if browser:

@@ -15,6 +15,7 @@ from tests.laws import types_unchecked
 MANY = [claim for claim in CLAIMS if claim.id.startswith(("alternating-sum", "c1-", "c6-"))]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_processes_find_the_same_in_the_same_order() -> None:
     said: list[list[str]] = [[], []]

@@ -58,6 +58,7 @@ def test_two_layer_networks_are_predicted() -> None:
     assert verdict_on(2, 6) is Verdict.HOLDS
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(M_IGNORED, MEMBER_FOR_D)
 def test_diagonal_networks_are_predicted() -> None:
@@ -74,6 +75,7 @@ def no_ascent(name: str) -> Mutation:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     no_ascent("simulate_two_layer"),
@@ -83,6 +85,7 @@ def test_all_three_fall_in_two_layer_networks() -> None:
     assert verdict("two-layer-tradeoff") is Verdict.HOLDS
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     no_ascent("simulate_diagonal"),
@@ -101,6 +104,7 @@ def with_m(m: int | None, name: str) -> Mutation:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(with_m(None, "two_layer_draws"), with_m(None, "two_layer_tradeoff"))
 def test_the_effect_goes_like_one_over_m() -> None:

@@ -54,6 +54,7 @@ def test_a_standard_error_has_a_column_of_its_own(capsys: pytest.CaptureFixture[
     assert float(row["diversity_stderr"]) == found[0]["diversity"]["stderr"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["theory", "simulate"])
 @pytest.mark.parametrize("model", MODELS)
@@ -64,6 +65,7 @@ def test_a_plot_of_every_model(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert path.read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("ending", "magic"), [(".png", b"\x89PNG"), (".PDF", b"%PDF"), (".svg", b"<?xml")])
 def test_the_ending_of_a_plot_is_its_format(

@@ -276,6 +276,7 @@ def test_the_main_job_is_a_function(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of the quick profile are taken again for the whole design, of the same networks."""

@@ -66,6 +66,7 @@ def test_random_features_share_their_keys(capsys: pytest.CaptureFixture[str], ar
 LEARNED_POINT = (FEATURE_POINT | {"training_loss", "trace"}) - {"sharpness"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("gd",), ("sam", "--rho", "0:0.4:3"), ("sharpbalance", "--rho", "0.1")])
 def test_diagonal_networks_share_their_keys(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:

@@ -99,6 +99,7 @@ def from_sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
@@ -153,6 +154,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
     return weights(root, TINY)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "bit flipped", "emptied"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(

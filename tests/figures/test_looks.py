@@ -76,6 +76,7 @@ def _check_looks(figure: Figure) -> None:
                 assert not any(inside), f"{line} runs through the legend"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", drawable(_committed(RESULTS)))

@@ -182,6 +182,7 @@ def _rejected(units: int, shares: tuple[float, float, float], effect: float = 0.
     return float(np.mean([estimated(leave_out_means(study, alone)).p < LEVEL for study in cells]))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation("test points held fixed", f"{HERE}.estimated", lambda f: lambda t: replace(f(t), points_variance=0.0)),

@@ -69,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dial")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(OTHER_RATE, ALL_TRAINED, NOT_NORMALIZED, OTHER_IMAGES)
 def test_a_trained_last_layer_is_predicted_to_rounding() -> None:
@@ -97,6 +98,7 @@ def test_a_stopped_dial_goes_on_to_the_same_numbers(folder: Path) -> None:
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items() if path != removed)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_diverges_is_null_and_the_rest_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first step 190 times too long raises every member's loss at once; how far it then goes depends on rounding."""

@@ -45,6 +45,7 @@ def record(root: Path, run: RunConfig) -> RunRecord:
     return load_record(run_folder(root, run) / "record.npz")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_measured_values_are_those_of_the_results_whatever_the_order(root: Path) -> None:
     found = compare_runs(folders(root, *reversed(RUNS)), train_samples=20, test_samples=30)
@@ -105,6 +106,7 @@ def test_runs_that_cannot_be_compared_are_refused(root: Path, runs: list[RunConf
         compare_runs(folders(root, *runs))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_runs_that_were_measured_differently_are_refused(root: Path, tmp_path: Path) -> None:
     train_runs(RUNS[:2], tmp_path, workers=1)

@@ -31,6 +31,7 @@ RUNS = [SGD, replace(SGD, method="sam", rho=0.1)]
 HOW = MeasureConfig(iterations=2, sharpness_samples=20, corrupted_samples=10, feature_samples=10, replicates=20)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_networks_of_our_runs_have_the_numbers_of_the_runs(tmp_path: Path) -> None:
     """Our runs are measured by code of their own, with batch norm folded into convolutions: equal up to rounding in float32."""

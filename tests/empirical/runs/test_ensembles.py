@@ -186,6 +186,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "lost",
@@ -291,6 +292,7 @@ def test_a_member_of_another_seed_or_size_is_refused(finished: Path) -> None:
         training.load_member(path, replace(TINY, width=3), data, 1, CPU)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["member-1.safetensors", "sets.safetensors", "result.json"])
 def test_files_of_another_run_are_refused(finished: Path, tmp_path: Path, name: str) -> None:
@@ -338,6 +340,7 @@ def test_a_last_sample_alone_joins_the_batch_before() -> None:
         train_runs([TINY], FOLDER, workers=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_untyped_callers_get_typed_errors_and_one_identity() -> None:
     """In a process without shape checks, as users run it."""

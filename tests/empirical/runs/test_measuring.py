@@ -293,6 +293,7 @@ def test_bad_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
         replace(ALL, **wrong)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_does_not_exist_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="published of the test images of cifar10"):

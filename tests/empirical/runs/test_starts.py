@@ -72,6 +72,7 @@ def half(mask: torch.Tensor) -> torch.Tensor:
     return mask & (torch.arange(mask.shape[-1]) % 2 == 0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(

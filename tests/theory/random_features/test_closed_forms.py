@@ -43,6 +43,7 @@ def measured(index: int) -> RandomFeatureSimulation:
     return simulate_random_features(setting, RHO, blocks=blocks, draws=20, networks=5, test_samples=800, seed=index)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     NO_FLUCTUATION,

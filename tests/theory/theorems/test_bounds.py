@@ -79,6 +79,7 @@ def training_filter(training: Training, x: np.ndarray) -> np.ndarray:
     return (1 - training.learning_rate * x * (1 + training.radii[0, 0] * x)) ** training.repeats
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(

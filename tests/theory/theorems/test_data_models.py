@@ -84,6 +84,7 @@ def test_sharpbalance_with_label_noise(shared: bool) -> None:
     assert_agrees(measured, predicted, kappa_allowance=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(

@@ -47,6 +47,7 @@ def test_per_sample_sam_trades_diversity_for_flatness(members: int, **given: Any
     assert curve.eir == pytest.approx(gained / curve.member_error)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(FULL_STRENGTH, examples=6, m=st.sampled_from([2, 4, 8]), rho=st.floats(0.05, 0.2))
 def test_groups_divide_rho_by_their_size(m: int, rho: float) -> None:
@@ -57,6 +58,7 @@ def test_groups_divide_rho_by_their_size(m: int, rho: float) -> None:
         assert getattr(grouped, name) == pytest.approx(getattr(alone, name), rel=3e-3), name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(
@@ -100,6 +102,7 @@ def test_from_the_edge_on_nothing_is_predicted() -> None:
     assert "critical_rho" in curve.reasons["trace"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_rho_broadcasts_and_matches_single_values() -> None:
     setting, rho = DiagonalSetting(n=60, d=180, m=2), np.linspace(0, 0.6, 4)

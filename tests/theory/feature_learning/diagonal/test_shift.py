@@ -24,6 +24,7 @@ def strength(factor: float) -> Mutation:
     return Mutation(f"{factor} times as strong", f"{ROOM}.shift.Descent.__init__", change)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     strength(0.5),

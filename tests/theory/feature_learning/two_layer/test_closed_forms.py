@@ -138,6 +138,7 @@ def test_lazy_networks_do_not_notice_rho(m: int | None, whitened: bool) -> None:
     assert effects[1] / effects[0] == pytest.approx(1 / 4, rel=0.1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     WIDE,

@@ -26,6 +26,7 @@ def recursion(setting: TwoLayerSetting, rate: float) -> np.ndarray:
     return np.array([*values, *(np.log(v) @ [-1.5, 2, -0.5] / step for v in (found.norm, found.moved))])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @law(
     Mutation(
