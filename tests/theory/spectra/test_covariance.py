@@ -211,7 +211,7 @@ def test_small_eigenvalues_keep_their_digits(small: float) -> None:
 
 
 def test_a_thousand_steps_of_three_close_values() -> None:
-    """A long polynomial on three bulks that all but touch; D is far below any simulation here, so the isotropic law is the referee."""
+    """A long polynomial on three bulks that all but touch; D is too small to simulate: the isotropic law is the referee."""
     near, equal = (spectrum(3.0, values, degree=8004) for values in ([1.0, 1.0 + 1e-9, 1.0 + 2e-9], [1.0]))
 
     def q(x: np.ndarray) -> np.ndarray:
