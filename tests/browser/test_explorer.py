@@ -179,6 +179,7 @@ def test_what_is_taken_away(explorer: Any, tmp_path: Path) -> None:
         assert file.read_bytes().startswith(start)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("phone", "dark"), LOOKS)
 def test_looks(page: Any, address: str, dark: bool, phone: bool) -> None:
     if dark:
