@@ -48,8 +48,8 @@ def critical_rho(setting: TwoLayerSetting) -> float | None:
         setting: the problem.
 
     Returns:
-        The largest rho that still fits in the small network, good to 1% where it ends sharply and to some 2% where steps that
-        nearly diverge still fit or do not; None if rho = 0 does not.
+        The largest rho that still fits in the small network, good to 1%; but by full batch on f - f_0 at a rate whose steps
+        nearly diverge rounding decides which rho fit, and it is ragged by some per cent. None if rho = 0 does not.
 
     Examples:
         >>> from sharpdiv.theory.feature_learning.two_layer.edge import critical_rho
