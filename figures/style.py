@@ -175,10 +175,11 @@ def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate, marker: str =
 
 
 def mark_unstable(axes: Axes, critical_rho: float | None, label: str = "unstable") -> None:
-    """Shade the values of rho at which SAM does not contract every direction."""
+    """Shade the values of rho at which SAM does not contract every direction; all of them if the critical rho is None."""
     low, high = axes.get_xlim()
-    if critical_rho is None or critical_rho >= high:
+    edge = low if critical_rho is None else critical_rho
+    if edge >= high:
         return
-    axes.axvspan(critical_rho, high, color=COLORS["muted"], alpha=0.15, lw=0, label=label)
-    axes.axvline(critical_rho, color=COLORS["muted"], lw=0.8, ls="--")
+    axes.axvspan(edge, high, color=COLORS["muted"], alpha=0.15, lw=0, label=label)
+    axes.axvline(edge, color=COLORS["muted"], lw=0.8, ls="--")
     axes.set_xlim(low, high)

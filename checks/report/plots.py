@@ -28,8 +28,7 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
     Returns:
         JSON values of a Plotly figure.
     """
-    axis = next((effect.unit for effect in effects if effect.decides), effects[0].unit)
-    effects = [effect for effect in effects if effect.unit == axis or (effect.unit, axis[:3]) == ("log ratio", "log")]
+    effects = _of_one_quantity(effects)
     labelled = len(effects) <= _LABELLED
     words = ["<br>".join([*wrap(effect.label, _CHARACTERS), _numbers(effect)]) for effect in effects]
     room = (2 + max(text.count("<br>") for text in words)) * _LINE + 10 if labelled else 12
@@ -46,12 +45,27 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
         shapes=_against(effects),
         height=94 + room * len(effects),
         margin={"l": 12, "r": 12, "t": 8, "b": 76},
-        xaxis={"title": {"text": "<br>".join(wrap(axis, _CHARACTERS)), "font": {"size": 12}}, "zeroline": False},
+        xaxis={
+            "title": {"text": "<br>".join(wrap(_deciding(effects).unit, _CHARACTERS)), "font": {"size": 12}},
+            "zeroline": False,
+        },
         yaxis={"visible": False, "range": [-len(effects) + 0.5, 1.0 if labelled else 0.5], "fixedrange": True},
         showlegend=False,
         hovermode="closest",
     )
     return dict(figure.to_plotly_json())
+
+
+def _deciding(effects: Sequence[Effect]) -> Effect:
+    """The first that the verdict rests on, or the first of all."""
+    return next((effect for effect in effects if effect.decides), effects[0])
+
+
+def _of_one_quantity(effects: Sequence[Effect]) -> list[Effect]:
+    """What can stand on one axis with what decides: the same unit, or logs of ratios beside the log of a ratio."""
+    unit = _deciding(effects).unit
+    fitting = {unit, "log ratio"} if unit.startswith("log") else {unit}
+    return [effect for effect in effects if effect.unit in fitting]
 
 
 def _numbers(effect: Effect) -> str:
@@ -90,7 +104,7 @@ def _annotation(text: str, y: float) -> dict[str, Any]:
 
 def _against(effects: Sequence[Effect]) -> list[dict[str, Any]]:
     """The line of no effect, the band of what is too small to be of interest, and the interval that the claim says."""
-    first = next((effect for effect in effects if effect.decides), effects[0])
+    first = _deciding(effects)
     upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
     shapes: list[dict[str, Any]] = []
     for ends, color in ((_too_small(first), "rgba(122,135,148,0.22)"), (first.stated, "rgba(0,158,115,0.14)")):

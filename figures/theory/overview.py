@@ -57,7 +57,8 @@ def draw_overview(curve: Curves, measured: Curves | None = None) -> Figure:
         for column, look in columns.items():
             _over_rho(panel, curve, measured, column, look)
         panel.set(xlabel=LABELS["rho"], ylabel=LABELS.get(name, "error, EIR"))
-        mark_unstable(panel, getattr(curve, "critical_rho", None))
+        if hasattr(curve, "critical_rho"):
+            mark_unstable(panel, curve.critical_rho)
     entries = [panel.get_legend_handles_labels() for panel in axes]
     handles = {label: handle for entry in entries for handle, label in zip(*entry, strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)

@@ -59,7 +59,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
     axes.set(xscale="log" if chart.horizontal.log else "linear", yscale="log" if chart.vertical.log else "linear")
     axes.set(xlim=(chart.horizontal.low, chart.horizontal.high), ylim=(chart.vertical.low, chart.vertical.high))
     for _, critical in chart.edges:
-        mark_unstable(axes, chart.horizontal.low if critical is None else critical)  # None: nowhere stable
+        mark_unstable(axes, critical)
 
 
 def _line(axes: Axes, line: Line) -> None:

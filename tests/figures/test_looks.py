@@ -10,15 +10,18 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from sharpdiv.checks.results import Evidence, load_evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS
+from sharpdiv.figures import style as figure_style
 from sharpdiv.figures.registry import FIGURES, drawable
 from sharpdiv.figures.style import COLORS, COLUMN, PAGE, THEMES, Theme, style
 from sharpdiv.figures.theory import phase_diagram
 from tests.figures.made_up import made_up_evidence
+from tests.laws import Mutation, law
 
 RESULTS = Path(__file__).parents[2] / "results"
 SMALLEST = 6
@@ -119,3 +122,19 @@ def test_colours_are_those_of_the_theme() -> None:
             papers[theme] = to_rgb(Figure().get_facecolor())
     assert sum(papers["light"]) == 3
     assert sum(papers["dark"]) < 0.5
+
+
+@law(
+    Mutation(
+        "nothing where nothing is stable",
+        "sharpdiv.figures.style.mark_unstable",
+        lambda f: lambda axes, critical: critical is None or f(axes, critical),
+    )
+)
+def test_where_no_rho_is_stable_all_of_them_are_shaded() -> None:
+    for critical, share in ((None, 1.0), (0.5, 0.5), (2.0, 0.0)):
+        _, (axes,) = figure_style.new_figure(1, 1)
+        axes.set_xlim(0, 1)
+        figure_style.mark_unstable(axes, critical)
+        shaded = (patch.get_width() for patch in axes.patches if isinstance(patch, Rectangle))
+        assert sum(shaded) == pytest.approx(share)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from tests.laws import Mutation, law
 
 def data_of(text: str, name: str) -> Any:
     """What a script element holds."""
-    return json.loads(text.partition(f'<script type="application/json" id="{name}">')[2].partition("</script>")[0])
+    told = text.partition(f'<script type="application/json" id="{name}">')[2].partition("</script>")[0]
+    return json.loads(told, parse_constant=pytest.fail)  # a browser knows no NaN
 
 
 def without_plotly(text: str) -> str:
@@ -46,6 +48,31 @@ def test_every_claim_is_there_once_with_every_number(whole: str) -> None:
         assert finding.remark in text
     assert text.count("<td>-0.25 [-0.5, -0.01], p = 0.012, adjusted p = 0.04</td>") == len(MADE_UP)
     assert data_of(whole, "plots").keys() == {f"plot-{claim.id}" for claim, _ in MADE_UP}
+
+
+@law(Mutation("NaN as it is", "sharpdiv.checks.report.html.plain", lambda _: lambda value: value))
+def test_what_is_not_finite_costs_one_point_and_not_all_plots() -> None:
+    claim, finding = MADE_UP[0]
+    one = finding.effects[0]
+    lost = replace(finding, effects=(replace(one, low=float("-inf"), high=float("nan")), one))
+    try:
+        plots = data_of(html(Report([(claim, lost)])), "plots")
+    except pytest.fail.Exception as error:
+        raise AssertionError(error) from error
+    errors = plots[f"plot-{claim.id}"]["data"][0]["error_x"]
+    assert errors["array"][0] is errors["arrayminus"][0] is None
+    assert errors["array"][1] is not None
+
+
+@law(Mutation("whatever there is", "sharpdiv.checks.report.plots._of_one_quantity", lambda _: lambda effects: effects))
+def test_an_axis_has_one_quantity() -> None:
+    """Logs of ratios go with the log of the ratio that decides, and not with a slope."""
+    one = MADE_UP[0][1].effects[0]
+    for unit, rows in (("log of the ratio of D", 2), ("slope of log D against log sharpness", 1)):
+        effects = (replace(one, unit=unit), replace(one, unit="log ratio", decides=False))
+        drawn = forest(effects)
+        assert sum(len(trace["x"]) for trace in drawn["data"]) == rows
+        assert drawn["layout"]["xaxis"]["title"]["text"].replace("<br>", " ") == unit
 
 
 def test_nothing_is_asked_of_the_network(whole: str) -> None:

@@ -153,3 +153,22 @@ def test_of_several_comparisons_the_one_that_speaks_most_against_the_claim_is_to
     beside = replace(opposite, estimate=9.0, low=8.9, high=9.1, decides=False)
     for effects, label in (((clear, weak, beside), "weak"), ((clear, weak, opposite, beside), "opposite")):
         assert decisive(Finding(Verdict.FAILS, effects=effects))[0] == f"log ratio, {label}"
+
+
+@law(
+    Mutation(
+        "no side is as clear as any", "sharpdiv.checks.report.words._clearness", lambda f: lambda e: f(e) * e.direction
+    ),
+)
+def test_where_no_side_is_claimed_what_is_nearest_to_its_limit_or_farthest_from_the_reference_is_told() -> None:
+    ((_, finding), *_) = MADE_UP
+    one = replace(
+        finding.effects[0], direction=0, delta=None, unit="passes", low=0.7, high=0.7, estimate=0.7, label="few"
+    )
+    few, most = (
+        replace(one, stated=(0.0, 1.1)),
+        replace(one, stated=(0.0, 1.1), low=1.0, high=1.0, estimate=1.0, label="most"),
+    )
+    assert decisive(Finding(Verdict.HOLDS, effects=(few, most))) == ("passes, most", "1")
+    near, far = (replace(one, reference=1.0, low=x - 0.1, high=x + 0.1, estimate=x, label=str(x)) for x in (1.01, 0.9))
+    assert decisive(Finding(Verdict.HOLDS, effects=(near, far)))[0] == "passes, 0.9"
