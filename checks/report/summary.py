@@ -97,11 +97,14 @@ def _place(claim: Claim) -> str:
 
 
 def _index(place: str, findings: Findings) -> str:
-    """Signs and links of the claims of one place, whose name their ids need not repeat."""
-    links = (
-        f"{SIGNS[finding.verdict]} [{claim.id.replace(f'-{place}', '')}]({_page(claim)})" for claim, finding in findings
-    )
-    return f"- {place}: {' · '.join(links)}"
+    """Signs and links of the claims of one place, whose name their ids need not repeat; behind them what was not run, by name."""
+    names = [(claim.id.replace(f"-{place}", ""), claim, finding.verdict) for claim, finding in findings]
+    told = [
+        f"{SIGNS[verdict]} [{name}]({_page(claim)})" for name, claim, verdict in names if verdict != Verdict.NOT_RUN
+    ]
+    if waiting := [name for name, _, verdict in names if verdict == Verdict.NOT_RUN]:
+        told.append(f"{signed(Verdict.NOT_RUN)}: {', '.join(waiting)}")
+    return f"- {place}: {' · '.join(told)}"
 
 
 def _topic(name: str, findings: Findings) -> str:

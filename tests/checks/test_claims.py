@@ -197,7 +197,8 @@ def test_every_claim_has_a_page_and_the_summary_has_its_verdict() -> None:
     assert {path.stem for path in PAGES.glob("*")} == set(BY_ID)
     index = SUMMARY.partition("## All ")[2]
     signs = {name: sign for sign, name in re.findall(r"(\S) \[[^]]*\]\(paper_checks/([^)]*)\.md\)", index)}
-    assert signs.keys() == BY_ID.keys()
+    waiting = {name for name in BY_ID if _committed(name).splitlines()[2].startswith("**– not run")}
+    assert signs.keys() == BY_ID.keys() - waiting
     for name, sign in signs.items():
         verdict = (EXPECTED | MEASURED).get(name)
         assert _committed(name).splitlines()[2].startswith(f"**{sign} {verdict or ''}")
