@@ -51,6 +51,11 @@ PAGES = sorted((PROJECT / "docs").rglob("*.md"))
 
 
 @pytest.mark.slow
+# Lightning's and the Trainer's own, as in tests/empirical/adapters.
+@pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches .* is smaller than the logging interval")
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true but no accelerator is found")
 @pytest.mark.parametrize("page", PAGES, ids=[path.stem for path in PAGES])
 def test_the_pages_of_the_site_run_as_written(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Code and commands in order, in one working folder; code of a page shares its names."""

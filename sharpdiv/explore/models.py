@@ -137,7 +137,7 @@ LINEAR = Model(
     problem=Setting,
     sam=sam_tradeoff,
     sharpbalance=sharpbalance_tradeoff,
-    imports="from sharpdiv.theory import Setting, sam_tradeoff, sharpbalance_tradeoff",
+    imports="from sharpdiv import Setting, sam_tradeoff, sharpbalance_tradeoff",
     dials=(
         Dial("n", "n", "samples", _SIZES),
         Dial("d", "d", "dimensions", _SIZES[:-2]),
@@ -200,8 +200,7 @@ DIAGONAL = Model(
     problem=DiagonalSetting,
     sam=diagonal_tradeoff,
     sharpbalance=diagonal_tradeoff,
-    imports="from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff\n"
-    "from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting",
+    imports="from sharpdiv import DiagonalSetting, diagonal_tradeoff",
     dials=(
         Dial("n", "n", "samples", (20, 40, 60, 80, 100, 120, 150, 200, 300, 400)),
         Dial("d", "d", "dimensions", (50, 100, 150, 200, 300, 400, 600, 800, 1000, 2000)),
@@ -233,8 +232,7 @@ TWO_LAYER = Model(
     problem=TwoLayerSetting,
     sam=two_layer_tradeoff,
     sharpbalance=two_layer_tradeoff,
-    imports="from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff\n"
-    "from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting",
+    imports="from sharpdiv import TwoLayerSetting, two_layer_tradeoff",
     dials=(
         Dial("n", "n", "samples", (20, 40, 60, 80, 100, 120, 150, 200)),
         Dial("d", "d", "dimensions", (50, 100, 150, 200, 300, 400, 600, 800, 1000)),
