@@ -85,7 +85,7 @@ def span(preset: Preset) -> Any:
     return mo.ui.array([mo.ui.number(value=low, label="from"), mo.ui.number(value=high, label="to")])
 
 
-def rho(model: Model, preset: Preset, ends: Sequence[Any]) -> Any:
+def rho(model: Model, preset: Preset, ends: Sequence[float | None]) -> Any:
     """The slider of rho, which stops where the curves have values.
 
     Args:
@@ -96,7 +96,8 @@ def rho(model: Model, preset: Preset, ends: Sequence[Any]) -> Any:
     Returns:
         A slider.
     """
-    low, high = ends if None not in ends and ends[0] < ends[1] else (0.0, 1.0)
+    first, last = ends
+    low, high = (first, last) if first is not None and last is not None and first < last else (0.0, 1.0)
     stops = [float(f"{value:.6g}") for value in np.linspace(low, high, model.places)]
     start = min(stops, key=lambda stop: abs(stop - preset.rho))
     return mo.ui.slider(
@@ -153,7 +154,7 @@ def shown_rho(rho: Any, span: Any) -> Any:
     return mo.Html(f"<section class='explorer rho' aria-label='Rho'>{rho}<div class='span'>{ends}</div></section>")
 
 
-def results(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float], at: float) -> Any:
+def results(model: Model, preset: Preset, values: dict[str, float], ends: Sequence[float | None], at: float) -> Any:
     """What is read off, figures and what can be taken away; or the sentence that says why there is nothing.
 
     Args:

@@ -20,6 +20,7 @@ from sharpdiv.cli import main
 from sharpdiv.explore.question import Question
 from sharpdiv.explore.taking_away import python_code, table
 from tests.browser.looks import LOOKS, in_dark_mode, on_a_phone, too_wide, violations
+from tests.explore.questions import PRESETS
 
 pytest.importorskip("marimo", reason="the extra explore is not installed")
 
@@ -144,6 +145,16 @@ def test_a_range_that_is_none_is_said_in_a_sentence(explorer: Any) -> None:
     ends.nth(1).press("Enter")
     explorer.get_by_role("alert").wait_for()
     assert "the range of rho must begin at 0 or more" in explorer.get_by_role("alert").inner_text()
+
+
+@pytest.mark.parametrize("ends", [(None, 1.0), (0.0, None)])
+def test_an_emptied_end_of_the_range_is_said_in_a_sentence(ends: tuple[float | None, float | None]) -> None:
+    """What a number that was cleared gives."""
+    from sharpdiv.explore import page
+
+    ((model, preset), *_) = PRESETS
+    assert page.rho(model, preset, ends).value >= 0
+    assert "needs a number at both ends" in page.results(model, preset, model.start(), ends, 0.1).text
 
 
 @pytest.mark.long
