@@ -32,6 +32,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "README.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "CITATION.cff",
+            "paper_checks.md",
+            "paper_checks/c1-digits.md",
+        ),
+        *("Makefile", "constraints.txt", "mkdocs.yml", "docs/index.md", "docs/pages.py", "tests/test_documents.py"),
+    ],
+)
+def test_the_source_distribution_has_what_its_tests_and_its_site_read(wheel: Path, name: str) -> None:
+    (unpacked,) = (path for path in wheel.parent.iterdir() if path.is_dir())
+    assert (unpacked / name).is_file()
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds nothing but what the wheel installs."""
@@ -53,10 +72,11 @@ def test_nothing_but_sharpdiv_is_installed(installed: Path) -> None:
     ours = {
         path.relative_to(PROJECT)
         for room in ROOMS
-        for path in (PROJECT / room).rglob("*.py*")
-        if "__pycache__" not in path.parts
+        for path in (PROJECT / room).rglob("*")  # templates, schemas and styles, too
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert all((installed / "sharpdiv" / path).is_file() for path in ours)
+    assert (installed / "sharpdiv" / "explore" / "app.css").is_file()
     assert {p.relative_to(PROJECT) for p in (PROJECT / "results").rglob("*") if p.is_file()} == {
         p.relative_to(installed / "sharpdiv") for p in (installed / "sharpdiv" / "results").rglob("*") if p.is_file()
     }
