@@ -93,7 +93,9 @@ def _effects(question: Question, study: Study) -> tuple[Effect, ...]:
     if question.statistic is None:
         metrics = zip(*metric_estimates(study), strict=True)
         return tuple(
-            _effect(label, found, question, "log ratio, SAM to SGD") for label, found in metrics if not found.obstacle
+            _effect(label, found, question, study, "log ratio, SAM to SGD")
+            for label, found in metrics
+            if not found.obstacle
         )
     shown = []
     for label, table in (("primary comparison", question.statistic), *question.beside):
@@ -103,11 +105,14 @@ def _effects(question: Question, study: Study) -> tuple[Effect, ...]:
             continue
         if not found.obstacle:
             decides = table is question.statistic
-            shown.append(_effect(label, found, question, question.tells if decides else "log ratio", decides=decides))
+            unit = question.tells if decides else "log ratio"
+            shown.append(_effect(label, found, question, study, unit, decides=decides))
     return tuple(shown)
 
 
-def _effect(label: str, found: Estimate, question: Question, unit: str, *, decides: bool = True) -> Effect:
+def _effect(
+    label: str, found: Estimate, question: Question, study: Study, unit: str, *, decides: bool = True
+) -> Effect:
     low, high = found.interval()
     return Effect(
         label=label,
@@ -118,7 +123,7 @@ def _effect(label: str, found: Estimate, question: Question, unit: str, *, decid
         delta=(question.delta or None) if decides else None,
         direction=question.direction if decides else 0,
         n=found.units,
-        of="seeds, or triples of them",
+        of="seeds" if found.units == study.seeds else "triples of seeds",
         decides=decides,
     )
 
