@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ def check_group(group: Group, normalize: bool) -> None:
         raise InputError("SAM does not keep the graph of its step; use differentiable=False")
 
 
+@torch.no_grad()
 def ascent(groups: Sequence[Group], normalize: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Weights that move, and the ascent ``e`` of each; no host-device synchronisation.
 
@@ -71,18 +72,55 @@ def ascent(groups: Sequence[Group], normalize: bool) -> tuple[list[Tensor], list
     """
     for group in groups:
         check_group(group, normalize)
-    rows = [(p, _dense(p.grad), group) for group in groups for p in group["params"] if p.grad is not None]
-    if not any(group["rho"] for _, _, group in rows):
-        return [], []
-    gradients = [p.abs() * g if group["adaptive"] else g for p, g, group in rows]
-    if normalize:
-        norm = nn.utils.get_total_norm(gradients)
+    parts = [part for group in groups for part in _parts(group)]
+    moving = [part for part in parts if part.rho]
+    if moving and normalize:
+        norm = nn.utils.get_total_norm([slope for part in parts for slope in part.slopes])
         # Divide first: rho / norm overflows for tiny gradients, and a zero gradient must give a zero perturbation.
         norm = torch.where(norm > 0, norm, torch.ones_like(norm))
-        gradients = [g / norm.to(g.device) for g in gradients]
-    moves = [(p, _signed_rho(group) * g, group) for (p, _, group), g in zip(rows, gradients, strict=True)]
-    moves = [move for move in moves if move[2]["rho"]]
-    return [p for p, _, _ in moves], [p.abs() * e if group["adaptive"] else e for p, e, group in moves]
+        steps = [step for part in moving for step in part.normalized(norm)]
+    else:
+        steps = [step for part in moving for step in torch._foreach_mul(part.slopes, part.rho)]
+    return [p for part in moving for p in part.weights], steps
+
+
+class _Part(NamedTuple):
+    """Weights of one group on one device, which move by the same few operations."""
+
+    rho: float
+    """length of the group's ascent, negative if the group is maximized"""
+    weights: list[Tensor]
+    """those that have a gradient"""
+    units: list[Tensor]
+    """magnitudes of the weights if the ascent is adaptive, otherwise none"""
+    slopes: list[Tensor]
+    """gradients, in those units"""
+
+    def normalized(self, norm: Tensor) -> list[Tensor]:
+        """Ascents of this part, where the norm of all slopes is given."""
+        steps, norm = self.slopes, norm.to(self.weights[0].device)
+        if self.units:  # slopes are ours: fresh memory costs more than the arithmetic
+            torch._foreach_div_(steps, norm)
+        else:
+            steps = list(torch._foreach_div(steps, norm))
+        torch._foreach_mul_(steps, self.rho)
+        if self.units:
+            torch._foreach_mul_(steps, self.units)
+        return steps
+
+
+def _parts(group: Group) -> list[_Part]:
+    devices: dict[torch.device, dict[Tensor, Tensor]] = {}
+    for p in group["params"]:
+        if p.grad is not None:
+            devices.setdefault(p.device, {})[p] = _dense(p.grad)
+    parts = []
+    for of_weights in devices.values():
+        weights, gradients = list(of_weights), list(of_weights.values())
+        units = list(torch._foreach_abs(weights)) if group["adaptive"] else []
+        slopes = list(torch._foreach_mul(units, gradients)) if units else gradients
+        parts.append(_Part(_signed_rho(group), weights, units, slopes))
+    return parts
 
 
 def _signed_rho(group: Group) -> float:

@@ -100,6 +100,7 @@ class SAM(torch.optim.Optimizer):
         self.base.defaults.update(rho=rho, adaptive=adaptive)
         self.normalize, self.clip_norm, self.model = normalize, clip_norm, model
         self._between: ExitStack | None = None
+        self._spare: list[Tensor] = []
         super().__init__(self.base.param_groups, self.base.defaults)
         # One list of groups and one state: schedulers and checkpoints act on the base optimizer through this one.
         self.param_groups = self.base.param_groups
@@ -136,7 +137,7 @@ class SAM(torch.optim.Optimizer):
         self._require_rest("copying the optimizer")
         # An optimizer copies only what every optimizer has.
         own = {name: getattr(self, name) for name in ("base", "normalize", "clip_norm", "model", "_between")}
-        return {**super().__getstate__(), **own}
+        return {**super().__getstate__(), **own, "_spare": []}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the base optimizer's state, which is all the state there is; a saved rho replaces the constructor's, like ``lr``.
@@ -282,7 +283,7 @@ class SAM(torch.optim.Optimizer):
         """
         with torch.no_grad():
             weights, steps = self.ascent()
-            saved = [p.detach().clone() for p in weights]
+            saved = self._copies(weights)
             if weights:
                 torch._foreach_add_(weights, steps)
         # Autocast caches its copies of the weights: without this the second pass would use those of the first.
@@ -293,7 +294,18 @@ class SAM(torch.optim.Optimizer):
             if weights:
                 with torch.no_grad():
                     torch._foreach_copy_(weights, saved)
+            self._spare = saved
             torch.clear_autocast_cache()
+
+    def _copies(self, weights: list[Tensor]) -> list[Tensor]:
+        """Copies of the weights."""
+        # In the memory of the step before: taking it anew costs more than copying. The peak, at the second pass, has them anyway.
+        saved, self._spare = self._spare, []  # a pass inside another has its own
+        if [(s.shape, s.dtype, s.device) for s in saved] != [(p.shape, p.dtype, p.device) for p in weights]:
+            saved = [torch.empty_like(p) for p in weights]
+        if weights:
+            torch._foreach_copy_(saved, weights)
+        return saved
 
     def ascent(self) -> tuple[list[Tensor], list[Tensor]]:
         """Weights that the second pass moves, and how far: what another optimizer of two passes overrides.
