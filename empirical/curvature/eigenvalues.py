@@ -1,27 +1,21 @@
-"""Largest eigenvalues of a trained network's Hessian, by the Lanczos method from Hessian-vector products alone.
-
-In the Krylov space of the start vector, ``span(v, Hv, H^2 v, ...)``, the largest Ritz values converge first to the largest
-eigenvalues; each needs a product with the Hessian of all samples, never the Hessian.
-"""
+"""Largest eigenvalues of a trained network's Hessian, by the Lanczos method from Hessian-vector products alone."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-from torch import nn
+from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of
 from sharpdiv.empirical.curvature.hessian_products import hessian_product, shares
+from sharpdiv.empirical.curvature.lanczos import largest_eigenvalues
 from sharpdiv.empirical.curvature.loss_surface import LossSurface
 from sharpdiv.empirical.curvature.untouched import untouched
-from sharpdiv.empirical.errors import DivergenceError, InputError
-from sharpdiv.theory.errors import ConvergenceError
+from sharpdiv.empirical.errors import InputError
 
 __all__ = ["hessian_eigenvalues"]
-
-_RESTARTS = 100  # of the Lanczos iteration, each with up to max(20, 2 count + 1) products
 
 
 def hessian_eigenvalues(
@@ -34,8 +28,9 @@ def hessian_eigenvalues(
 ) -> Float[np.ndarray, " count"]:
     """Largest eigenvalues of the Hessian of the mean loss over all samples of all batches, in all trainable weights.
 
-    By the implicitly restarted Lanczos method in the model's precision. It starts from one vector, so an eigenvalue that is
-    exactly multiple may be reported fewer times than it occurs.
+    By the Lanczos method with thick restarts, in the model's precision and on its device. It starts from one vector, so an
+    eigenvalue that is exactly multiple may be reported fewer times than it occurs. Of a single batch the gradient's graph is kept
+    for all products, which takes a third off their time.
 
     Args:
         model: any module; measured in evaluation mode, which is restored. Its weights are never written to.
@@ -44,7 +39,7 @@ def hessian_eigenvalues(
         loss: mean loss of outputs and targets.
         tolerance: relative error of an eigenvalue, positive. Rounding of float32 products takes over below 1e-6; the default
             is far below the spread between samples of the data.
-        seed: seed of the start vector.
+        seed: seed of the start vector, the same on every device.
 
     Returns:
         Eigenvalues in algebraic order, the largest first.
@@ -56,7 +51,7 @@ def hessian_eigenvalues(
         ConvergenceError: if the tolerance was not met.
 
     References:
-        Lehoucq, Sorensen and Yang (1998), "ARPACK users' guide".
+        Wu and Simon (2000), "Thick-restart Lanczos method for large symmetric eigenvalue problems".
 
     Examples:
         >>> import torch
@@ -73,35 +68,27 @@ def hessian_eigenvalues(
     if not 1 <= count < size:
         raise InputError(f"count must be at least 1 and below the number of weights, {size}, got {count}")
     generator = np.random.default_rng(seed)
-    operator = _operator(surface, fixed)
-    start = generator.standard_normal(size).astype(operator.dtype)
-    options = {"tol": tolerance, "maxiter": _RESTARTS, "v0": start, "rng": generator}
+    # A sum in bfloat16 would be useless.
+    dtype = torch.promote_types(surface.weights.dtype, torch.float32)
+    start = torch.as_tensor(generator.standard_normal(size), dtype=dtype).to(surface.weights.device)
     with untouched(model), torch.enable_grad():
         surface.try_on(fixed[0])
-        try:
-            values = eigsh(operator, count, which="LA", return_eigenvectors=False, **options)
-        except ArpackError as error:
-            if not operator.matvec(start).any():  # ARPACK refuses the zero matrix
-                return np.zeros(count)
-            raise ConvergenceError(f"Lanczos failed at tolerance {tolerance:g}, raise it: {error}") from error
-    return np.sort(values)[::-1].astype(np.float64)
+        return largest_eigenvalues(_of_all(surface, fixed, dtype), start, count, tolerance, generator)
 
 
-def _operator(surface: LossSurface, batches: list[Batch]) -> LinearOperator:
-    """The Hessian of all samples as SciPy sees it; batch after batch, so memory holds the graph of one."""
-    weights = surface.weights
-    # NumPy has no bfloat16, and a sum in it would be useless.
-    dtype = torch.promote_types(weights.dtype, torch.float32)
+def _of_all(
+    surface: LossSurface, batches: list[Batch], dtype: torch.dtype
+) -> Callable[[Float[Tensor, " weights"]], Float[Tensor, " weights"]]:
+    """Product with the Hessian of all samples; of several batches one after the other, so that memory holds the graph of one."""
     fractions = shares(batches).tolist()
+    if len(batches) == 1:
+        of_one = hessian_product(surface, batches[0])
+        return lambda v: of_one(v.to(surface.weights.dtype)).to(dtype)
 
-    def product(vector: np.ndarray) -> np.ndarray:
-        v = torch.tensor(vector.ravel(), dtype=weights.dtype, device=weights.device)
-        total = torch.zeros_like(weights, dtype=dtype)
+    def product(v: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
+        total = torch.zeros_like(v)
         for share, batch in zip(fractions, batches, strict=True):
-            total.add_(hessian_product(surface, batch)(v), alpha=share)
-        found = total.cpu().numpy()
-        if not np.isfinite(found).all():
-            raise DivergenceError("a Hessian-vector product is not finite; is the model trained?")
-        return found
+            total.add_(hessian_product(surface, batch)(v.to(surface.weights.dtype)), alpha=share)
+        return total
 
-    return LinearOperator((len(weights), len(weights)), matvec=product, dtype=str(dtype).removeprefix("torch."))
+    return product
