@@ -3,8 +3,8 @@
 Everything measured is a function of predictions ``(members, samples, classes)`` or of one model and a fixed list of batches.
 The rooms in the order of an experiment:
 
-* ``data``: ``datasets`` (the registry; ``parsers``), ``loading``, ``fetching``, ``verifying``, ``splits`` (in memory),
-  ``corruptions`` (made here; by family in ``corrupting``), ``corruption_files`` (published ones);
+* ``data``: ``datasets`` (the registry; ``parsers``), ``installed``, ``loading``, ``fetching``, ``verifying``, ``splits`` (in
+  memory), ``corruptions`` (made here; by family in ``corrupting``), ``corruption_files`` (published ones);
 * ``models`` and ``optim``: networks, SAM, SharpBalance;
 * ``adapters``: SAM in the training loops of ``lightning`` and Hugging Face's ``transformers``;
 * ``runs``: ``config``, ``profiles``, ``member`` (one network), ``ensembles``, ``plan``; ``measuring`` takes all measures of a run;

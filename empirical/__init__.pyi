@@ -61,7 +61,7 @@ from .data.splits import ImageData as ImageData
 from .data.corruptions import corrupt as corrupt
 from .data.splits import digits as digits
 from .data.fetching import fetch as fetch
-from .data.verifying import installed as installed
+from .data.installed import installed as installed
 from .data.splits import load_data as load_data
 from .data.loading import load_images as load_images
 from .data.corruption_files import load_published as load_published

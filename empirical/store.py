@@ -16,25 +16,9 @@ from torch import Tensor
 
 from sharpdiv.empirical.atomic import write_atomically
 from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.hashing import digest
 
 __all__ = ["digest", "load_json", "load_tensors", "save_json", "save_tensors", "write_atomically"]
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces).
-
-    Args:
-        value: anything that JSON can hold.
-
-    Returns:
-        Hexadecimal digits.
-
-    Examples:
-        >>> from sharpdiv.empirical.store import digest
-        >>> digest({"a": 1, "b": [2.0]}) == digest({"b": [2.0], "a": 1})  # the order of keys does not count
-        True
-    """
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def save_json(path: Path, value: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ from .empirical.data.splits import ImageData as ImageData
 from .empirical.data.corruptions import corrupt as corrupt
 from .empirical.data.splits import digits as digits
 from .empirical.data.fetching import fetch as fetch
-from .empirical.data.verifying import installed as installed
+from .empirical.data.installed import installed as installed
 from .empirical.data.splits import load_data as load_data
 from .empirical.data.loading import load_images as load_images
 from .empirical.data.corruption_files import load_published as load_published

@@ -1,6 +1,7 @@
 """Claims beyond the paper's model: label noise, covariances, shared starts, normalized SAM, symbolic proofs."""
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,11 +22,13 @@ from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import Simulation, simulate
 from sharpdiv.theory.spectra.data_law import data_law
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
-from sharpdiv.theory.symbolic import Proof, proofs
 from sharpdiv.theory.theorems.normalized import gradient_floor, normalized_critical_rho
 from sharpdiv.theory.theorems.sam import sam_tradeoff
 from sharpdiv.theory.theorems.sharpbalance import sharpbalance_tradeoff
 from sharpdiv.theory.theorems.tradeoff import Tradeoff
+
+if TYPE_CHECKING:
+    from sharpdiv.theory.symbolic import Proof
 
 __all__ = ["CLAIMS"]
 
@@ -186,6 +189,8 @@ def _floor(_: Evidence) -> Finding:
 
 
 def _symbolic(_: Evidence) -> Finding:
+    from sharpdiv.theory.symbolic import proofs  # brings SymPy, which no other claim should wait for
+
     found = proofs()
     return Finding(
         Verdict.HOLDS if all(proof.holds for proof in found) else Verdict.FAILS,
@@ -193,7 +198,7 @@ def _symbolic(_: Evidence) -> Finding:
     )
 
 
-def _in_markdown(proof: Proof) -> str:
+def _in_markdown(proof: "Proof") -> str:
     """The statement between dollar signs: Markdown takes a backslash before punctuation, and a cell's bar, for itself."""
     escaped = re.sub(r"\\(?=[^A-Za-z\s])", r"\\\\", proof.latex.replace(r"\|", r"\Vert ").replace("|", r"\vert "))
     return f"${escaped}$"

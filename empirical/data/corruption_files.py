@@ -6,7 +6,6 @@ their random numbers and are never mixed.
 
 import hashlib
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from sharpdiv.empirical.data.corruptions import SEVERITIES
+from sharpdiv.empirical.data.dataset import PublishedKind
 from sharpdiv.empirical.errors import InputError
 
-__all__ = ["PUBLISHED_CORRUPTIONS", "PublishedKind", "load_published", "verify_published"]
+__all__ = ["PUBLISHED_CORRUPTIONS", "load_published", "verify_published"]
 
-PublishedKind = Literal["cifar10-c", "cifar100-c", "tiny-imagenet-c"]
 Labelled = tuple[UInt8[Tensor, "samples channels height width"], Int64[Tensor, " samples"]]
 
 _SAMPLES = 10_000  # test images, each of them at every severity

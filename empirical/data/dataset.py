@@ -2,38 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from jaxtyping import Int64, UInt8
 from PIL import features
-from torch import Tensor
 
-from sharpdiv.empirical.data.corruption_files import PublishedKind
 from sharpdiv.empirical.data.parsers.contract import Extent, Parser
-from sharpdiv.empirical.store import digest
+from sharpdiv.empirical.hashing import digest
 
-__all__ = ["Dataset", "Published", "RawFile", "RawImages"]
+__all__ = ["Dataset", "Published", "PublishedKind", "RawFile"]
 
 
 _DECODER = 1  # raise it when a parser gives other arrays for the same files
-
-
-@dataclass(frozen=True)
-class RawImages:
-    """Images as published, on the CPU."""
-
-    train_images: UInt8[Tensor, "train channels height width"]
-    """training images"""
-    train_labels: Int64[Tensor, " train"]
-    """training labels"""
-    test_images: UInt8[Tensor, "test channels height width"]
-    """test images"""
-    test_labels: Int64[Tensor, " test"]
-    """test labels"""
-    classes: int
-    """labels are 0 to classes - 1"""
-    source_sha256: str
-    """SHA-256 of the raw file; of the JSON object from name to SHA-256 if there are several, of the arrays if there is none"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +32,10 @@ class RawFile:
     """checksum, ``md5:...`` or ``sha256:...``, to size in bytes; the first is what ``url`` gives, others hold the same content"""
     url: str | None = None
     """where it is downloaded from, if anywhere"""
+
+
+PublishedKind = Literal["cifar10-c", "cifar100-c", "tiny-imagenet-c"]
+"""kinds of published corrupted test sets"""
 
 
 class Published(NamedTuple):

@@ -6,15 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sharpdiv.empirical.data.dataset import Dataset, RawImages
+from sharpdiv.empirical.data.dataset import Dataset
+from sharpdiv.empirical.data.folders import DECODED
 from sharpdiv.empirical.data.parsers.contract import Progress, checked
+from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.store import digest, load_tensors, save_tensors
 
-__all__ = ["DECODED", "decode", "read_decoded", "save_decoded"]
-
-DECODED = "decoded.safetensors"
-"""Name of the file."""
+__all__ = ["decode", "read_decoded", "save_decoded"]
 
 
 def decode(dataset: Dataset, contents: dict[str, bytes], progress: Progress) -> RawImages:

@@ -10,7 +10,10 @@ from filelock import FileLock
 
 from sharpdiv.empirical.errors import InputError, StoreError
 
-__all__ = ["data_folder", "place_of", "writing"]
+__all__ = ["DECODED", "data_folder", "place_of", "writing"]
+
+DECODED = "decoded.safetensors"
+"""Name of the decoded copy in a data set's folder."""
 
 
 def data_folder() -> Path:

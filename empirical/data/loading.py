@@ -4,12 +4,12 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from sharpdiv.empirical.data.dataset import RawImages
 from sharpdiv.empirical.data.datasets import dataset_named
-from sharpdiv.empirical.data.decoded import DECODED, decode, read_decoded, save_decoded
-from sharpdiv.empirical.data.folders import place_of, writing
+from sharpdiv.empirical.data.decoded import decode, read_decoded, save_decoded
+from sharpdiv.empirical.data.folders import DECODED, place_of, writing
 from sharpdiv.empirical.data.parsers.contract import Progress
 from sharpdiv.empirical.data.raw_files import read_verified
+from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.errors import StoreError
 
 __all__ = ["load_images"]

@@ -7,9 +7,7 @@ import tyro
 
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.show import table
-from sharpdiv.empirical.data.fetching import fetch
-from sharpdiv.empirical.data.loading import load_images
-from sharpdiv.empirical.data.verifying import installed, verify
+from sharpdiv.empirical.data.installed import installed
 
 __all__ = ["fetch_data", "list_data", "verify_data"]
 
@@ -33,6 +31,9 @@ def fetch_data(name: Annotated[str, tyro.conf.Positional], *, source: Path | Non
         name: as in sharpdiv data list.
         source: file or folder to copy from instead; cifar10-jpeg can only be had so.
     """
+    from sharpdiv.empirical.data.fetching import fetch
+    from sharpdiv.empirical.data.loading import load_images  # brings PyTorch, which a list should not wait for
+
     with progress(f"fetching {name}") as report:
         place = fetch(name, source, progress=report)
         load_images(name, progress=report)  # decodes it now, so that no training has to wait for that
@@ -46,6 +47,8 @@ def verify_data(name: Annotated[str, tyro.conf.Positional]) -> int:
     Args:
         name: as in sharpdiv data list.
     """
+    from sharpdiv.empirical.data.verifying import verify  # as above
+
     checks = verify(name)
     for file, ok, detail in checks:
         print(f"{'ok' if ok else 'BAD':<4} {file}: {detail}")

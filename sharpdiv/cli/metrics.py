@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -10,9 +10,9 @@ from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import number, show, table
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.bootstrap import bootstrap
-from sharpdiv.empirical.predictions.files import StoredEnsemble, load_ensembles
-from sharpdiv.empirical.predictions.metrics import diversity
+
+if TYPE_CHECKING:
+    from sharpdiv.empirical.predictions.files import StoredEnsemble
 
 __all__ = ["metrics"]
 
@@ -42,6 +42,8 @@ def metrics(
         raise UsageError("metrics needs at least one file of predictions")
     if replicates < 0:
         raise UsageError(f"--replicates must be at least 0, got {replicates}")
+    from sharpdiv.empirical.predictions.files import load_ensembles  # brings PyTorch, which --help should not wait for
+
     ensembles = load_ensembles(predictions, logits=logits, labels=labels)
     measured = [_measured(ensemble, replicates) for ensemble in ensembles]
     titles = _titles([ensemble.paths[0] for ensemble in ensembles])
@@ -54,8 +56,11 @@ def metrics(
     return 0
 
 
-def _measured(ensemble: StoredEnsemble, replicates: int) -> dict[str, Any]:
+def _measured(ensemble: "StoredEnsemble", replicates: int) -> dict[str, Any]:
     """Metrics of an ensemble as JSON values, with their intervals as a run's result has them."""
+    from sharpdiv.empirical.predictions.bootstrap import bootstrap
+    from sharpdiv.empirical.predictions.metrics import diversity
+
     try:
         values: dict[str, Any] = dict(diversity(ensemble.probs, ensemble.labels))
         if replicates:

@@ -62,6 +62,15 @@ def test_the_theory_needs_no_pytorch() -> None:
     loaded("from sharpdiv.cli.main import run; run(['theory', 'sam', '--rho', '0.1'])", "torch rich")
 
 
+@pytest.mark.parametrize("arguments", [["data", "list"], ["metrics", "--help"]], ids=" ".join)
+def test_what_needs_no_pytorch_does_not_wait_for_it(arguments: list[str]) -> None:
+    loaded(f"from sharpdiv.cli.main import run; run({arguments})", "torch sklearn scipy.stats")
+
+
+def test_only_the_claim_about_proofs_waits_for_sympy() -> None:
+    loaded("import sharpdiv.checks.registry", "sympy sklearn")
+
+
 @pytest.mark.parametrize("word", ["--help", "--version", "help", "nonsense"])
 def test_what_needs_no_command_imports_none(word: str) -> None:
     loaded(f"from sharpdiv.cli.main import run; run(['{word}'])", "torch numpy scipy tyro rich")

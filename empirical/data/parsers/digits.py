@@ -1,9 +1,6 @@
 """The handwritten digits that are bundled with scikit-learn."""
 
 import numpy as np
-import torch
-from sklearn.datasets import load_digits
-from torch import nn
 
 from sharpdiv.empirical.data.parsers.contract import Extent, Labelled, Progress
 
@@ -28,10 +25,16 @@ def digits(contents: dict[str, bytes], extent: Extent, progress: Progress) -> tu
         >>> train[0].shape, test[0].shape
         ((1797, 1, 16, 16), (0, 1, 16, 16))
     """
+    # Nothing else here needs scikit-learn, which takes half a second to load, nor a list of data sets PyTorch.
+    import torch
+    from sklearn.datasets import load_digits
+
     # The 8x8 images of 17 grey levels become 16x16 by bilinear interpolation, so that strides have something to stride over.
     bunch = load_digits()
     images = torch.as_tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
     size = (extent.size, extent.size)
-    images = nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False).round().to(torch.uint8)
+    images = (
+        torch.nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False).round().to(torch.uint8)
+    )
     labels = np.asarray(bunch.target, np.int64)
     return (images.numpy(), labels), (images[:0].numpy(), labels[:0])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sharpdiv.empirical.data.dataset import Dataset, RawFile, RawImages
+from sharpdiv.empirical.data.dataset import Dataset, RawFile
 from sharpdiv.empirical.data.parsers.cifar import cifar10
 from sharpdiv.empirical.data.parsers.contract import Extent
+from sharpdiv.empirical.data.raw_images import RawImages
 
 __all__ = ["DECODED", "FILE", "IMAGES", "MD5", "RAW", "assert_published", "damage", "put", "small"]
 

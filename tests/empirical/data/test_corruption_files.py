@@ -15,11 +15,11 @@ from PIL import Image
 from sharpdiv.empirical.data import corruption_files
 from sharpdiv.empirical.data.corruption_files import (
     PUBLISHED_CORRUPTIONS,
-    PublishedKind,
     load_published,
     verify_published,
 )
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS, SEVERITIES
+from sharpdiv.empirical.data.dataset import PublishedKind
 from sharpdiv.empirical.errors import InputError
 from tests.laws import Mutation, law
 

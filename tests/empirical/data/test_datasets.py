@@ -11,10 +11,11 @@ from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.decoded import decode
 from sharpdiv.empirical.data.fetching import fetch
 from sharpdiv.empirical.data.folders import data_folder
+from sharpdiv.empirical.data.installed import installed
 from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.data.parsers.contract import Extent
 from sharpdiv.empirical.data.splits import load_data
-from sharpdiv.empirical.data.verifying import installed, verify
+from sharpdiv.empirical.data.verifying import verify
 from sharpdiv.empirical.errors import InputError
 from tests.empirical.data.small import assert_published, put, small
 from tests.laws import types_unchecked

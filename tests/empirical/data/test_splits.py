@@ -8,8 +8,8 @@ import torch
 from hypothesis import strategies as st
 
 from sharpdiv.empirical.data import splits as data
-from sharpdiv.empirical.data.dataset import RawImages
 from sharpdiv.empirical.data.loading import load_images
+from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages, load_data, stratified_order
 from sharpdiv.empirical.errors import InputError
 from tests.laws import Mutation, law

@@ -12,7 +12,7 @@ import torch
 from sharpdiv.empirical.curvature.measures import MEASURES, Batches, Measure, SharpnessSettings
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, corrupt
-from sharpdiv.empirical.data.dataset import RawImages
+from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.data.splits import ImageData, load_data
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.metrics import diversity

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sharpdiv.empirical.data import splits as data
-from sharpdiv.empirical.data.dataset import RawImages
 from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.data.splits import load_data
 from sharpdiv.empirical.provenance import PROTOCOL
 from sharpdiv.empirical.runs import profiles
