@@ -1,7 +1,7 @@
 """A claim is data: what is said, by whom, how it is checked, and what came out."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
@@ -38,8 +38,8 @@ class Finding:
     """comparisons with their intervals, for a forest plot"""
     confirmed: bool | None = None
     """judged on networks trained after the rule was committed, or exploratory; None where the distinction has no meaning"""
-    condition: str = ""
-    """within which conditions it holds, in a few words, if it does within some"""
+    reasons: Mapping[Verdict, str] = field(default_factory=dict)
+    """in a few words, by verdict: within which conditions it holds if it does within some, why it fails, what is missing"""
     decisive: str = ""
     """label of the line in ``numbers`` that a summary tells; the first effect that decides, or the first line, unless given"""
 
@@ -48,6 +48,11 @@ class Finding:
             raise InputError(f"a finding's verdict must be one of Verdict, got {self.verdict!r}")
         if self.decisive and self.decisive not in dict(self.numbers):
             raise InputError(f"a finding's decisive line must be one of its numbers, got {self.decisive!r}")
+
+    @property
+    def reason(self) -> str:
+        """What lies behind the verdict, in a few words; empty if nothing needs saying."""
+        return self.reasons.get(self.verdict, "")
 
     @property
     def texts(self) -> dict[str, str]:

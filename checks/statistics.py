@@ -173,7 +173,8 @@ def judge(comparisons: Sequence[Comparison], direction: int, rows: Sequence[Row]
         remarks.append(f"{obstacles} of {len(comparisons)} comparisons cannot be made.")
     shown = [c.row(p if len(comparisons) > 1 else np.nan) for c, p in zip(comparisons, adjusted, strict=True)]
     effects = tuple(effect for c in comparisons if (effect := c.effect(direction)))
-    return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)), effects)
+    reasons = {Verdict.FAILS: f"{len(wrong)} of {len(comparisons)} comparisons have the opposite sign"}
+    return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)), effects, reasons=reasons)
 
 
 def aligned(predicted: Comparison, measured: Comparison, statistic: str) -> Comparison:

@@ -79,7 +79,7 @@ def _c5(_: Evidence) -> Finding:
         "Best against best. It does not hold for any rho: beyond the rho at which its own sharpness is least, SharpBalance has two "
         "rho of one sharpness, and a SAM can be more diverse than the worse of them. The counter-example is such a rho: r=60, "
         "k=10, s=2, eta x_+ = 0.3, rho at 0.8 of the blocks' critical one. The phase diagram shows every rho.",
-        condition="best against best; not for every rho",
+        reasons={Verdict.CONDITIONAL: "best against best; not for every rho"},
         decisive="of these, with a SAM at least as diverse as the most diverse SharpBalance",
     )
 

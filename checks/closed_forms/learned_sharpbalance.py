@@ -136,7 +136,7 @@ def _sharpbalance(_: Evidence) -> Finding:
         "percent; blocks also change what members fit."
         if verdict == Verdict.CONDITIONAL
         else "",
-        condition="on disjoint blocks, not with sets",
+        reasons={Verdict.CONDITIONAL: "on disjoint blocks, not with sets"},
         effects=tuple(
             _effect(c, what) for _, *both, _ in found for c, what in zip(both, ("sets", "blocks"), strict=True)
         ),

@@ -164,7 +164,10 @@ def _table(_: Evidence) -> Finding:
     )
     where = "; ".join(name for name, falls in together.items() if falls)
     return Finding(
-        verdict, tuple(rows), f"All three fall in: {where or 'none'}.", condition="where one weight multiplies another"
+        verdict,
+        tuple(rows),
+        f"All three fall in: {where or 'none'}.",
+        reasons={Verdict.CONDITIONAL: "where one weight multiplies another"},
     )
 
 

@@ -96,6 +96,7 @@ def _no_tradeoff(_: Evidence) -> Finding:
         "A network with random features starts at 0 and differs from other members by its features: SAM speeds its fitting, so it "
         "gets flatter *and* more diverse. The trade-off of Theorem 1 comes from forgetting the initialisation. The paper makes no "
         "statement about this model.",
+        reasons={Verdict.FAILS: "SAM makes them flatter and more diverse"},
     )
 
 

@@ -53,6 +53,7 @@ def _unstable(_: Evidence) -> Finding:
         ),
         "The range lies beyond the critical rho, where SAM diverges. D and kappa rise together there: they trade off, with the "
         "opposite sign of rho.",
+        reasons={Verdict.FAILS: "all of it is beyond the critical rho, where SAM diverges"},
     )
 
 
@@ -69,7 +70,7 @@ def _turning_points(_: Evidence) -> Finding:
         ),
         "Both fall up to the first turning point and rise beyond the second. Between the two, sharpness already grows while "
         "diversity still falls: there lower sharpness comes with *higher* diversity, the opposite of the trade-off.",
-        condition="up to the rho at which kappa turns",
+        reasons={Verdict.CONDITIONAL: "up to the rho at which kappa turns"},
     )
 
 
@@ -94,6 +95,7 @@ def _constant_eir(_: Evidence) -> Finding:
         "In the model of Theorem 1, without label noise, diversity falls with rho but the improvement rate does not move: the "
         "theorem's D alone does not explain a falling EIR. The paper makes no statement about EIR in this model.",
         of_agreements(rows),
+        reasons={Verdict.FAILS: "without label noise EIR does not move with rho"},
         decisive="EIR by the law (1 - 1/m) sigma^2 / (sigma^2 + omega^2/d)",
     )
 

@@ -110,7 +110,7 @@ def _figure1b_overlap(_: Evidence) -> Finding:
         ),
         "Where the ranges overlap. A member of SharpBalance sees a third of the data; the control has the same blocks without "
         "SAM, so its ratio shows what SAM adds to splitting the data.",
-        condition="where the ranges overlap",
+        reasons={Verdict.CONDITIONAL: "where the ranges overlap"},
         decisive="D of SharpBalance / D of SAM at equal kappa",
     )
 

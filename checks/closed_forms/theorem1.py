@@ -101,7 +101,7 @@ def _upper_bound(_: Evidence) -> Finding:
         "Holds in the limit. At finite d it can be exceeded even where SAM is stable: n=40, d=20, eta=0.15052, rho=0.2, k=5, "
         "rho0=0.001, omega=1, where q at the edge is -0.9.",
         (_over_bound("kappa / upper bound, counter-example at n=40, d=20", kappa, bound, -1),),
-        condition="in the limit; at finite d it can be exceeded",
+        reasons={Verdict.CONDITIONAL: "in the limit; at finite d it can be exceeded"},
         decisive="standard errors beyond the bound",
     )
 
@@ -134,7 +134,7 @@ def _lower_bound(_: Evidence) -> Finding:
         "omega where the inequality multiplies by it (the norm |w*| is misplaced), so it is too small once omega^2 is above about "
         "d/2; the notebook's figures have 0.1 d.",
         (_over_bound("kappa / lower bound, counter-example at n=5, d=10", kappa, published, 1),),
-        condition="in the limit; at finite d it fails once omega^2 is above about d/2",
+        reasons={Verdict.CONDITIONAL: "in the limit; at finite d it fails once omega^2 is above about d/2"},
         decisive=f"violated at finite d with omega^2 = {max(_SIZES):g} d, of {len(scores[0])} settings",
     )
 

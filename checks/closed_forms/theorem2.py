@@ -65,7 +65,7 @@ def _q_bound(_: Evidence) -> Finding:
         ),
         "Valid in the limit and not tight. It bounds the limit, not a finite sample: in the unstable range finite d exceeds it "
         "(see theorem2-q-exact).",
-        condition="in the limit; at finite d and unstable rho it is exceeded",
+        reasons={Verdict.CONDITIONAL: "in the limit; at finite d and unstable rho it is exceeded"},
     )
 
 

@@ -63,8 +63,23 @@ def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
     rows = [*_deciding(question, study, decision, p, p_within), *_levels(question, study), *_samples(study)]
     confirmed, status = _status(design, study)
     return Finding(
-        _VERDICTS[decision], (*published, *rows), status, _effects(question, study), confirmed, decisive=question.tells
+        _VERDICTS[decision],
+        (*published, *rows),
+        status,
+        _effects(question, study),
+        confirmed,
+        reasons=_missing(design, study.blocks),
+        decisive=question.tells,
     )
+
+
+def _missing(design: Design, blocks: int) -> dict[Verdict, str]:
+    """What a verdict waits for."""
+    if judged(design, blocks):
+        return {}
+    return {
+        Verdict.INCONCLUSIVE: f"{blocks} of {len(design.blocks)} blocks of seeds are there, no verdict before all are"
+    }
 
 
 _HEADLINE = {

@@ -8,7 +8,8 @@ from markupsafe import Markup, escape
 __all__ = ["mathml", "prose"]
 
 _MARKS = (
-    (re.compile(r"(?<![\w*])\*([A-Za-z][^*<>]*[A-Za-z.])\*(?![\w*])"), r"<em>\1</em>"),
+    (re.compile(r"\*\*([^\s*<>][^*<>]*)\*\*"), r"<strong>\1</strong>"),
+    (re.compile(r"(?<![\w*])\*([^\W\d_][^*<>]*[^\W\d_.]|[^\w\s*<>] [^*<>]*[^\W\d_])\*(?![\w*])"), r"<em>\1</em>"),
     (re.compile(r"`([^`<>]+)`"), r"<code>\1</code>"),
 )
 

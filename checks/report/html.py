@@ -20,7 +20,7 @@ from sharpdiv.checks.report.points import points
 from sharpdiv.checks.report.serialize import plain
 from sharpdiv.checks.report.summary import HOW_TO_READ, by_topic, why
 from sharpdiv.checks.report.topics import COLUMNS, TOPICS
-from sharpdiv.checks.report.words import SIGNS, WHOSE, condition, counts, decisive, firmness
+from sharpdiv.checks.report.words import SIGNS, WHOSE, counts, decisive, firmness
 from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.provenance import commit
 
@@ -114,7 +114,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(mathml=mathml, prose=prose, counts=counts, decisive=decisive, condition=condition)
+    environment.filters.update(mathml=mathml, prose=prose, counts=counts, decisive=decisive)
     environment.globals.update(
         version=__version__,
         commit=commit() or "not known, an installed package",

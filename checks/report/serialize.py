@@ -7,7 +7,6 @@ from typing import Any
 
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.quantity import Quantity, Several, Value
-from sharpdiv.checks.report.words import condition
 
 __all__ = ["claim_json", "finding_json"]
 
@@ -51,7 +50,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "verdict": str(finding.verdict),
         "confirmed": finding.confirmed,
         "remark": finding.remark,
-        "condition": condition(finding),
+        "reason": finding.reason,
         "decisive": finding.decisive,
         "numbers": [{"label": label} | _value(value) for label, value in finding.numbers],
         "effects": [plain(asdict(effect)) for effect in finding.effects],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sharpdiv.checks.claim import Claim, Finding, Subject, Verdict
 from sharpdiv.checks.report.pages import FOLDER
 from sharpdiv.checks.report.topics import BESIDE, COLUMNS, TOPICS, WHY
-from sharpdiv.checks.report.words import SIGNS, WHOSE, condition, counts, decisive, firmness, signed
+from sharpdiv.checks.report.words import SIGNS, WHOSE, counts, decisive, firmness, signed
 
 __all__ = ["HOW_TO_READ", "by_topic", "summary", "why"]
 
@@ -17,7 +17,8 @@ HOW_TO_READ = (
     "statement of this project's own that the verdicts rest on, is checked by a command. Formulas of the theorems and details of "
     "training are those of the authors' notebook and training code; the text of the paper was not consulted for them.",
     f"**Verdicts**: {', '.join(f'*{signed(verdict)}*' for verdict in Verdict)}. *No effect* is certainly smaller than what is of "
-    "interest; *inconclusive* may be either, or there is nothing to compare yet. Numbers are estimates with 95% intervals. "
+    "interest; *inconclusive* may be either, or not all blocks of seeds are there yet: before that nothing is judged, however "
+    "clear it looks. Numbers are estimates with 95% intervals. "
     "*Confirmed*: judged on networks that were trained after rule, seeds and smallest effects of interest were committed "
     "(`results/protocol.json`); all else about trained networks is *exploratory*.",
     "**Whose**: the paper's statements; *transfers*, the paper's carried over to a model about which it says nothing; this "
@@ -125,18 +126,19 @@ def _line(claim: Claim, finding: Finding) -> str:
     """A statement that is not asked of several data sets, with its decisive number where words for it are few."""
     label, text = decisive(finding)
     line = f"- [{signed(finding.verdict)}]({_page(claim)}) {claim.title}"
-    if beside := ", ".join(filter(None, [firmness(claim, finding), condition(finding)])):
+    if beside := ", ".join(filter(None, [firmness(claim, finding), finding.reason])):
         line += f" ({beside})"
     return f"{line}; {label}: {text}" if text and len(label) + len(text) <= _LONGEST else line
 
 
 def _table(findings: Findings) -> list[str]:
-    """Statements by data set; how firm all verdicts of a data set are is at its head."""
+    """Statements by data set; how firm all verdicts of a data set are, and what they wait for, is at its head."""
     places = [column for column in COLUMNS if any(claim.where == column for claim, _ in findings)]
     heads = []
     for place in places:
-        firm = sorted({firmness(*pair) for pair in findings if pair[0].where == place} - {""})
-        heads.append(f"{place}, {' or '.join(firm)}" if firm else place)
+        firm = " or ".join(sorted({firmness(*pair) for pair in findings if pair[0].where == place} - {""}))
+        waits = {finding.reason for claim, finding in findings if claim.where == place} - {""}
+        heads.append("; ".join(filter(None, [f"{place}, {firm}" if firm else place, *waits])))
     rows = []
     for title in dict.fromkeys(claim.title for claim, _ in findings):
         of = [pair for pair in findings if pair[0].title == title]

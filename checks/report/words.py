@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sharpdiv.checks.claim import Claim, Effect, Finding, Subject, Verdict
 from sharpdiv.checks.quantity import Quantity, Value
 
-__all__ = ["SIGNS", "WHOSE", "condition", "counts", "decisive", "firmness", "signed"]
+__all__ = ["SIGNS", "WHOSE", "counts", "decisive", "firmness", "signed"]
 
 SIGNS = {
     Verdict.HOLDS: "✓",
@@ -62,18 +62,6 @@ def firmness(claim: Claim, finding: Finding) -> str:
     if finding.verdict == Verdict.NOT_RUN or (finding.confirmed is None and claim.subject != "networks"):
         return ""
     return "confirmed" if finding.confirmed else "exploratory"
-
-
-def condition(finding: Finding) -> str:
-    """Within which conditions it holds.
-
-    Args:
-        finding: what came out.
-
-    Returns:
-        A few words; empty for another verdict.
-    """
-    return finding.condition if finding.verdict == Verdict.CONDITIONAL else ""
 
 
 def decisive(finding: Finding) -> tuple[str, str]:

@@ -39,8 +39,8 @@ def check(
     Exit status 1 if a statement of the implementation does not hold; a failing claim of the paper is a finding.
 
     Args:
-        only: ids of claims, patterns of them such as 'c1-*', or claims as the paper's readers count them: C1 is every id that
-            begins with c1-. Default all.
+        only: ids of claims, patterns of them such as 'c1-*', or what of the paper they are about, as the report counts them: C1
+            to C8. Default all.
         list_: print the claims and check nothing.
         write: renew paper_checks.md and the pages of paper_checks/.
         results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
@@ -72,12 +72,12 @@ def _report(*, whole: bool) -> Path:
 
 
 def _select(only: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:
-    """Claims by id, pattern or the paper's name, in the order they are asked for; all if none is."""
+    """Claims by id, pattern or what of the paper they are about, in the order they are asked for; all if none is."""
     known = [claim.id for claim in claims]
     chosen: dict[str, None] = {} if only else dict.fromkeys(known)
     for word in only:
-        pattern = f"{word.lower()}-*" if re.fullmatch(r"[cC]\d+", word) else word
-        found = [name for name in known if fnmatchcase(name, pattern)]
+        about = word.upper() if re.fullmatch(r"[cC]\d+", word) else ""
+        found = [claim.id for claim in claims if about in claim.about or fnmatchcase(claim.id, word)]
         if not found:
             raise UsageError(f"unknown claim {word!r}{nearest(word, known)}; sharpdiv check --list lists all")
         chosen |= dict.fromkeys(found)

@@ -81,7 +81,7 @@
     const claim = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!claim?.matches("details.claim")) return;
     form.reset();
-    claim.hidden = false;
+    filter(); // now, not with the event: what it unhides above would move the claim away
     claim.open = true;
     claim.scrollIntoView();
     claim.querySelector("summary").focus({ preventScroll: true });

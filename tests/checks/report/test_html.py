@@ -163,4 +163,7 @@ def test_formulas_and_marks() -> None:
     assert prose("it gets *more* diverse, |w*| <b> and `code`") == (
         "it gets <em>more</em> diverse, |w*| &lt;b&gt; and <code>code</code>"
     )
+    assert prose("**Verdicts**: *✓ holds*, *– not run*; 2 * 3 * 4, 2*x*y") == (
+        "<strong>Verdicts</strong>: <em>✓ holds</em>, <em>– not run</em>; 2 * 3 * 4, 2*x*y"
+    )
     assert "<msup>" in prose("$x^2$")

@@ -70,6 +70,18 @@ def test_every_topic_tells_its_claims_by_whose_they_are() -> None:
         assert set(re.findall(LINK, section)) == (set() if name in BESIDE else run)
 
 
+def test_a_verdict_that_needs_words_has_them() -> None:
+    """Of its own verdict, in the line of what is checked once, and at the head of the column of what waits for seeds."""
+    reasons = {Verdict.FAILS: "diverges there", Verdict.INCONCLUSIVE: "2 of 8 blocks"}
+    range_, measured = BY_ID["tradeoff-figure2-range"], BY_ID["c1-fashion-mnist"]
+    text = summary(
+        [(range_, Finding(Verdict.FAILS, reasons=reasons)), (measured, Finding(Verdict.INCONCLUSIVE, reasons=reasons))]
+    )
+    assert f"{range_.title} (diverges there)" in text
+    assert "| fashion-mnist; 2 of 8 blocks |" in text
+    assert "diverges there" not in summary([(range_, Finding(Verdict.HOLDS, reasons=reasons))])
+
+
 def test_every_claim_of_the_paper_is_about_something() -> None:
     """What its source names is what it is about, and it has a column."""
     for claim in CLAIMS:
