@@ -148,10 +148,12 @@ def test_theory_needs_no_torch(installed: Path, tmp_path: Path) -> None:
         found = call(*command)
         assert found.returncode == 2
         assert len(found.stderr.splitlines()) == 1
-        assert "pip install 'sharpdiv[train]'" in found.stderr
+        assert "pip install '.[train]' in the folder of sharpdiv" in found.stderr
     found = call("theory", "sam", "--rho", "0.1", "--plot", "curve.png")
     assert found.returncode == 2
-    assert found.stderr.endswith("--plot needs matplotlib, which is not installed: pip install 'sharpdiv[plot]'\n")
+    assert found.stderr.endswith(
+        "--plot needs matplotlib, which is not installed: pip install '.[plot]' in the folder of sharpdiv\n"
+    )
 
 
 USER = """

@@ -104,5 +104,6 @@ def required_module(name: str, user: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or name).partition(".")[0]
         raise MissingPackageError(
-            f"{user} needs {package}, which is not installed: pip install 'sharpdiv[plot]'", name=package
+            f"{user} needs {package}, which is not installed: pip install '.[plot]' in the folder of sharpdiv",
+            name=package,
         ) from error

@@ -46,7 +46,9 @@ def _rich(evidence: Evidence) -> Finding:
         return missing("networks at alpha = 1")
     verdict = Verdict.HOLDS if all(at_one) else Verdict.CONDITIONAL if any(at_one) else Verdict.FAILS
     remark = f"D is predicted within {_D_WITHIN:.0%} in {sum(at_one)} of {len(at_one)} networks at alpha = 1."
-    return Finding(verdict, tuple(numbers), remark, reasons={Verdict.FAILS: f"D is more than {_D_WITHIN:.0%} off in every network"})
+    return Finding(
+        verdict, tuple(numbers), remark, reasons={Verdict.FAILS: f"D is more than {_D_WITHIN:.0%} off in every network"}
+    )
 
 
 def _error_rows(network: DialNetwork) -> list[Row]:

@@ -1,5 +1,6 @@
 """Plots of the HTML report, as specifications for Plotly: a forest plot of each claim, and the points of trained ensembles."""
 
+import math
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
@@ -156,11 +157,18 @@ def scatter(points: Sequence[Point]) -> dict[str, Any]:
         xaxis={
             "title": {"text": "sharpness of a network, nats (logarithmic)"},
             "type": "log",
-            "dtick": "D2",
+            "tickvals": (ticks := _ticks([point.sharpness for point in points])),
+            "ticktext": [f"{tick:g}" for tick in ticks],
             "zeroline": False,
         },
         yaxis={"title": {"text": "D of its ensemble"}, "zeroline": False},
-        legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         hovermode="closest",
     )
     return dict(figure.to_plotly_json())
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 of every decade: Plotly's own logarithmic ticks leave the zeros of these out."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return [digit * 10.0**power for power in range(low, high + 1) for digit in (1, 2, 5)]

@@ -46,7 +46,7 @@ except ModuleNotFoundError:
 
         def __init__(self) -> None:
             raise ModuleNotFoundError(
-                "SAMCallback needs Lightning, which is not installed: pip install 'sharpdiv[lightning]'",
+                "SAMCallback needs Lightning, which is not installed: pip install '.[lightning]' in the folder of sharpdiv",
                 name="lightning",
             )
 

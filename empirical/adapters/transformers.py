@@ -30,7 +30,7 @@ except ModuleNotFoundError:
 
         def __init__(self, *_: Any, **__: Any) -> None:
             raise ModuleNotFoundError(
-                "SAMTrainer needs transformers, which is not installed: pip install 'sharpdiv[transformers]'",
+                "SAMTrainer needs transformers, which is not installed: pip install '.[transformers]' in the folder of sharpdiv",
                 name="transformers",
             )
 

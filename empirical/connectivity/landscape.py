@@ -59,7 +59,7 @@ class Landscape:
         if train is None and not self.members.same_statistics:
             raise InputError(
                 "members differ in the running statistics of batch norm, and a network between them has neither's: give the "
-                "training data that they are taken on anew (train=...)"
+                "training data that they are taken on anew (train=..., --train-data)"
             )
         self._data = FixedBatches(batches, "test")
         self._train = FixedBatches(train, "training") if train is not None and running_norms(model) else None

@@ -17,7 +17,8 @@ except ModuleNotFoundError:
 
         def __init__(self, **_: Any) -> None:
             raise ModuleNotFoundError(
-                "EnsembleDiversity needs torchmetrics, which is not installed: pip install 'sharpdiv[torchmetrics]'",
+                "EnsembleDiversity needs torchmetrics, which is not installed: pip install '.[torchmetrics]' in the folder of "
+                "sharpdiv",
                 name="torchmetrics",
             )
 

@@ -14,6 +14,7 @@ from sharpdiv.empirical.errors import InputError
 __all__ = ["Columns", "read_csv", "read_parquet", "read_text", "whole"]
 
 _LABELS = {"label", "labels"}
+_LONG = {"member", "members", "model", "seed", "sample", "samples", "class", "prob", "probability"}
 _INDICES = {"", "index", "unnamed: 0", "__index_level_0__"}
 _EXACT = 2**53  # whole numbers that float64 tells apart
 
@@ -203,6 +204,11 @@ def _columns(path: Path, names: Sequence[str] | None, columns: list[np.ndarray])
     if len(labels) > 1:
         raise InputError(f"{path} has {len(labels)} columns of labels, expected one at most")
     for name in names or ():
+        if name.lower() in _LONG:
+            raise InputError(
+                f"{path}: column {name!r} is no class; write a file for each member, with a row for each sample and a column for "
+                "each class"
+            )
         if name.lower() in _INDICES:
             raise InputError(
                 f"{path}: column {name!r} numbers the rows; write the table without it (pandas: index=False)"

@@ -320,6 +320,11 @@ def load_record(path: Path) -> RunRecord:
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
+            if "schema" not in stored.files:
+                raise StoreError(
+                    f"{path} is not the record of a run, which sharpdiv measure writes as record.npz; predictions are what "
+                    "sharpdiv metrics reads"
+                )
             if (schema := int(stored["schema"])) != SCHEMA:
                 raise StoreError(
                     f"{path} has layout {schema}, this version reads {SCHEMA}; use the version that wrote it"

@@ -69,7 +69,9 @@ def failure(error: Exception, command: str) -> int | None:
     if isinstance(error, ModuleNotFoundError):
         module = (error.name or "").split(".")[0]
         for extra in (extra for extra, modules in _EXTRAS.items() if module in modules):
-            return fail(f"{command} needs {error.name}, which is not installed: pip install 'sharpdiv[{extra}]'")
+            return fail(
+                f"{command} needs {error.name}, which is not installed: pip install '.[{extra}]' in the folder of sharpdiv"
+            )
     if isinstance(error, (DomainError, UsageError, OSError, MemoryError, InputError, NotMeasuredError, StoreError)):
         return fail(str(error))
     if isinstance(error, (ConvergenceError, DivergenceError, WorkerError)):

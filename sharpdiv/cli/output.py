@@ -117,18 +117,20 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _latex(points: list[dict[str, Any]], names: Sequence[str]) -> str:
-    """What is the same for all rho is not told for each."""
-    told = [name for name in names if name not in {"stable", "critical_rho"}]
+    """What is the same for all rho is not told for each; that some diverge, and why numbers are missing, is."""
+    same = {"critical_rho", *(["stable"] if all(point.get("stable", True) for point in points) else [])}
+    told = [name for name in names if name not in same]
     heads = [_SYMBOLS.get(name, name.replace("_", " ")) for name in told]
     rows = [[_latex_number(point[name]) for name in told] for point in points]
     body = [" & ".join(cells) + r" \\" for cells in (heads, *rows)]
     lines = [rf"\begin{{tabular}}{{{'r' * len(told)}}}", r"\toprule", body[0], r"\midrule", *body[1:]]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    reasons = [f"% -- = no value. {reason}" for reason in dict.fromkeys(p["reason"] for p in points if "reason" in p)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *reasons])
 
 
 def _latex_number(value: Any) -> str:
-    if value is None:
-        return "--"
+    if value is None or isinstance(value, bool):
+        return "--" if value is None else number(value)
     parts = [_scientific(part) for part in number(value).split("±")]
     return "$" + r" \pm ".join(parts) + "$"
 

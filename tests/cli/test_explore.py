@@ -18,7 +18,10 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     status, out, err = run(capsys, "explore", "--no-browser")
     assert (status, out) == (2, "")
-    assert err == f"sharpdiv: error: explore needs {module}, which is not installed: pip install 'sharpdiv[explore]'\n"
+    assert (
+        err
+        == f"sharpdiv: error: explore needs {module}, which is not installed: pip install '.[explore]' in the folder of sharpdiv\n"
+    )
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])

@@ -95,6 +95,14 @@ def test_a_latex_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "e-" not in out
 
 
+def test_a_latex_table_says_what_diverges_and_why_numbers_are_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "theory", "sam", "--rho", "0.1", "0.5", "--finite", "--latex")
+    heads, *rows = [line[:-3].split(" & ") for line in out.splitlines() if line.endswith(r" \\")]
+    assert [row[heads.index("stable")] for row in rows] == ["yes", "no"]
+    assert "% -- = no value. sharpness: no closed form at finite (n, d)" in out
+    assert "stable" not in run(capsys, "theory", "sam", "--rho", "0.1", "--latex")[1]
+
+
 def test_measured_numbers_have_their_errors_in_latex(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, *_command("simulate", ""), "--latex")
     assert r" \pm " in out
@@ -124,5 +132,5 @@ def test_a_plot_without_matplotlib_names_the_extra(
     files = ("--plot", str(tmp_path / "a.png"), "--csv", str(tmp_path / "a.csv"))
     status, out, err = run(capsys, "theory", "sam", "--rho", "0.1", *files)
     assert (status, out) == (2, "")
-    assert "--plot needs matplotlib, which is not installed: pip install 'sharpdiv[plot]'" in err
+    assert "--plot needs matplotlib, which is not installed: pip install '.[plot]' in the folder of sharpdiv" in err
     assert not list(tmp_path.iterdir())

@@ -148,6 +148,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "names missing": (table("a,b\n.5,.3,.2\n"), "2 names of columns for 3 columns"),
     "semicolons": (table("0,5;0,5\n"), "commas between columns and points in numbers, got '0,5;0,5'"),
     "tabs": (table("a\tb\n0.5\t0.5\n"), "commas between columns and points in numbers"),
+    "a row for each member and sample": (
+        table("member,sample,a,b\n0,0,.5,.5\n"),
+        "column 'member' is no class.*a file for each",
+    ),
     "rows numbered with a name": (table(",a,b\n0,.5,.5\n"), "column '' numbers the rows.*index=False"),
     "rows numbered without": (table("0,.5,.5\n1,.5,.5\n2,.5,.5\n"), "first column numbers the rows"),
     "two columns of labels": (table("a,b,label,labels\n.5,.5,1,1\n"), "2 columns of labels"),
