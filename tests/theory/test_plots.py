@@ -100,6 +100,6 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch, pack
     monkeypatch.setitem(sys.modules, package, None)
     curve: Any = CURVES["sam"]
     with pytest.raises(
-        MissingPackageError, match=rf"{call} needs \w+, which is not installed: pip install 'sharpdiv\[plot\]'"
+        MissingPackageError, match=rf"{call} needs \w+, which is not installed: pip install '.\[plot\]'"
     ):
         getattr(curve, call)()

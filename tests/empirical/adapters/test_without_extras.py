@@ -27,7 +27,7 @@ def test_the_extra_is_named(extra: str, monkeypatch: pytest.MonkeyPatch) -> None
     for name in (extra, *(loaded for loaded in sys.modules if loaded.startswith(f"{extra}."))):
         monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     options = {"rho": 0.1} if extra == "transformers" else {}
-    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'sharpdiv\[{extra}\]'") as error:
+    with pytest.raises(ModuleNotFoundError, match=rf"pip install '.\[{extra}\]'") as error:
         getattr(alone(extra), ADAPTERS[extra])(**options)
     assert "\n" not in str(error.value)
 
