@@ -1,7 +1,6 @@
 """The main job: planned, interrupted and continued, with what is there already."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,19 @@ from sharpdiv import reproduce as job
 from sharpdiv.checks.ascents.networks import DESCENT, FittedNetwork, Regime, Sweep
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import load_evidence
-from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, plane_runs
+from sharpdiv.empirical.connectivity import run_planes
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.graph import Graph
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
+from sharpdiv.empirical.working import work
+from sharpdiv.job import Job, Say
 from tests.cli.calling import run
 
 
@@ -114,6 +118,13 @@ def measured(path: Path) -> dict[str, Any]:
     trained = [member | {"seconds": 0} for member in values["summary"]["provenance"].pop("trained")]
     arrays = {name: value.tolist() for name, value in values.items() if name != "summary"}
     return {"summary": values["summary"], "trained": trained, **arrays}
+
+
+def measure_blocks(design: Design, folder: Path, say: Say = lambda _: None) -> None:
+    """What a design lacks, in this process."""
+    with Job(folder, folder / "reproduce", "cpu", say) as whole:
+        whole.add(design)
+        work(Graph(whole.pieces), Pool(workers=1))
 
 
 @pytest.mark.long
@@ -251,7 +262,7 @@ def test_the_main_job_is_a_function(
     assert not trained
 
     for _ in range(2):  # the second time nothing is left to do
-        job.measure_block(DESIGN, (1, 2), tmp_path, target, **options)
+        measure_blocks(replace(DESIGN, blocks=((1, 2),)), tmp_path, options["say"])
     assert sorted(records(target)) == sorted(RECORDS[:3])
     assert len(trained) == 6
 
@@ -259,12 +270,14 @@ def test_the_main_job_is_a_function(
     assert made.plan == ()
     assert [claim.id for claim, _ in made.findings] == ["alternating-sum", "c1-digits"]
     assert made.report == target / "paper_checks.md"
-    assert "[c1](paper_checks/c1-digits.md)" in made.report.read_text()
+    assert "not run: c1" in made.report.read_text()  # no design of that name
     assert sorted(page.stem for page in (target / "paper_checks").iterdir()) == ["alternating-sum", "c1-digits"]
     assert made.html == target / "report.html"
     assert 'id="c1-digits"' in made.html.read_text()
     assert made.beside == ()
-    assert {what for what, _, _ in seen} == {"ascents", "training", "measuring"}
+    assert {what for what, _, _ in seen} == {"training and measuring"}
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1][1] == seen[-1][2]
     assert said[:-2] == [
         "Timing a step of each network",
         "tiny: block of seeds 1, 2 is measured",
@@ -286,7 +299,7 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
     corrupted: dict[str, int] = {}
     networks: list[dict[Path, int]] = []
     for name, design in (("short", short), ("whole", whole)):
-        job.measure_block(design, (1, 2), tmp_path, target, workers=1)
+        measure_blocks(design, tmp_path)
         corrupted[name] = load_record(target / RECORDS[0]).corrupted_nll.shape[1]
         networks.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("member-?.safetensors")})
     assert networks[0] == networks[1]
@@ -302,32 +315,43 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
 def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not where records alone were taken from elsewhere; planes come with them then."""
+    """Or will be; not where records alone were taken from elsewhere, with which planes come then."""
     measured: list[str] = []
+    measure = run_planes._measure
 
-    def small(configs: Sequence[RunConfig], *arguments: Any, **options: Any) -> list[RunPlane]:
-        measured.extend(config.method for config in configs)
-        return plane_runs(configs, *arguments, **options)
+    def tell(root: Path, config: RunConfig, *rest: Any) -> None:
+        measured.append(config.method)
+        measure(root, config, *rest)
 
-    monkeypatch.setattr("sharpdiv.reproduce.plane_runs", small)
+    monkeypatch.setattr(run_planes, "_measure", tell)
     conditions = {
         "sgd": SMALL_RUN,
         "sam-mid": replace(SMALL_RUN, method="sam", rho=0.1),
         "sharpbalance-mid": replace(SMALL_RUN, method="sharpbalance", rho=0.1),
     }
-    design = Design("digits", conditions, ((1, 2, 3), (4, 5, 6)), HOW, HOW)
-    target, mine, how = tmp_path / "theirs", tmp_path / "mine", PlaneConfig(2, 2, 40, 20)
-    job._look_between(design, tmp_path / "none", mine, how=how, workers=1)
-    assert not mine.exists()
-    runs.train_runs(design.runs((1, 2, 3)).values(), tmp_path, workers=1)
+    design = Design("digits", conditions, ((1, 2, 3),), HOW, HOW)
+    how = PlaneConfig(2, 2, 40, 20)
+    theirs, mine = tmp_path / "theirs", tmp_path / "mine"
+
+    def look(runs_folder: Path, target: Path) -> None:
+        with Job(runs_folder, target, "cpu", lambda _: None) as whole:
+            whole.add(design, planes=how)
+            work(Graph(whole.pieces), Pool(workers=1))
+
     for _ in range(2):
-        job._look_between(design, tmp_path, target, how=how, workers=1)
-    assert measured == ["sgd", "sam", "sharpbalance"]
-    assert [plane.config for plane in load_evidence(target).planes] == list(design.runs((1, 2, 3)).values())
-    job._take(target, mine, [replace(design, name="tiny")])
-    assert not mine.exists()
-    job._take(target, mine, [design])
-    assert (mine / "planes.json").read_bytes() == (target / "planes.json").read_bytes()
+        look(tmp_path, theirs)
+    assert sorted(measured) == ["sam", "sgd", "sharpbalance"]
+    assert [plane.config for plane in load_evidence(theirs).planes] == list(design.runs((1, 2, 3)).values())
+    job._take(theirs, mine, [design])
+    assert (mine / "planes.json").read_bytes() == (theirs / "planes.json").read_bytes()
+    (mine / "planes.json").unlink()
+    look(tmp_path / "none", mine)  # all records are there
+    assert not (mine / "planes.json").exists()
+    look(tmp_path, mine)
+    assert (mine / "planes.json").read_bytes() == (theirs / "planes.json").read_bytes()
+    job._take(theirs, tmp_path / "others", [replace(design, name="tiny")])
+    assert not (tmp_path / "others" / "planes.json").exists()
+    assert len(measured) == 6  # asked for again, and there already
 
 
 def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
@@ -341,7 +365,7 @@ def test_a_long_job_is_planned_before_it_starts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[tuple[str, int]]
 ) -> None:
     monkeypatch.setattr("sharpdiv.reproduce.PROFILES", {"cpu": (DESIGN,)})
-    monkeypatch.setattr("sharpdiv.reproduce.measure_block", lambda *_, say, **__: say("measured"))
+    monkeypatch.setattr("sharpdiv.reproduce._work", lambda job, *_: job.say("measured"))
     status, out, _ = reproduce(capsys, tmp_path, "--profile", "cpu")
     assert status == 0
     steps = ("Timing a step", "process time", "Training: about", "Training and measuring 6", "measured\n", "Report: ")
