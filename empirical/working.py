@@ -5,11 +5,11 @@ on from its files, and ends with the same bits.
 """
 
 import heapq
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
+from time import monotonic
 from typing import Protocol, runtime_checkable
 
 from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
@@ -146,7 +146,7 @@ class _Run:
         """Seconds that remain; None without a limit."""
         if self.deadline is None:
             return None
-        if (remaining := self.deadline - time.monotonic()) <= 0:
+        if (remaining := self.deadline - monotonic()) <= 0:
             raise _TimeIsUpError
         return remaining
 

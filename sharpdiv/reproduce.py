@@ -26,9 +26,11 @@ from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
 from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.empirical.cluster import read_cluster
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.graph import Graph
+from sharpdiv.empirical.parsl_engine import ParslEngine
 from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
@@ -78,6 +80,7 @@ def reproduce(
     device: str = "cpu",
     workers: int | None = None,
     minutes: float | None = None,
+    on: Path | None = None,
     dry_run: bool = False,
     progress: Progress = lambda *_: None,
     say: Say = print,
@@ -94,6 +97,7 @@ def reproduce(
         device: ``cpu``, ``cuda`` or ``mps``.
         workers: members trained at once; default one per CPU core or GPU.
         minutes: stop by itself within this time, whole blocks of seeds first; called again, it goes on to the same bits.
+        on: file of options such as ``cluster.toml``, for several GPUs or machines: see ``Cluster``.
         dry_run: plan what would be trained, and stop.
         progress: told after every finished piece.
         say: told what is going on.
@@ -102,9 +106,11 @@ def reproduce(
         What was made, or the plan, or what is left.
 
     Raises:
-        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time.
+        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time, or
+            the options of the cluster cannot be used.
     """
     deadline = _deadline(minutes)
+    runs = runs if on is None else runs.resolve()  # jobs have working folders of their own
     target = runs / "reproduce"
     designs, dial, sweep = _chosen(profile, data)
     if have is not None and not have.is_dir():
@@ -121,13 +127,13 @@ def reproduce(
     if dry_run:
         say("Timing a step of each network")
         return Reproduction((*plan_runs(missing, runs, device), *_plan_small(dial, sweep, runs, device)))
+    engine = _engine(on, runs, device, workers, apart=minutes is not None)
     if have is not None:
         _take(have, target, designs)
     for config in {config.data: config for config in missing}.values():
         load_run_data(config)  # what is missing is said now, not after hours
     members = sum(len(config.seeds) for config in missing)
     say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
-    engine = Pool(choose_device(device), workers, apart=minutes is not None)
     with Job(runs, target, device, say) as job:
         job.add_small(dial, sweep)
         for design in designs:
@@ -135,6 +141,15 @@ def reproduce(
             job.add(design, planes=PlaneConfig() if look else None)
         left = _work(job, engine, progress, deadline)
     return Reproduction(left=left) if left else _report(target, workers, say)
+
+
+def _engine(on: Path | None, runs: Path, device: str, workers: int | None, *, apart: bool) -> Engine:
+    """Where the pieces of work are done; the device of a cluster need not be here."""
+    if on is None:
+        return Pool(choose_device(device), workers, apart=apart)
+    if workers is not None:
+        raise InputError(f"workers are those of {on}; leave them out beside it")
+    return ParslEngine(read_cluster(on), runs / "cluster", device)
 
 
 def _deadline(minutes: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """The main job: planned, interrupted and continued, with what is there already."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,38 @@ def test_an_interrupted_main_job_continues(
 
 @pytest.mark.long
 @pytest.mark.slow
+def test_a_main_job_out_of_time_says_what_is_left_and_goes_on(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[tuple[str, int]],
+) -> None:
+    """The first block of seeds is whole, and nothing of the second one is lost."""
+    ticks = itertools.count()
+    with monkeypatch.context() as context:  # a tick before a piece of this process, and one after it but for cheap ones
+        context.setattr("sharpdiv.empirical.working.monotonic", lambda: float(next(ticks)))
+        context.setattr(job, "_deadline", lambda minutes: None if minutes is None else 48.0)
+        context.setattr(job, "Pool", lambda *arguments, **_: Pool(*arguments))
+        status, out, err = reproduce(capsys, tmp_path, "--minutes", "9")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1:] == [
+        "tiny: block of seeds 1, 2 is measured",
+        "The time is up: 25 of 47 pieces of work are done, 1 of 2 blocks measured",
+        "The same command goes on from here, to the same bits; "
+        f"sharpdiv report --results {tmp_path}/reproduce shows what is measured so far",
+    ]
+    assert sorted(records(tmp_path / "reproduce")) == sorted(RECORDS[:3])
+    assert not (tmp_path / "reproduce" / "report.html").exists()
+    assert {seed for _, seed in trained} == {1, 2}
+    status, out, _ = reproduce(capsys, tmp_path)
+    assert status == 0
+    assert "Training and measuring 3 ensembles, 6 networks" in out
+    assert "tiny: block of seeds 3, 4 is measured" in out
+    assert (tmp_path / "reproduce" / "report.html").exists()
+
+
+@pytest.mark.long
+@pytest.mark.slow
 def test_what_is_there_already_is_not_made_again(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, trained: list[tuple[str, int]]
 ) -> None:
@@ -357,6 +390,12 @@ def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
 def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="profile paper has nothing on digits"):
         job.reproduce("paper", data=["digits"], runs=tmp_path)
+    with pytest.raises(InputError, match="minutes must be finite and positive, got 0"):
+        job.reproduce(minutes=0.0, runs=tmp_path)
+    with pytest.raises(InputError, match=r"workers are those of cluster.toml; leave them out beside it"):
+        job.reproduce(on=Path("cluster.toml"), workers=2, runs=tmp_path)
+    with pytest.raises(InputError, match=r"cluster.toml cannot be read"):
+        job.reproduce(on=tmp_path / "cluster.toml", runs=tmp_path)
     with pytest.raises(InputError, match="takes a folder of results"):
         job.reproduce(have=tmp_path / "none", runs=tmp_path)
 
