@@ -49,6 +49,8 @@ Profile = Literal["quick", "cpu", "paper"]
 
 _TO_STOP = 10.0
 """Seconds that ending what is going on may take, at most a tenth of the time given."""
+_TO_REPORT = 180.0
+"""Seconds that checking every claim and drawing every figure may take on two cores."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,12 @@ def _deadline(minutes: float | None) -> float | None:
 def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None) -> tuple[str, ...]:
     """Do the job; says what is left if the time was up, and gives its names."""
     left = work(Graph(job.pieces), engine, partial(progress, "training and measuring"), deadline)
-    if left:
+    if not left and deadline is not None and time.monotonic() + _TO_REPORT > deadline:
+        left = ("report",)
+        job.say(
+            "All is measured; the same command with more minutes, or without a limit, checks the claims and reports"
+        )
+    elif left:
         done = f"{len(job.pieces) - len(left)} of {len(job.pieces)} pieces of work"
         job.say(f"The time is up: {done} are done, {job.measured} of {job.blocks} blocks measured")
         job.say(

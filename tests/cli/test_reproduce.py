@@ -128,6 +128,26 @@ def measure_blocks(design: Design, folder: Path, say: Say = lambda _: None) -> N
         work(Graph(whole.pieces), Pool(workers=1))
 
 
+def test_nothing_waits_for_more_than_it_needs(tmp_path: Path) -> None:
+    """No barrier between blocks, ensembles, or training and measuring; earlier blocks rank first all the same."""
+    with Job(tmp_path, tmp_path / "reproduce", "cpu", lambda _: None) as whole:
+        whole.add(DESIGN)
+        graph = Graph(whole.pieces)
+    sgd, sam, balance = DESIGN.runs((1, 2)).values()
+    assert graph.after(f"member 1 of {sgd.run_id}") == {
+        f"measurement 1 of {sgd.run_id}",
+        f"result of {sgd.run_id}",
+        "block 1, 2 of tiny",
+    }
+    after = graph.after(f"first phase 1 of {sam.run_id}")
+    assert {f"member 1 of {sam.run_id}", f"sets of {balance.run_id}", f"member 2 of {balance.run_id}"} <= after
+    assert f"member 2 of {sam.run_id}" not in after
+    assert not any(name.endswith(sgd.run_id) for name in after)
+    ranks = [graph.pieces[name].priority for name in graph.pieces]
+    assert ranks == sorted(ranks) == [1] * 22 + [2] * 22
+    assert not graph.after("block 1, 2 of tiny")
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_an_interrupted_main_job_continues(
