@@ -101,7 +101,7 @@ def _source(config: RunConfig) -> RunConfig:
     return RunConfig("sgd", **{name: getattr(config, name) for name in names})
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # a design measures some of its conditions by few images, and a process takes them in turns
 def _corrupted(source: RunConfig, how: MeasureConfig) -> Corrupted:
     if how.corrupted == "published":
         return _published(source, how)
