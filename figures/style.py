@@ -167,11 +167,20 @@ def new_figure(rows: int, columns: int, *, width: float = PAGE, height: float = 
     return figure, list(grid.ravel())
 
 
-def plot_simulation(axes: Axes, x: np.ndarray, measured: Estimate, marker: str = "o", *, again: bool = False) -> None:
+def plot_simulation(
+    axes: Axes, x: np.ndarray, measured: Estimate, marker: str = "o", *, again: bool = False, **look: Any
+) -> None:
     """Simulated means with their standard errors, on top of the theory's line; ``again`` leaves them out of the legend."""
     label = "_simulation" if again else "simulation, mean ± standard error"
-    look: dict[str, Any] = {"fmt": marker, "ms": 3, "elinewidth": 0.9, "color": COLORS["gd"], "zorder": 3}
-    axes.errorbar(x, measured.mean, measured.stderr, label=label, **look)
+    usual: dict[str, Any] = {
+        "fmt": marker,
+        "ms": 3,
+        "elinewidth": 0.9,
+        "color": COLORS["gd"],
+        "zorder": 3,
+        "label": label,
+    }
+    axes.errorbar(x, measured.mean, measured.stderr, **usual | look)
 
 
 def mark_unstable(axes: Axes, critical_rho: float | None, label: str = "unstable") -> None:

@@ -258,9 +258,10 @@ def write_html(
         figures: files that ``render`` wrote.
         rows: verdicts beside the committed ones.
     """
+    drawn = {file.stem: file for file in figures if file.suffix == ".png"}
     pictures = {
-        file.stem: Picture(file, **vars(FIGURES[file.stem].words(evidence)))
-        for file in figures
-        if file.suffix == ".png" and file.stem in FIGURES
+        name: Picture(file, **vars(FIGURES[name].words(evidence)), dark=drawn.get(f"{name}-dark"))
+        for name, file in drawn.items()
+        if name in FIGURES
     }
     write_atomically(path, html(Report(findings, evidence, pictures, rows)).encode())

@@ -48,7 +48,7 @@ def _finding(_: str, study: Study) -> str:
     caption=(
         "ECE and NLL of ensembles of 1, 2 and 3 members at the middle ρ, on clean and on corrupted test "
         "images: means over all subsets of each triple of seeds; bars: 95% intervals over triples, on these "
-        "test images."
+        "test images, of logarithms, as neither is below 0."
     ),
     alt=(
         "A row of panels for each of ECE and NLL, clean and corrupted, a column for each data set; three "
@@ -107,7 +107,7 @@ def of_size(study: Study, name: str, metric: str, *, corrupted: bool) -> Points:
     def at(place: int) -> Callable[[RunRecord], float]:
         return lambda record: record.by_size(metric, corrupted=corrupted)[place]
 
-    return np.array([interval(study.block_number(name, at(place))) for place in sizes])
+    return np.array([interval(study.block_number(name, at(place)), positive=True) for place in sizes])
 
 
 def _plot(axes: Axes, study: Study, metric: str, *, corrupted: bool) -> None:

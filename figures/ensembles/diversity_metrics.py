@@ -36,11 +36,14 @@ def _finding(name: str, study: Study) -> str:
 @figure(
     "diversity_metrics",
     finding=lambda evidence: each(
-        "Further measures of diversity by which SAM is below SGD", studies(evidence), _finding
+        "Further measures of diversity that SAM lowers, 95% interval of SAM minus SGD below 0",
+        studies(evidence),
+        _finding,
     ),
     caption=(
         "Five measures of diversity of SGD and SAM, and of SharpBalance, against sharpness; a point for each "
-        "ρ with 95% intervals, ρ written beside it."
+        "ρ with 95% intervals, ρ written beside it. The title counts the measures whose difference, paired by "
+        "seed, has its whole 95% interval below 0."
     ),
     alt=(
         "A row of panels for each measure of diversity, a column for each data set; a line for SGD and SAM "

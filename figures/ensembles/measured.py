@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence, Sized
 from textwrap import fill
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import GROUPS, Table, estimated, leave_out_means
@@ -20,6 +19,8 @@ from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord
+from sharpdiv.figures.labels import keep_apart
+from sharpdiv.figures.scales import logarithmic
 from sharpdiv.figures.style import COLORS, MARKERS, SMALL
 
 __all__ = [
@@ -39,7 +40,8 @@ __all__ = [
     "legend_below",
     "levels",
     "log_ratio",
-    "logarithmic",
+    "plot_curves",
+    "plot_from_sgd",
     "plot_points",
     "radii",
     "ratios",
@@ -50,9 +52,7 @@ __all__ = [
     "told",
 ]
 
-_ENTRY_WIDTH = 1.65  # inches of a legend's column
 _CHARACTERS = 20  # of a legend in an inch
-_APART = 0.12  # of a panel, at least, between points that have their rho beside them
 Points = Float[np.ndarray, "points 3"]
 """Estimates with the ends of their 95% intervals: value, low, high."""
 Quantity = Callable[[Study, str, str], Table]
@@ -314,18 +314,29 @@ def plot_curves(axes: Axes, study: Study, design: str, quantity: Quantity, posit
         label: (levels(study, names, MAIN, positive=True), levels(study, names, quantity, positive))
         for label, (names, _) in CURVES.items()
     }
-    for label, (x, y) in points.items():
-        plot_points(axes, x, y, ls=":", label=label, **CURVES[label][1])
-    x, y = points["SAM"]
-    axes.plot(x[0, 0], y[0, 0], ls="", ms=4.5, zorder=3, label="SGD", **LOOKS["gd"])
+    plot_from_sgd(axes, *points["SAM"])
+    plot_points(axes, *points["SharpBalance"], ls=":", label="SharpBalance", **LOOKS["sharpbalance"])
     logarithmic(axes, "x", few=True)
     for label, (x, y) in points.items():
         names, look = CURVES[label]
         tell_radii(axes, x, y, radii(design, names), **look)
 
 
+def plot_from_sgd(axes: Axes, x: Points, y: Points) -> None:
+    """SAM's points over rho joined with SGD's, each method's intervals in its own colour.
+
+    Args:
+        axes: where.
+        x: horizontal coordinates, SGD's first.
+        y: vertical coordinates, likewise.
+    """
+    axes.plot(x[:2, 0], y[:2, 0], ls=":", lw=0.9, color=LOOKS["sam"]["color"])
+    plot_points(axes, x[:1], y[:1], ls="", **LOOKS["gd"] | {"ms": 4.5, "zorder": 3, "label": "SGD"})
+    plot_points(axes, x[1:], y[1:], ls=":", label="SAM", **LOOKS["sam"])
+
+
 def tell_radii(axes: Axes, x: Points, y: Points, rhos: Sequence[float], *, color: str, marker: str) -> None:
-    """Rho beside each point but SGD's, above for SAM and below for SharpBalance; the largest alone where points lie too close.
+    """Rho beside each point but SGD's, above for SAM and below for SharpBalance where nothing is in the way.
 
     Args:
         axes: where.
@@ -335,31 +346,12 @@ def tell_radii(axes: Axes, x: Points, y: Points, rhos: Sequence[float], *, color
         color: of the method.
         marker: of the method.
     """
-    below = marker == MARKERS["sharpbalance"]
-    look: dict[str, Any] = {"fontsize": SMALL, "color": color, "ha": "right", "va": "top" if below else "bottom"}
-    axes.autoscale_view()  # or distances would be those of earlier limits
-    places = np.column_stack([x[:, 0], y[:, 0]])
-    shown = axes.transAxes.inverted().transform(axes.transData.transform(places))
-    taken: list[np.ndarray] = []
-    for rho, at, where in reversed(list(zip(rhos, places, shown, strict=True))):
-        if rho and all(np.hypot(*(where - other)) > _APART for other in taken):
-            axes.annotate(f"{rho:g}", tuple(at), xytext=(-3, -3 if below else 3), textcoords="offset points", **look)
-            taken.append(where)
-
-
-def logarithmic(axes: Axes, which: Literal["x", "y"], *, few: bool = False) -> None:
-    """A logarithmic axis with plain numbers at its ticks, some within a decade too.
-
-    Args:
-        axes: whose.
-        which: of them.
-        few: whether there is room for few numbers only.
-    """
-    axes.set(**{f"{which}scale": "log"})
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if few else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())
+    offset = (-3, -3 if marker == MARKERS["sharpbalance"] else 3)
+    look: dict[str, Any] = {"fontsize": SMALL, "color": color, "textcoords": "offset points"}
+    for rho, *at in zip(rhos, x[:, 0].tolist(), y[:, 0].tolist(), strict=True):
+        if rho:
+            axes.annotate(f"{rho:g}", tuple(at), xytext=offset, **look)
+    keep_apart(axes)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int, text: str) -> None:
@@ -373,7 +365,10 @@ def legend_below(figure: Figure, axes: Axes, columns: int, text: str) -> None:
     """
     handles, labels = axes.get_legend_handles_labels()
     width = figure.get_figwidth()
-    fitting = min(columns, int(width / _ENTRY_WIDTH))
     lines = fill(text, int(width * _CHARACTERS))
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines)
-    legend.get_title().set_multialignment("center")
+    for fitting in range(columns, 0, -1):
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=fitting, title=lines)
+        legend.get_title().set_multialignment("center")
+        if fitting == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()

@@ -21,12 +21,13 @@ from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.optim.methods import METHODS
 from sharpdiv.figures.figure import figure
+from sharpdiv.figures.labels import keep_apart
 from sharpdiv.figures.style import new_figure
 
 __all__ = ["draw"]
 
 _HALO = [withStroke(linewidth=1.5, foreground="white")]
-"""Around the names of members, so that they are read on every colour."""
+"""Around the seeds of members, so that they are read on every colour."""
 
 _LOSS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0)
 _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -38,7 +39,7 @@ _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
     finding=lambda evidence: _finding(evidence.planes),
     caption=lambda evidence: _caption(evidence.planes),
     alt=(
-        "A column of two contour maps for each method, with three members as circles, each in a valley of its"
+        "A column of two contour maps for each method, with three members as circles, named by their seeds, each in a valley of its"
         " own, and ridges between them."
     ),
     needs=lambda evidence: evidence.planes,
@@ -98,7 +99,8 @@ def _contours(
     axes.plot(*plane.members.T, "o", ms=4, mfc="white", mec="black")
     look: dict[str, Any] = {"fontsize": 6, "fontweight": "bold", "color": "black", "path_effects": _HALO}
     for seed, place in zip(run.config.seeds, plane.members.tolist(), strict=False):
-        axes.annotate(str(seed), place, xytext=(5, 5), textcoords="offset points", **look)
+        axes.annotate(f"seed {seed}", place, xytext=(0, 5), textcoords="offset points", **look)
+    keep_apart(axes)
     axes.set_aspect("equal")
     axes.grid(visible=False)
     return shown
@@ -134,7 +136,7 @@ def _caption(runs: tuple[RunPlane, ...]) -> str:
         for run in runs
     )
     return (
-        "Training loss (above) and test error (below) on planes through three members (circles), batch norm recalibrated at every "
-        f"point, all at the same scales; {'; '.join(kinds)}. Methods are at "
+        "Training loss (above) and test error (below) on planes through three members (circles, by their seeds), batch norm "
+        f"recalibrated at every point, all at the same scales; {'; '.join(kinds)}. Methods are at "
         "one ρ, not at equal sharpness. One ensemble of each: a picture, no verdict."
     )

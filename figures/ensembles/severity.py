@@ -30,8 +30,8 @@ from sharpdiv.figures.style import COLORS, new_figure
 
 __all__ = ["KINDS", "accuracy_at", "draw"]
 
-KINDS = {"ensemble of three": "-", "mean of its members": "--"}
-"""Predictors, and their lines."""
+KINDS = {"ensemble of three": ("-", -0.05), "mean of its members": ("--", 0.05)}
+"""Predictors, their lines, and how far these are shifted so that bars stand side by side."""
 
 
 def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
@@ -103,7 +103,7 @@ def draw(evidence: Evidence) -> Figure:
     axes[len(shown)].set_ylabel("gain over SGD,\npercentage points")
     for method, look in METHODS.items():
         axes[0].plot([], [], label=LABELS[method], **look)
-    for kind, line in KINDS.items():
+    for kind, (line, _) in KINDS.items():
         axes[0].plot([], [], color=COLORS["muted"], ls=line, label=kind)
     legend_below(
         figure,
@@ -115,11 +115,11 @@ def draw(evidence: Evidence) -> Figure:
 
 
 def _plot(upper: Axes, lower: Axes, study: Study, kind: str) -> None:
-    x = np.array(SEVERITIES)
+    x, (line, shift) = np.array(SEVERITIES), KINDS[kind]
     tables = [partial(accuracy_at, severity, kind, study) for severity in SEVERITIES]
     for place, (method, of_method) in enumerate(METHODS.items()):
-        shifted = x + 0.08 * (place - 1)  # so that bars stand side by side
-        look = of_method | {"ls": KINDS[kind], "ms": 3}
+        shifted = x + shift + 0.2 * (place - 1)
+        look = of_method | {"ls": line, "ms": 3}
         plot_points(upper, shifted, np.array([interval(table(method)) for table in tables]), **look)
         if method != "sgd":
             gains = np.array([interval(table(method) - table("sgd")) for table in tables])

@@ -8,10 +8,8 @@ from sharpdiv.checks.ensembles.quantities import SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.ensembles.measured import (
-    changed,
     each,
     legend_below,
-    logarithmic,
     plot_points,
     radii,
     ratios,
@@ -20,15 +18,16 @@ from sharpdiv.figures.ensembles.measured import (
     title,
 )
 from sharpdiv.figures.figure import figure
+from sharpdiv.figures.scales import logarithmic
 from sharpdiv.figures.style import COLORS, new_figure
 
 __all__ = ["METHODS", "draw", "measures"]
 
 METHODS = {"SAM": CURVE[1:], "SharpBalance": BALANCE}
 """Conditions in the order of rho."""
-_HUES = ("ink", "first", "second", "third", "fourth", "fifth", "error", "muted", "alpha-30", "alpha-3")
+_HUES = ("alpha-10", "first", "second", "third", "fourth", "fifth", "error", "muted", "alpha-30", "alpha-3")
 _LOOKS = {measure: (COLORS[hue], marker) for measure, hue, marker in zip(SHARPNESS, _HUES, "osD^vP<>Xd", strict=True)}
-"""Of each measure; no colour of a method."""
+"""Of each measure; no colour of a method, as SGD is the line at 1."""
 
 
 def measures(study: Study) -> list[str]:
@@ -47,18 +46,23 @@ def measures(study: Study) -> list[str]:
 def _finding(_: str, study: Study) -> str:
     taken = measures(study)
     lower = {
-        method: sum(changed(study, sharpness(measure), conditions[-1], "sgd")[2] < 0 for measure in taken)
+        method: sum(ratios(study, sharpness(measure), [(conditions[-1], "sgd")])[0, 2] < 1 for measure in taken)
         for method, conditions in METHODS.items()
     }
-    return ", ".join(f"{count} of {len(taken)} for {method}" for method, count in lower.items())
+    return ", ".join(f"{method} {count} of {len(taken)}" for method, count in lower.items())
 
 
 @figure(
     "sharpness_measures",
-    finding=lambda evidence: each("Measures of sharpness below SGD's at the largest ρ", studies(evidence), _finding),
+    finding=lambda evidence: each(
+        "Measures of sharpness below SGD's, with the whole 95% interval, at the largest ρ",
+        studies(evidence),
+        _finding,
+    ),
     caption=(
         "Each measure of sharpness of members trained by SAM and by SharpBalance, over its value for SGD, "
-        "against ρ; bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's."
+        "against ρ; bars: 95% intervals over seeds (SharpBalance: triples), paired with SGD's. The title counts the measures whose "
+        "interval at the largest ρ ends below 1."
     ),
     alt="A row of panels for each method, a column for each data set; a line with intervals for each measure.",
     needs=studies,
@@ -83,7 +87,7 @@ def draw(evidence: Evidence) -> Figure:
         name, study = list(shown.items())[column]
         _plot(panel, study, name, conditions)
         if column == 0:
-            panel.set_ylabel(f"{method}: sharpness,\nratio to SGD")
+            panel.set_ylabel(f"{method},\nratio to SGD")
         if row == 0:
             panel.set_title(title(name, study))
     for panel in axes[-len(shown) :]:

@@ -18,8 +18,7 @@ from sharpdiv.figures.ensembles.measured import (
     each,
     legend_below,
     levels,
-    logarithmic,
-    plot_points,
+    plot_from_sgd,
     radii,
     required,
     studies,
@@ -27,6 +26,7 @@ from sharpdiv.figures.ensembles.measured import (
     title,
 )
 from sharpdiv.figures.figure import figure
+from sharpdiv.figures.scales import logarithmic
 from sharpdiv.figures.style import new_figure
 
 __all__ = ["draw"]
@@ -37,18 +37,21 @@ _ROWS: dict[str, Quantity] = {
 }
 
 
-def _finding(name: str, study: Study) -> str:
+def _finding(_: str, study: Study) -> str:
     gain, eir = (changed(study, quantity, "sam-high", "sgd")[0] for quantity in reversed(_ROWS.values()))
-    (rho,) = radii(name, ["sam-high"])
-    return f"at ρ = {rho:g} members' accuracy on corrupted images {gain:+z.1f} points, EIR {eir:+.3f}"
+    return f"{gain:+z.1f} points, {eir:+z.3f}"
 
 
 @figure(
     "tradeoff_datasets",
-    finding=lambda evidence: each("What SAM changes of SGD's ensembles", studies(evidence), _finding),
+    finding=lambda evidence: each(
+        "What SAM at the largest ρ adds to members' accuracy on corrupted images, and to EIR",
+        studies(evidence),
+        _finding,
+    ),
     caption=(
         "EIR of ensembles of three, and accuracy of their members on corrupted images, against sharpness: SGD"
-        " and SAM, a point for each ρ with 95% intervals."
+        " and SAM, a point for each ρ (written beside it) with 95% intervals."
     ),
     alt=(
         "Two panels for each data set: EIR above and accuracy of members below, against sharpness, points "
@@ -81,13 +84,12 @@ def draw(evidence: Evidence) -> Figure:
             panel.set_ylabel(label)
     for panel in axes[-len(shown) :]:
         panel.set_xlabel(SHARPNESS_LABEL)
-    legend_below(figure, axes[0], 2, f"numbers: rho; {BARS}".replace("rho", r"$\rho$"))
+    legend_below(figure, axes[0], 2, rf"numbers: $\rho$; {BARS}")
     return figure
 
 
 def _plot(axes: Axes, study: Study, design: str, quantity: Quantity) -> None:
     x, y = levels(study, CURVE, MAIN, positive=True), levels(study, CURVE, quantity)
-    plot_points(axes, x, y, ls=":", label="SAM", **LOOKS["sam"])
-    axes.plot(x[0, 0], y[0, 0], ls="", ms=4.5, zorder=3, label="SGD", **LOOKS["gd"])
+    plot_from_sgd(axes, x, y)
     logarithmic(axes, "x", few=True)
     tell_radii(axes, x, y, radii(design, CURVE), **LOOKS["sam"])

@@ -67,7 +67,7 @@ def draw(evidence: Evidence, design: str = "digits") -> Figure:
     upper.set(ylabel="ratio", title=r"diversity over SGD's")
     _against_rho(lower, study, design, MAIN)
     lower.set(ylabel="ratio", title=r"sharpness over SGD's")
-    legend_below(figure, left, 3, f"{BARS}; small: single triples; ratios are paired by seed")
+    legend_below(figure, left, 3, rf"numbers: $\rho$; {BARS}; small: single triples; ratios are paired by seed")
     return figure
 
 
@@ -122,8 +122,8 @@ def _register(name: str, design: str) -> None:
         name,
         finding=partial(_finding, design=design),
         caption=f"{data}: diversity D, the variance of the softmax, against sharpness of SGD and SAM and of SharpBalance at "
-        f"ρ = {rhos}; small: single triples of seeds, coloured by their ensemble's accuracy on corrupted images. Then D and "
-        f"sharpness over those of SGD, against ρ. {BARS.capitalize()}.",
+        f"ρ = {rhos}, written beside the means; small: single triples of seeds, coloured by their ensemble's accuracy on corrupted "
+        f"images. Then D and sharpness over those of SGD, against ρ. {BARS.capitalize()}.",
         alt="Three panels. Left: a cloud of triples, and means with intervals, of diversity against sharpness. Then ratios to SGD "
         "of diversity and of sharpness against rho, with intervals.",
         needs=lambda evidence: studies(evidence).keys() & {design},

@@ -1,6 +1,7 @@
 """Fig. 5 of the paper: the trade-off of narrower and of sparser networks, and how steep it is."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ from sharpdiv.figures.ensembles.measured import (
     legend_below,
     levels,
     log_ratio,
-    logarithmic,
     plot_points,
     radii,
     required,
@@ -31,7 +31,8 @@ from sharpdiv.figures.ensembles.measured import (
     told,
 )
 from sharpdiv.figures.figure import figure
-from sharpdiv.figures.style import COLORS, new_figure
+from sharpdiv.figures.scales import logarithmic
+from sharpdiv.figures.style import COLORS, SMALL, new_figure
 
 __all__ = ["SHAPES", "draw", "shapes", "slope"]
 
@@ -47,6 +48,8 @@ _COLUMNS: dict[str, Quantity] = {
     "EIR of three": LEVELS["EIR of three"],
     "accuracy of members,\ncorrupted images, %": accuracy(LEVELS["member error on corrupted images"]),
 }
+_TITLES = ("", "gain of the ensemble", "robustness of members")
+"""Of the columns but the first, which says the data set."""
 
 
 def shapes(evidence: Evidence) -> dict[str, Study]:
@@ -122,8 +125,8 @@ def draw(evidence: Evidence) -> Figure:
         label, quantity = list(_COLUMNS.items())[column]
         _plot(panel, study, quantity)
         panel.set_ylabel(label)
+        panel.set_title(title(name, study).replace("\n", ", ") if column == 0 else _TITLES[column])
         if column == 0:
-            panel.set_title(title(name, study).replace("\n", ", "))
             _tell_slopes(panel, study)
     for panel in axes[-len(_COLUMNS) :]:
         panel.set_xlabel(SHARPNESS_LABEL)
@@ -147,11 +150,13 @@ def _plot(axes: Axes, study: Study, quantity: Quantity) -> None:
 
 
 def _tell_slopes(axes: Axes, study: Study) -> None:
-    """The slope of each line in its colour, below all of them."""
+    """The slope of each line in its colour, below all of them, on clean ground."""
+    ground: dict[str, Any] = {"facecolor": COLORS["paper"], "edgecolor": "none", "pad": 0.8}
     low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.35 * (high - low), high)
+    axes.set_ylim(low - 0.4 * (high - low), high)
     for place, (names, color, _) in enumerate(SHAPES.values()):
         found = told(interval(slope(study, *names)))
         text = f"slope {found}"
-        at = (0.98, 0.19 - 0.09 * place)
-        axes.annotate(text, at, xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=color)
+        at = (0.98, 0.22 - 0.09 * place)
+        look: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": SMALL, "color": color, "bbox": ground}
+        axes.annotate(text, at, xycoords="axes fraction", **look)

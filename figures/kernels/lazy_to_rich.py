@@ -43,7 +43,8 @@ def _caption(network: DialNetwork) -> str:
     return (
         f"Left and right: {title(network)}. Left: D of ensembles against SAM's ρ, predicted (line) and trained, at output scales α "
         f"from lazy to rich, k = {COMPARED_AT} steps. Middle: relative error of the predicted functions (filled) and of D (open) "
-        "against α, of all networks. Right: log ratio of the largest ρ to gradient descent at equal training loss, 95% intervals."
+        "against α, of all networks. Right: log of the ratio of D, and of κ, at the largest ρ to that of gradient "
+        "descent (ρ = 0), at equal training loss; 95% intervals."
     )
 
 
@@ -92,7 +93,7 @@ def _diversity(axes: Axes, network: DialNetwork) -> None:
         look: dict[str, Any] = {"marker": _MARKERS.get(alpha), "color": ALPHAS.get(alpha), "ls": ":", "lw": 0.9}
         axes.plot(measured.fractions, values, label=rf"trained, $\alpha = {alpha:g}$", **look)
     axes.set(xlabel=r"$\rho\,x_{\max}$ (limit 3)", ylabel="diversity $D$", title=f"$k = {COMPARED_AT}$ steps")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    _legend_below(axes)
 
 
 def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
@@ -112,7 +113,7 @@ def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
         xscale="log", yscale="log", xlabel=r"$\alpha$", ylabel="relative error", title="functions (filled), $D$ (open)"
     )
     axes.set_xlim(0.7, 900)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    _legend_below(axes)
 
 
 def _at_equal_loss(axes: Axes, network: DialNetwork) -> None:
@@ -136,10 +137,15 @@ def _at_equal_loss(axes: Axes, network: DialNetwork) -> None:
     axes.set(
         xscale="log",
         xlabel=r"$\alpha$",
-        ylabel=r"log ratio, largest $\rho$ to none",
+        ylabel="log ratio of values,\n" r"largest $\rho$ to $\rho = 0$",
         title="at equal training loss",
     )
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    """Under the label of the x-axis, however high the panel is."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5)
 
 
 def title(network: DialNetwork) -> str:

@@ -67,6 +67,7 @@ def draw(evidence: Evidence) -> Figure:
         axes.set(
             title=label, xlabel="predicted from the kernels", ylabel="trained", ylim=(0.8 * min(ends), 1.1 * max(ends))
         )
+        axes.ticklabel_format(style="plain")  # a common factor would stand where labels do
     panels[0].set(xscale="log", yscale="log")
     _legend(figure, panels[0], networks)
     return figure

@@ -76,5 +76,5 @@ def _relative(axes: Axes, curve: Tradeoff) -> None:
 
 
 def _bounds(curve: Tradeoff) -> list[tuple[np.ndarray, Any, str]]:
-    bounds = [(curve.sharpness_upper, "--", "upper bound"), (curve.sharpness_lower, (0, (1, 1)), "lower bound")]
+    bounds = [(curve.sharpness_upper, "--", "upper bound"), (curve.sharpness_lower, "-.", "lower bound")]
     return [bound for bound in bounds if not np.isnan(bound[0]).all()]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ _SHARES = ((0.0, "-", "o"), (0.5, "--", "s"), (0.9, ":", "^"))
     ),
     caption=(
         "Left: exact diversity at finite (n, d) over its limit, minus 1, n = 2d, k = 3, η x₊ = 0.3, at ρ = 0,"
-        " half and 0.9 of the critical ρ; black: first order in 1/d. Right: bounds and simulated κ in units "
+        " half and 0.9 of the critical ρ; black lines: first order in 1/d. Right: bounds and simulated κ in units "
         "of ρ₀ |w*| at n = 5, d = 10, k = 5, η = 0.10294; 2000 draws."
     ),
     alt=(
@@ -63,15 +64,16 @@ def _diversity(axes: Axes) -> None:
     exact = [sam_tradeoff(s, rho, law=data_law(s, finite=True)).diversity / s.init_variance for s in settings]
     excess = np.array(exact) / limit - 1
     slope = _first_order(law, setting, rho) / limit
-    for column, (share, _, marker) in enumerate(_SHARES):
-        label = rf"exact, $\rho = {share:g}$ of the critical $\rho$" if share else r"exact, $\rho = 0$"
-        axes.plot(_DIMENSIONS, excess[:, column], marker, ms=3.5, color=COLORS["sam"], label=label)
-    for column, (_, style, _) in enumerate(_SHARES):
-        label = "_again" if column else "first order in $1/d$"
-        axes.plot(_DIMENSIONS, slope[column] / _DIMENSIONS, color=COLORS["ink"], lw=0.9, ls=style, label=label)
+    for column, (share, style, marker) in enumerate(_SHARES):
+        line: dict[str, Any] = {"color": COLORS["ink"], "lw": 0.9, "ls": style}
+        points: dict[str, Any] = {"marker": marker, "ms": 3.5, "mfc": COLORS["sam"], "mec": COLORS["sam"]}
+        axes.plot(_DIMENSIONS, slope[column] / _DIMENSIONS, **line)
+        axes.plot(_DIMENSIONS, excess[:, column], **points, ls="")
+        label = rf"$\rho = {share:g}$ of the critical $\rho$" if share else r"$\rho = 0$"
+        axes.plot([], [], **line, **points, label=label)
     axes.set(xscale="log", yscale="log", xlabel="$d$, with $n = 2d$", ylabel=r"$D$ over its limit, $-1$")
     axes.set_title("Diversity: near the stability limit $D$ needs a large $d$")
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", title="markers: exact; lines: first order in $1/d$")
 
 
 def _first_order(law: MarchenkoPastur, setting: Setting, rho: np.ndarray) -> np.ndarray:

@@ -70,7 +70,8 @@ def draw(evidence: Evidence) -> Figure:
     for panel in (axes[0], axes[3]):
         panel.set(ylabel=r"change from $\rho = 0$")
     handles, labels = axes[3].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    note = "bars: 95% intervals over members" if found else None
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, title=note)
     return figure
 
 
@@ -115,7 +116,7 @@ def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:
                 axes.errorbar(place + shift, value, ends, fmt=marker, ms=4, capsize=2, color=color)
     axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set_xticks(range(len(found)), [_short(each) for each, _ in found], fontsize=6.5)
-    axes.set(title=f"trained on digits, {_ways(found)}", xlabel="95% intervals over members")
+    axes.set(title=f"trained on digits, {_ways(found)}", xlabel="network", xlim=(-0.6, len(found) - 0.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 

@@ -57,7 +57,12 @@ def draw(_: Evidence) -> Figure:
         together.plot(*edge, "x", ms=5, mew=1.5, color=color, label="_end")
         for axes, name in ((diversity, "diversity"), (sharpness, "sharpness")):
             axes.plot(share, getattr(curve, name), **line)
-            plot_simulation(axes, _SHOWN, getattr(measured, name), marker, again=optimizer != _KINDS[0][0])
+            open_: dict[str, Any] = {
+                "mfc": "none",
+                "mew": 0.6,
+                "label": f"simulation, {label}",
+            }  # the line is seen through
+            plot_simulation(axes, _SHOWN, getattr(measured, name), marker, **open_)
     together.set(xlabel=LABELS["sharpness"], ylabel=LABELS["diversity"], title="one curve, two edges (crosses)")
     relative = r"$\rho$ over the critical $\rho$"
     diversity.set(xlabel=relative, ylabel=LABELS["diversity"], title="normalized SAM is slower in its unit")
@@ -68,7 +73,7 @@ def draw(_: Evidence) -> Figure:
         axes.set_xlim(0, 1.18)
         mark_unstable(axes, 1, label="unstable; no formula if normalized")
     handles, labels = sharpness.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.figure import figure
+from sharpdiv.figures.labels import keep_apart
 from sharpdiv.figures.style import COLORS, SMALL, new_figure, plot_simulation
 from sharpdiv.theory.plots import LABELS, plot_columns, tell_rho
 from sharpdiv.theory.setting import Setting
@@ -47,14 +48,15 @@ def draw(_: Evidence) -> Figure:
     figure, (left, middle, right) = new_figure(1, 3, height=2.2)
     sam = sam_tradeoff(Setting(), np.linspace(*_OF_TRADEOFF["sam"], 61))
     balance = sharpbalance_tradeoff(Setting(), np.linspace(*_OF_TRADEOFF["sharpbalance"], 61), blocks=_BLOCKS)
-    for curve, name, label in ((sam, "sam", "SAM"), (balance, "sharpbalance", "SharpBalance")):
+    for curve, name, label in ((sam, "sam", "SAM (dotted: unstable)"), (balance, "sharpbalance", "SharpBalance")):
         plot_columns(left, curve, color=COLORS[name], label=label)
         tell_rho(left, curve, _OF_TRADEOFF[name], color=COLORS[name], fontsize=SMALL, offset=(-12, 5))
     left.set(xlabel=LABELS["sharpness"], ylabel=LABELS["diversity"], title="Fig. 1b")
     left.margins(0.12)
+    keep_apart(left)
     for axes, name in ((middle, "diversity"), (right, "sharpness")):
         _over_rho(axes, name)
-        axes.set(xlabel=LABELS["rho"], ylabel=LABELS[name], title="Fig. 2")
+        axes.set(xlabel=LABELS["rho"], ylabel=LABELS[name], title=f"Fig. 2, {name}")
     handles = {
         label: handle for axes in (left, right) for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -64,7 +66,7 @@ def draw(_: Evidence) -> Figure:
 
 def _over_rho(axes: Axes, name: str) -> None:
     theory, measured = sam_tradeoff(Setting(), np.linspace(*_OF_SIMULATION, 101)), _simulated()
-    plot_columns(axes, theory, y=name, x="rho", color=COLORS["sam"], label="SAM")
+    plot_columns(axes, theory, y=name, x="rho", color=COLORS["sam"], label="SAM (dotted: unstable)")
     if name == "sharpness":
         for bound in (theory.sharpness_lower, theory.sharpness_upper):
             axes.plot(theory.rho, bound, color=COLORS["muted"], ls="--", lw=1, label="published bounds")

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.figure import figure
@@ -37,6 +39,8 @@ class _Method:
 
 
 _METHODS = (_Method(1, "SAM", COLORS["sam"], "o"), _Method(3, "SharpBalance", COLORS["sharpbalance"], "s"))
+_ERRORS = {"a member": "-", "the ensemble": "--"}
+"""Lines of the last panels."""
 _SHARES = np.linspace(0, 0.7, 8)  # closer to the edge, finite p is heavy-tailed
 
 
@@ -46,11 +50,13 @@ _SHARES = np.linspace(0, 0.7, 8)  # closer to the edge, finite p is heavy-tailed
     caption=(
         "Sharpness, diversity D, EIR and test errors of ensembles of random-feature networks on one data set,"
         " n = 300, d = 150, 200 features, ReLU and erf: SAM on all of it, SharpBalance on 3 blocks. Lines: "
-        "theory for these data; points: 12 draws of 3 networks with standard errors."
+        "theory for these data; points: 12 draws of 3 networks with standard errors. All ρ share their draws, so that a panel's "
+        "points lie off together, as those of D for erf on blocks: 3 standard errors above, with two other seeds "
+        "within one."
     ),
     alt=(
         "Eight panels, a row for each activation. Sharpness falls with rho, diversity and EIR rise, errors of"
-        " members and ensembles hardly move; simulated points lie on the lines."
+        " members and ensembles hardly move; simulated points lie on the lines or close to them."
     ),
 )
 def draw(_: Evidence) -> Figure:
@@ -68,9 +74,19 @@ def draw(_: Evidence) -> Figure:
             panel.set(ylabel=label, title=f"{shown}: {seen}")
             panel.margins(y=0.12)
         panels[3].set(xlabel=r"$\rho$ over the critical $\rho$")
-    lines = [line for axes in (axes[0], axes[6]) for line in axes.get_legend_handles_labels()[0]]
-    figure.legend(handles=lines, loc="outside lower center", ncols=4)
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _legend() -> list[Line2D]:
+    """Theory of each method, kinds of errors, and simulations of each method."""
+    theory = [Line2D([], [], color=method.color, label=f"{method.label}, theory") for method in _METHODS]
+    errors = [
+        Line2D([], [], color=COLORS["muted"], ls=style, label=f"error of {kind}") for kind, style in _ERRORS.items()
+    ]
+    look: dict[str, Any] = {"color": COLORS["gd"], "ms": 3, "ls": ""}
+    points = [Line2D([], [], marker=m.marker, label=f"{m.label}, simulation", **look) for m in _METHODS]
+    return theory + errors + points
 
 
 @cache
@@ -93,10 +109,9 @@ def _curves(setting: RandomFeatureSetting, blocks: int) -> tuple[RandomFeatureTr
 def _plot(panels: list[Axes], setting: RandomFeatureSetting, method: _Method) -> None:
     theory, measured = _curves(setting, method.blocks)
     for place, name in enumerate(("sharpness", "diversity", "eir")):
-        panels[place].plot(_SHARES, getattr(theory, name), color=method.color, label=f"{method.label}, theory")
-    for kind, style in (("member", "-"), ("ensemble", "--")):
-        error = getattr(theory, f"{kind}_error")
-        panels[3].plot(_SHARES, error, color=method.color, ls=style, label=f"{method.label}, {kind}")
-        plot_simulation(panels[3], _SHARES, getattr(measured, f"{kind}_error"), method.marker, again=True)
+        panels[place].plot(_SHARES, getattr(theory, name), color=method.color)
+    for name, style in zip(("member_error", "ensemble_error"), _ERRORS.values(), strict=True):
+        panels[3].plot(_SHARES, getattr(theory, name), color=method.color, ls=style)
+        plot_simulation(panels[3], _SHARES, getattr(measured, name), method.marker)
     for axes, estimate in zip(panels, (measured.sharpness, measured.diversity, measured.eir), strict=False):
-        plot_simulation(axes, _SHARES, estimate, method.marker, again=method.blocks > 1)
+        plot_simulation(axes, _SHARES, estimate, method.marker)

@@ -45,7 +45,7 @@ _OF_SAMPLES = {1: ("first", "o"), 10: ("fourth", "D")}
     ),
 )
 def draw(_: Evidence) -> Figure:
-    """Slopes d log D / d rho of two-layer networks that train f and f - f_0, over rho and m, and of diagonal ones over alpha.
+    """Slopes d log D / d rho of two-layer networks that train f and f - f(0), over rho and m, and of diagonal ones over alpha.
 
     Returns:
         Three panels.
@@ -53,7 +53,9 @@ def draw(_: Evidence) -> Figure:
     figure, (left, middle, right) = new_figure(1, 3, height=2.3)
     maps = [_slopes(subtract) for subtract in (False, True)]
     norm = TwoSlopeNorm(0, min(map(np.nanmin, maps)), max(map(np.nanmax, maps)))
-    for axes, slopes, title in zip((left, middle), maps, ("two-layer, on $f$", "two-layer, on $f - f_0$"), strict=True):
+    for axes, slopes, title in zip(
+        (left, middle), maps, ("two-layer, on $f$", "two-layer, on $f - f(0)$"), strict=True
+    ):
         axes.set_facecolor(COLORS["faint"])
         image = axes.pcolormesh(_STRENGTH, np.arange(len(_GROUPS) + 1), slopes, cmap="RdBu_r", norm=norm)
         axes.set_yticks(np.arange(len(_GROUPS)) + 0.5, list(map(str, _GROUPS)))

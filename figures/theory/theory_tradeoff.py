@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.figure import figure
+from sharpdiv.figures.labels import keep_apart
 from sharpdiv.figures.style import COLORS, MARKERS, SMALL, new_figure
 from sharpdiv.theory.filters import critical_rho
 from sharpdiv.theory.plots import LABELS, plot_columns, tell_rho
@@ -60,7 +61,7 @@ def _panel(axes: Axes, *, blocks: int, marked: tuple[float, ...], published: boo
     edge = critical_rho(MarchenkoPastur(setting.ratio / blocks), setting.learning_rate) or 0.0
     balance = sharpbalance_tradeoff(setting, np.linspace(0, edge * (1 - 1e-9), 400), blocks=blocks)
     _curve(axes, sam, "sam", "SAM (dotted: unstable)", (0.02, 0.05, 0.1), (5, -4))
-    _curve(axes, balance, "sharpbalance", "SharpBalance", marked, (-3, 5))
+    _curve(axes, balance, "sharpbalance", "SharpBalance", marked, (0, 5))
     if published:
         _band(axes, sam, "sam", "SAM, the paper's $\\rho$", (0.24, 0.255))
         _band(axes, balance, "sharpbalance", "SharpBalance, the paper's $\\rho$", (0.01, 1.5))
@@ -68,6 +69,8 @@ def _panel(axes: Axes, *, blocks: int, marked: tuple[float, ...], published: boo
         look: dict[str, Any] = {"color": COLORS[name], "zorder": 3, "label": label}
         axes.plot(curve.sharpness[0], curve.diversity[0], MARKERS[name], ms=4.5, **look)
     axes.set(xlabel=LABELS["sharpness"], ylabel=LABELS["diversity"], yscale="log")
+    axes.margins(y=0.1)
+    keep_apart(axes)
 
 
 def _curve(

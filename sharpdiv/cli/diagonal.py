@@ -6,12 +6,15 @@ from sharpdiv.cli.ensembles import Ensemble, require_seed
 from sharpdiv.cli.options import Flat
 from sharpdiv.cli.output import Output, show_points
 from sharpdiv.cli.points import learned_point, simulated_point
+from sharpdiv.cli.titles import of_ensembles
 from sharpdiv.theory.feature_learning.diagonal import simulation
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from sharpdiv.theory.feature_learning.tradeoff import LearnedTradeoff
 
 __all__ = ["simulate_diagonal", "theory_diagonal"]
+
+_MODEL = "diagonal linear networks"
 
 
 def theory_diagonal(
@@ -32,7 +35,9 @@ def theory_diagonal(
         output: where the points go.
     """
     ensemble, curve = _predicted(ensemble, setting)
-    show_points([learned_point(curve, i) for i in range(len(curve.rho))], output, curve)
+    show_points(
+        [learned_point(curve, i) for i in range(len(curve.rho))], output, of_ensembles(_MODEL, ensemble, setting), curve
+    )
     return 0
 
 
@@ -72,7 +77,13 @@ def simulate_diagonal(
         stop=stop,
         seed=seed,
     )
-    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], output, curve, drawn)
+    show_points(
+        [simulated_point(curve, drawn, i) for i in range(len(curve.rho))],
+        output,
+        of_ensembles(_MODEL, ensemble, setting),
+        curve,
+        drawn,
+    )
     return 0
 
 

@@ -12,6 +12,7 @@ import tyro
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import number, show, table
+from sharpdiv.cli.titles import Titles
 from sharpdiv.empirical.atomic import write_atomically
 from sharpdiv.theory.curves import Curves
 from sharpdiv.theory.errors import required_module
@@ -69,19 +70,22 @@ class Output:
     """print a LaTeX table, with the rules of booktabs, instead of one for people"""
 
 
-def show_points(points: list[dict[str, Any]], output: Output, curve: Curves, measured: Curves | None = None) -> None:
+def show_points(
+    points: list[dict[str, Any]], output: Output, titles: Titles, curve: Curves, measured: Curves | None = None
+) -> None:
     """Points wherever they are wanted.
 
     Args:
         points: one JSON object for each rho.
         output: where they go.
+        titles: of the plot.
         curve: the prediction, for the plot.
         measured: the simulation, for the plot.
     """
     if output.latex and output.json == "-":
         raise UsageError("--latex and --json - both take standard output; give --json a file")
     if output.plot is not None:
-        _save_plot(output.plot, curve, measured)  # first: what is missing is said before anything is written
+        _save_plot(output.plot, titles, curve, measured)  # first: what is missing is said before anything is written
     if output.csv is not None:
         write_atomically(output.csv, _csv(points).encode())
     shown = [name for name in points[0] if name not in {"reason", *_ALONGSIDE}]
@@ -140,10 +144,10 @@ def _scientific(text: str) -> str:
     return mantissa + (rf" \cdot 10^{{{int(exponent[0])}}}" if exponent else "")
 
 
-def _save_plot(path: Path, curve: Curves, measured: Curves | None) -> None:
+def _save_plot(path: Path, titles: Titles, curve: Curves, measured: Curves | None) -> None:
     required_module("matplotlib", "--plot")
     from sharpdiv.figures.style import saved, style
     from sharpdiv.figures.theory.overview import draw_overview
 
     with style():
-        write_atomically(path, saved(draw_overview(curve, measured), path.suffix[1:].lower()))
+        write_atomically(path, saved(draw_overview(curve, measured, titles), path.suffix[1:].lower()))

@@ -6,11 +6,14 @@ from sharpdiv.cli.ensembles import Ensemble, require_seed
 from sharpdiv.cli.options import Flat
 from sharpdiv.cli.output import Output, show_points
 from sharpdiv.cli.points import MEASURED, feature_point, measured
+from sharpdiv.cli.titles import of_ensembles
 from sharpdiv.theory.random_features import simulation
 from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
 
 __all__ = ["simulate_random_features", "theory_random_features"]
+
+_MODEL = "random-feature networks"
 
 
 def theory_random_features(
@@ -32,7 +35,9 @@ def theory_random_features(
     ensemble = ensemble.resolved(blocks=3)
     members = None if ensemble.blocks else ensemble.size
     curve = random_feature_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
-    show_points([feature_point(curve, i) for i in range(len(curve.rho))], output, curve)
+    show_points(
+        [feature_point(curve, i) for i in range(len(curve.rho))], output, of_ensembles(_MODEL, ensemble, setting), curve
+    )
     return 0
 
 
@@ -71,7 +76,6 @@ def simulate_random_features(
         test_samples=test_samples,
         seed=seed,
     )
-    show_points(
-        [feature_point(curve, i) | measured(drawn, MEASURED, i) for i in range(len(curve.rho))], output, curve, drawn
-    )
+    points = [feature_point(curve, i) | measured(drawn, MEASURED, i) for i in range(len(curve.rho))]
+    show_points(points, output, of_ensembles(_MODEL, ensemble, setting), curve, drawn)
     return 0

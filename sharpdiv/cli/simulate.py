@@ -6,6 +6,7 @@ from sharpdiv.cli.ensembles import Ensemble, Model, require_seed
 from sharpdiv.cli.options import Flat
 from sharpdiv.cli.output import Output, show_points
 from sharpdiv.cli.points import MEASURED, PLACES, measured, point, tradeoff, with_reason
+from sharpdiv.cli.titles import of_problem
 from sharpdiv.theory import simulation
 from sharpdiv.theory.setting import Setting
 
@@ -56,5 +57,5 @@ def simulate(
     for i in range(len(curve.rho)):
         found = point(curve, i, finite=finite) | measured(drawn, (*MEASURED, *PLACES), i)
         points.append(with_reason(found, curve))
-    show_points(points, output, curve, drawn)
+    show_points(points, output, of_problem(ensemble, setting, model), curve, drawn)
     return 0

@@ -6,6 +6,7 @@ from sharpdiv.cli.ensembles import Ensemble, Model
 from sharpdiv.cli.options import Flat
 from sharpdiv.cli.output import Output, show_points
 from sharpdiv.cli.points import point, tradeoff, with_reason
+from sharpdiv.cli.titles import of_problem
 from sharpdiv.theory.setting import Setting
 
 __all__ = ["theory"]
@@ -34,5 +35,7 @@ def theory(
     """
     ensemble = ensemble.resolved(blocks=10)
     curve = tradeoff(setting, ensemble, model, finite=finite)
-    show_points([with_reason(point(curve, i, finite=finite), curve) for i in range(len(curve.rho))], output, curve)
+    titles = of_problem(ensemble, setting, model, finite=finite)
+    points = [with_reason(point(curve, i, finite=finite), curve) for i in range(len(curve.rho))]
+    show_points(points, output, titles, curve)
     return 0

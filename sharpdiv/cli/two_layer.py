@@ -6,11 +6,14 @@ from sharpdiv.cli.ensembles import Ensemble, require_seed
 from sharpdiv.cli.options import Flat
 from sharpdiv.cli.output import Output, show_points
 from sharpdiv.cli.points import learned_point, simulated_point
+from sharpdiv.cli.titles import of_ensembles
 from sharpdiv.theory.feature_learning.two_layer import simulation
 from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff
 from sharpdiv.theory.feature_learning.two_layer.setting import TwoLayerSetting
 
 __all__ = ["simulate_two_layer", "theory_two_layer"]
+
+_MODEL = "two-layer linear networks"
 
 
 def theory_two_layer(
@@ -32,7 +35,9 @@ def theory_two_layer(
     ensemble = ensemble.resolved(blocks=2)
     members = None if ensemble.blocks else ensemble.size
     curve = two_layer_tradeoff(setting, ensemble.radii, members=members, blocks=ensemble.blocks or 1)
-    show_points([learned_point(curve, i) for i in range(len(curve.rho))], output, curve)
+    show_points(
+        [learned_point(curve, i) for i in range(len(curve.rho))], output, of_ensembles(_MODEL, ensemble, setting), curve
+    )
     return 0
 
 
@@ -62,5 +67,11 @@ def simulate_two_layer(
     drawn = simulation.simulate_two_layer(
         setting, ensemble.radii, members=members, blocks=blocks, draws=draws, networks=networks, seed=seed
     )
-    show_points([simulated_point(curve, drawn, i) for i in range(len(curve.rho))], output, curve, drawn)
+    show_points(
+        [simulated_point(curve, drawn, i) for i in range(len(curve.rho))],
+        output,
+        of_ensembles(_MODEL, ensemble, setting),
+        curve,
+        drawn,
+    )
     return 0

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.empirical.runs.profiles import DESIGNS
@@ -23,7 +24,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report of every claim, with trained networks and one figure."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "picture.png").write_bytes(PIXEL)
-    picture = Picture(folder / "picture.png", "D falls.", "A caption.", "A picture in words.")
+    Image.new("RGB", (2, 1)).save(folder / "picture-dark.png")
+    words = ("D falls.", "A caption.", "A picture in words.")
+    picture = Picture(folder / "picture.png", *words, dark=folder / "picture-dark.png")
     names = {name for claim, _ in MADE_UP for name in claim.figures}
     report = Report(MADE_UP, planted_evidence(DESIGNS["digits"], 2), dict.fromkeys(names, picture))
     (folder / "report.html").write_text(html(report), encoding="utf-8")
@@ -111,6 +114,16 @@ def test_a_point_tells_its_numbers(page: Any, address: str) -> None:
     hover.wait_for()
     for word in ("rho = ", "seed ", "accuracy ", "sharpness ", "D of its ensemble "):
         assert word in hover.text_content()
+
+
+def test_figures_are_dark_in_the_dark(page: Any, address: str) -> None:
+    in_dark_mode(page)
+    page.goto(f"{address}#{OPENED}")
+    figure = page.get_by_alt_text("A picture in words.").locator("visible=true").first
+    width = "image => image.decode().then(() => image.naturalWidth)"
+    assert figure.evaluate(width) == 2
+    page.emulate_media(color_scheme="light")
+    assert figure.evaluate(width) == 1
 
 
 @pytest.mark.parametrize(("phone", "dark"), LOOKS)

@@ -1,6 +1,8 @@
 """Points, bars and their intervals, read back from the axes, are the estimates of the study."""
 
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import Table, estimated
 from sharpdiv.checks.ensembles.quantities import DIVERSITY, LEVELS, SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.headline_bars import methods
 from sharpdiv.figures.ensembles.measured import METHODS, by_block, interval, studies
@@ -67,9 +70,10 @@ def test_a_number_of_every_block_and_image_is_estimated_as_the_study_does() -> N
 
 def test_the_trade_off_passes_through_the_means_and_every_triple_is_there() -> None:
     left, middle, right, *_ = _draw("tradeoff_fashion_mnist").axes
-    for (points, ends), names in zip(_bars(left), (CURVE, BALANCE), strict=True):
+    for (points, ends), names in zip(_bars(left), (CURVE[:1], CURVE[1:], BALANCE), strict=True):
         assert_allclose(points, np.stack([_of(SHARP, names), _of(D, names)], axis=1))
         assert ((ends[:, 0, 1] < points[:, 1]) & (points[:, 1] < ends[:, 1, 1])).all()
+    assert [float(text.get_text()) for text in left.texts] == [*RHO, *RHO]
     triples = np.concatenate([np.asarray(cloud.get_offsets()) for cloud in left.collections[:2]])
     alone = Study({"sgd": Condition(STUDY.conditions["sgd"].blocks[:1])})
     assert_allclose(triples[0], [quantity(alone, "sgd", "seeds")[0, 0] for quantity in (SHARP, D)])
@@ -126,6 +130,18 @@ def test_measures_of_sharpness_are_ratios_to_sgd(row: int) -> None:
         assert_allclose(read, [_ratio(sharpness(measure), name, "sgd") for name in names])
 
 
+@pytest.mark.slow
+def test_the_title_counts_the_measures_of_sharpness_whose_bar_ends_below_one() -> None:
+    """Of the committed results: those that are made up are all below."""
+    committed = load_evidence(Path(__file__).parents[2] / "results")
+    with style():
+        panels = FIGURES["sharpness_measures"].draw(committed).axes
+    sam, balance = ([sum(e[-1, 1, 1] < 1 for _, e in _bars(axes)) for axes in row] for row in (panels[:2], panels[2:]))
+    told = re.findall(r"(\d+) of 6", FIGURES["sharpness_measures"].words(committed).finding)
+    assert list(map(int, told)) == [sam[0], balance[0], sam[1], balance[1]]
+    assert 0 < sam[0] < 6
+
+
 def test_severities_are_the_accuracy_under_each_and_its_gain() -> None:
     def accuracies(name: str, kind: int) -> np.ndarray:
         """Of the ensemble (0) or its members (1), from a pass over corruptions and severities one by one."""
@@ -138,12 +154,15 @@ def test_severities_are_the_accuracy_under_each_and_its_gain() -> None:
     assert_allclose([points[:, 1] for points, _ in _bars(upper)], drawn)
     gains = [accuracies(name, kind) - accuracies("sgd", kind) for kind in (0, 1) for name in list(METHODS)[1:]]
     assert_allclose([points[:, 1] for points, _ in _bars(lower)], gains, atol=1e-9)
+    apart = np.diff(np.sort([points[:, 0] for points, _ in _bars(upper)], axis=0), axis=0)
+    assert (apart > 0.05).all(), "bars lie upon each other"
 
 
 def test_calibration_is_the_mean_over_triples_for_every_size() -> None:
     rows = [(images, metric) for images in ("by_size", "corrupted_by_size") for metric in ("ece", "nll")]
     for axes, (images, metric) in zip(_draw("calibration_size").axes, rows, strict=True):
-        for (points, _), name in zip(_bars(axes), METHODS, strict=True):
+        for (points, ends), name in zip(_bars(axes), METHODS, strict=True):
+            assert (ends[:, 0, 1] > 0).all(), "neither can be below 0"
             kept = [record.summary[images][metric] for record in STUDY.conditions[name].blocks]
             assert_allclose(points[:, 1], np.mean(kept, axis=0))
         assert list(axes.get_xticks()) == [1, 2, 3]

@@ -1,5 +1,7 @@
 """The models side by side: curves are the models' own, and measured networks are shown where there are any."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
@@ -33,10 +35,13 @@ def fitted_regime(seed: int) -> FittedRegime:
 
 
 @pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One model, at three values of rho."""
+def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One model, at three values of rho; what is kept is of no other values."""
     monkeypatch.setattr(models, "MODELS", MODELS[:1])
     monkeypatch.setattr(models, "_SHARES", np.array([0.1, 0.3, 0.5]))
+    models._changes.cache_clear()
+    yield
+    models._changes.cache_clear()
 
 
 def test_curves_are_relative_changes() -> None:

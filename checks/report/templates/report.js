@@ -38,15 +38,22 @@
   const own = (details, selector) =>
     [...details.querySelectorAll(selector)].filter((each) => each.closest("details") === details);
 
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const show = (image) => {
+    const drawn = images[image.dataset.figure];
+    image.src = (dark.matches && drawn.dark) || drawn.light;
+  };
+
   const open = (details) => {
-    for (const image of own(details, "img[data-figure]")) image.src ||= images[image.dataset.figure];
+    for (const image of own(details, "img[data-figure]")) show(image);
     for (const place of own(details, ".plot")) if (!place.dataset.drawn) draw(place);
   };
   for (const details of document.querySelectorAll("details.claim, details.points")) {
     details.addEventListener("toggle", () => details.open && open(details));
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  dark.addEventListener("change", () => {
+    for (const image of document.querySelectorAll("img[data-figure][src]")) show(image);
     for (const place of document.querySelectorAll(".plot[data-drawn]")) draw(place);
   });
 

@@ -2,14 +2,17 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sharpdiv.checks.claim import Effect, Finding, Verdict
 from sharpdiv.checks.ensembles.verdicts import Beside
@@ -117,9 +120,30 @@ def test_figures_are_shown_with_their_words(tmp_path: Path) -> None:
     picture = Picture(tmp_path / "a.png", "It <falls>.", "A caption.", 'The "picture" in words.')
     text = html(Report(MADE_UP, pictures={shown[0]: picture, "of no claim": picture}))
     assert data_of(text, "images").keys() == {shown[0]}
-    assert data_of(text, "images")[shown[0]].startswith("data:image/png;base64,iVBOR")
+    assert data_of(text, "images")[shown[0]].keys() == {"light"}
+    assert data_of(text, "images")[shown[0]]["light"].startswith("data:image/png;base64,iVBOR")
     assert 'alt="The &#34;picture&#34; in words."' in text
     assert "It &lt;falls&gt;." in text
+
+
+def test_figures_look_as_they_were_drawn_on_both_pages(tmp_path: Path) -> None:
+    """Eight colours and all between them and the page's, which is there most often."""
+    hues, paths = np.random.default_rng(0).uniform(0, 255, (8, 1, 1, 3)), {}
+    share = np.linspace(0, 1, 200)[:, None]
+    for page, paper in (("light", 255), ("dark", 13)):
+        pixels = np.full((200, 200, 3), paper, np.uint8)
+        pixels[60:] = np.repeat(share * hues + (1 - share) * paper, 18, axis=1).reshape(-1, 200, 3)[:140]
+        paths[page] = tmp_path / f"{page}.png"
+        Image.fromarray(pixels).save(paths[page])
+    (name,) = figures_shown(MADE_UP)[:1]
+    picture = Picture(paths["light"], "It falls.", "A caption.", "In words.", dark=paths["dark"])
+    images = data_of(html(Report(MADE_UP, pictures={name: picture})), "images")[name]
+    assert images.keys() == paths.keys()
+    for page, path in paths.items():
+        content = b64decode(images[page].partition(",")[2])
+        shown, drawn = (np.asarray(Image.open(each).convert("RGB"), int) for each in (BytesIO(content), path))
+        assert abs(shown - drawn).max() <= 20
+        assert abs(shown - drawn)[:60].max() <= 4
 
 
 def test_every_trained_network_is_a_point() -> None:
