@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.loading import load_images
+from sharpdiv.empirical.devices import moved
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["TEST_ORDER", "Augmentation", "ImageData", "TrainingImages", "digits", "load_data", "stratified_order"]
@@ -113,7 +114,7 @@ class TrainingImages:
             return None
         offsets = torch.randint(2 * self._padding + 1, (len(self.labels), 2), generator=generator)
         flips = torch.randint(2, (len(self.labels), 1), generator=generator)
-        return torch.cat([offsets, flips], dim=1).to(self.device, non_blocking=True)
+        return moved(torch.cat([offsets, flips], dim=1), self.device)
 
     def batch(
         self, index: Int[Tensor, " batch"], augmentation: Int[Tensor, "train three"] | None

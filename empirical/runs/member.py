@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages
+from sharpdiv.empirical.devices import float32_products, moved
 from sharpdiv.empirical.errors import DivergenceError, StoreError
 from sharpdiv.empirical.models import ResNet
 from sharpdiv.empirical.optim.methods import METHODS
@@ -116,7 +117,8 @@ def train(
     start = member.epoch
     member.model.train()
     while member.epoch < until:
-        _train_epoch(member, network, config, images, aware)
+        with float32_products(tf32=config.precision == "tf32"):
+            _train_epoch(member, network, config, images, aware)
         if not np.isfinite(member.losses[-1]):
             raise DivergenceError(
                 f"{config.method} member with seed {member.seed} diverged in epoch {member.epoch - 1} "
@@ -138,7 +140,7 @@ def _train_epoch(
     order = torch.randperm(len(images.labels), generator=generator)
     augmentation = images.draw(generator)
     batches = _batches(order, config.batch_size)
-    on_device = order.to(images.device, non_blocking=True).split([len(batch) for batch in batches])
+    on_device = moved(order, images.device).split([len(batch) for batch in batches])
     total = torch.zeros((), device=images.device)
     for number, (batch, index) in enumerate(zip(batches, on_device, strict=True)):
         for group in member.optimizer.param_groups:
