@@ -19,6 +19,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
@@ -191,6 +192,8 @@ class Watch(TorchDispatchMode):
         result = call.function(*args, **kwargs)
         returned = call.function._schema.returns
         if len(returned) == 1 and returned[0].alias_info is not None and returned[0].alias_info.is_write:
+            if torch.Tag.inplace_view in call.function.tags:  # unsqueeze_ and the like: the outer tensor has a shape of its own
+                _reshape(call)
             return call.args[0]
         if call.leaves:
             return result
@@ -198,6 +201,17 @@ class Watch(TorchDispatchMode):
         if self.kind == "mps" and any(value.dtype == torch.float64 for value in found):
             raise DeviceError(f"{call.name} in float64 on a device that has none at {_line()}")
         return tree_map(lambda value: OnDevice(value) if isinstance(value, Tensor) else value, result)
+
+
+def _reshape(call: _Call) -> None:
+    """Do to the outer tensor's shape what was done to the inner one's."""
+    before = torch._C._meta_in_tls_dispatch_include()
+    with no_dispatch():
+        torch._C._set_meta_in_tls_dispatch_include(True)
+        try:
+            call.function(*call.args, **call.kwargs)
+        finally:
+            torch._C._set_meta_in_tls_dispatch_include(before)
 
 
 def _line() -> str:
@@ -248,7 +262,9 @@ def pretended(kind: Kind = "cuda") -> Iterator[Watch]:
     """
     global _watch
     _watch = Watch(kind)
-    with pytest.MonkeyPatch.context() as patch, _watch:
+    # Backward passes in this thread, whose frames are lines of ours.
+    in_one_thread = torch.autograd.set_multithreading_enabled(False)
+    with pytest.MonkeyPatch.context() as patch, in_one_thread, _watch:
         patch.setattr(torch, "Generator", _Generator)
         names = "NON_BLOCKING" if kind == "cuda" else "WITHOUT_FLOAT64"
         patch.setattr(devices, names, getattr(devices, names) | {DEVICE.type})

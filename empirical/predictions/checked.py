@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
 
 __all__ = [

@@ -52,6 +52,7 @@ METHODS = {
     "m-sam": replace(SAM, m=4, clip_norm=1.0),
     "sparse-asam": replace(SAM, adaptive=True, sparsity=0.5),
 }
+PLAIN: dict[str, Any] = {"method": "sgd", "rho": 0.0}
 KINDS: tuple[Kind, ...] = ("cuda", "mps")
 
 
@@ -148,11 +149,11 @@ HOW = MeasureConfig(
 DIAL = Dial(
     "dial-tiny.json",
     (
-        Network(head_only=True, alphas=(1.0,), optimizers=("sam", "blocks", "normalized")),
-        Network(width=4, norm="batch", alphas=(10.0,), optimizers=("sam",)),
+        Network(head_only=True, alphas=(1.0,), optimizers=("normalized",)),
+        Network(width=4, norm="batch", alphas=(10.0,), optimizers=("blocks",)),
     ),
-    fractions=(0.0, 2.0),
-    snapshots=(2,),
+    fractions=(2.0,),
+    snapshots=(1,),
     members=2,
     rich_members=2,
     train_samples=12,
@@ -169,8 +170,8 @@ SWEEP = Sweep(
 
 def runs(folder: Path, device: str) -> list[dict[str, Any]]:
     """Ensembles that were trained with checkpoints, scored, exchanged and measured in every way."""
-    configs = [replace(BALANCE, epochs=2), replace(SAM, epochs=2)]
-    train_runs(configs, folder, device=device, workers=1, checkpoint_seconds=0)
+    configs = [replace(BALANCE, epochs=2, switch_epoch=1), replace(SAM, epochs=2, switch_epoch=1)]
+    train_runs(configs, folder, device=device, workers=1, checkpoint_seconds=0.0)
     return [record.to_json() for record in measure_runs(configs, folder, how=HOW, device=device, workers=1)]
 
 
@@ -186,7 +187,7 @@ def ascents(folder: Path, device: str) -> list[dict[str, Any]]:
 
 def comparison(folder: Path, device: str) -> list[dict[str, Any]]:
     """Kernels of measured runs; those are trained on the CPU."""
-    configs = [replace(SAM, method="sgd", rho=0.0, epochs=1), replace(SAM, epochs=1)]
+    configs = [replace(SAM, epochs=1, switch_epoch=0, **options) for options in (PLAIN, {})]
     how = replace(HOW, sharpness=("one_step",))
     train_runs(configs, folder, workers=1)
     measure_runs(configs, folder, how=how, workers=1)
@@ -197,7 +198,7 @@ def comparison(folder: Path, device: str) -> list[dict[str, Any]]:
 def without_provenance(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: without_provenance(part) for name, part in value.items() if name != "provenance"}
-    return value
+    return [without_provenance(part) for part in value] if isinstance(value, list) else value
 
 
 @pytest.mark.slow
