@@ -192,7 +192,9 @@ class Watch(TorchDispatchMode):
         result = call.function(*args, **kwargs)
         returned = call.function._schema.returns
         if len(returned) == 1 and returned[0].alias_info is not None and returned[0].alias_info.is_write:
-            if torch.Tag.inplace_view in call.function.tags:  # unsqueeze_ and the like: the outer tensor has a shape of its own
+            if (
+                torch.Tag.inplace_view in call.function.tags
+            ):  # unsqueeze_ and the like: the outer tensor has a shape of its own
                 _reshape(call)
             return call.args[0]
         if call.leaves:

@@ -52,7 +52,7 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
     member = load_member(trained_path, config, data, seed, device)
     network = folded(member.model)
     images, _ = images_of_split(data, how)
-    corrupted = corrupted_images(config, how)[1].flatten(0, 1)
+    corrupted = corrupted_images(config, how, root)[1].flatten(0, 1)
     train_logits = _logits(network, data, data.train_images)
     tensors = {
         "logits": _logits(network, data, images),
