@@ -46,18 +46,18 @@ class DeviceError(RuntimeError):
 class OnDevice(Tensor):
     """A tensor of the pretended device around one of the CPU."""
 
-    inner: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    inner: Tensor  # type: ignore[assignment]  # of the same name as a product, which nothing here takes
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> "OnDevice":
-        like = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
-        self: OnDevice = Tensor._make_wrapper_subclass(cls, inner.shape, device=DEVICE, **like)  # type: ignore[attr-defined]
+        like: Any = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
+        self: OnDevice = Tensor._make_wrapper_subclass(cls, inner.shape, device=DEVICE, **like)
         self.inner = inner
         return self
 
     @classmethod
-    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         return _watch.__torch_dispatch__(function, types, args, kwargs)
 
     def tolist(self) -> Any:
@@ -72,16 +72,18 @@ class OnDevice(Tensor):
 class _Generator(torch.Generator):
     """One that says that it is on the device, if it was made for it."""
 
+    place: torch.device
+
     def __new__(cls, device: Any = "cpu") -> "_Generator":
-        self = super().__new__(cls, "cpu")
-        self.place = torch.device(device)  # type: ignore[attr-defined]
-        if self.place.type == DEVICE.type:  # type: ignore[attr-defined]
+        self: _Generator = super().__new__(cls, "cpu")  # type: ignore[call-arg]  # as its stub has no __new__
+        self.place = torch.device(device)
+        if self.place.type == DEVICE.type:
             _generators[self._cdata] = self  # type: ignore[attr-defined]
         return self
 
     @property
-    def device(self) -> torch.device:
-        return self.place  # type: ignore[attr-defined, no-any-return]
+    def device(self) -> torch.device:  # type: ignore[override]  # read-only, as it is in fact
+        return self.place
 
 
 @dataclass
@@ -156,7 +158,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, kind: Kind) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kind, self.operations, self.waits = kind, 0, Counter[str]()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -14,7 +14,7 @@ from sharpdiv.empirical.optim.methods import METHODS, Treated, method_named
 from sharpdiv.empirical.optim.sharpbalance import Rule
 from sharpdiv.empirical.store import digest, write_atomically
 
-__all__ = ["RunConfig", "read_fields", "write_config"]
+__all__ = ["Precision", "RunConfig", "read_fields", "write_config"]
 
 Schedule = Literal["step", "one-cycle"]
 Precision = Literal["float32", "tf32", "bfloat16"]

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain, product
 from pathlib import Path
 
 import torch
@@ -146,9 +147,10 @@ def _published(source: RunConfig, how: MeasureConfig) -> _Levels:
         known = ", ".join(name for name, dataset in DATASETS.items() if dataset.published)
         raise InputError(f"corrupted images are published of the test images of {known}; use generated ones")
     folder, names = data_folder() / published.folder, PUBLISHED_CORRUPTIONS[:15]
-    labels = load_published(folder, names[0], SEVERITIES[0], published.kind)[1]
+    first, *others = product(names, SEVERITIES)
+    images, labels = load_published(folder, *first, published.kind)
     # CIFAR's files have the test set's own order, so that this makes the first images the same ones; Tiny-ImageNet-C is sorted
     # by class, and its first images are others in the same shares.
     some = stratified_order(labels)[: how.corrupted_samples]
-    levels = (load_published(folder, name, level, published.kind)[0][some] for name in names for level in SEVERITIES)
-    return names, labels[some], levels
+    levels = (load_published(folder, *each, published.kind)[0][some] for each in others)
+    return names, labels[some], chain([images[some]], levels)

@@ -225,11 +225,14 @@ def test_what_is_there_already_is_not_planned(
 def test_the_main_job_takes_the_data_sets_asked_for(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharpdiv.empirical.runs.plan._seconds_of_step", lambda *_: 1.0)  # large networks, slow to time
+    monkeypatch.setattr(
+        "sharpdiv.empirical.runs.plan._seconds_of_step", lambda *_: pytest.fail("large steps are timed")
+    )
     arguments = ("reproduce", "--profile", "paper", "--dry-run", "--runs", str(tmp_path), "--data")
     _, out, _ = run(capsys, *arguments, "cifar100")
     assert {line.split("-")[0] for line in out.splitlines() if " 0 of 3 " in line} == {"cifar100"}
     assert "dial" not in out
+    assert {line.split()[0] for line in out.splitlines() if line.startswith(("A100", "H100"))} == {"A100", "H100"}
     status, _, error = run(capsys, *arguments, "fashion-mnist")
     assert (status, error.strip()) == (2, "sharpdiv: error: profile paper has nothing on fashion-mnist")
 
