@@ -17,6 +17,7 @@ from sharpdiv.checks.ascents.sweep import plan_sweep, run_sweep
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.ensembles.conditions import CURVE
+from sharpdiv.checks.ensembles.described import described
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
 from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
 from sharpdiv.checks.kernels.compare import compare_runs
@@ -44,7 +45,7 @@ from sharpdiv.paths import RESULTS
 
 __all__ = ["Profile", "Reproduction", "measure_block", "reproduce", "write_html"]
 
-Profile = Literal["quick", "cpu", "paper"]
+Profile = Literal["quick", "cpu", "gpu", "paper"]
 Say = Callable[[str], object]
 """Told a line about every step, for people."""
 
@@ -136,6 +137,7 @@ def reproduce(
             _compare_with_lazy_limit(design, target, device, progress)
         if design.name == "digits" and profile != "quick":  # a picture that takes minutes
             _look_between(design, runs, target, device=device, workers=workers, progress=progress)
+    _describe([design for design in designs if design.name not in DESIGNS], target, say)
     return _report(target, workers, say)
 
 
@@ -266,6 +268,13 @@ def _look_between(design: Design, runs: Path, target: Path, **options: Any) -> N
     ]
     if not path.exists() and all(file.exists() for file in files):
         save_planes(path, plane_runs([of[name] for name in _ON_PLANES], runs, **options))
+
+
+def _describe(designs: Sequence[Design], target: Path, say: Say) -> None:
+    """Say what was measured of designs that no claim is about."""
+    for design in designs:
+        for line in described(design, load_evidence(target)):
+            say(line)
 
 
 def _report(target: Path, workers: int | None, say: Say) -> Reproduction:

@@ -82,8 +82,8 @@ def reproduce(
 
     Args:
         profile: quick is nine seeds on the digits and a small dial, minutes on two cores; cpu has the protocol's seeds on
-            digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; paper is ResNet-18 on CIFAR-10,
-            CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
+            digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; gpu is nine seeds on all images of
+            cifar10-jpeg, for one GPU; paper is ResNet-18 on CIFAR-10, CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
         data: only what the profile has on these data sets; the dial is on digits. All unless given.
         runs: folder of all runs; finished work in it is skipped.
         have: folder of results that need not be made again, such as results/ of the checkout.

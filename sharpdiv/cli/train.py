@@ -101,7 +101,7 @@ def _print_gpu_hours(works: Sequence[Work]) -> None:
     print(
         f"\nGPU hours of training, computed and not measured: the larger of {flops / 1e15:,.1f} PFLOP at {SUSTAINED:.0%} of the "
         f"published peak\nand {launches / 1e6:,.1f} million operations at {LAUNCH_SECONDS * 1e6:g} microseconds each, run by run. "
-        "Measuring is not counted; processes that\nshare a GPU share its hours."
+        "Measuring is not counted. Processes that\nshare a GPU share its hours, but launch their operations at once."
     )
     headings = ("one card", *get_args(Precision), "operations alone")
     rows = [
