@@ -128,11 +128,25 @@ class TrainingImages:
         Returns:
             float32 images.
         """
-        if augmentation is None:
+        return self.cut(index, None if augmentation is None else augmentation[index])
+
+    def cut(
+        self, index: Int[Tensor, " batch"], crops: Int[Tensor, "batch three"] | None
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Normalized images in channels-last memory format, each with its own crop and flip.
+
+        Args:
+            index: indices of the samples, on the device.
+            crops: offsets and flip of each of them; None without augmentation.
+
+        Returns:
+            float32 images.
+        """
+        if crops is None:
             images = self._images[index]
         else:
             height, width = self._size
-            down, right, flip = augmentation[index].unsqueeze(-1).unbind(1)
+            down, right, flip = crops.unsqueeze(-1).unbind(1)
             rows = down + torch.arange(height, device=self.device)
             columns = torch.arange(width, device=self.device)
             columns = right + torch.where(flip == 1, width - 1 - columns, columns)
