@@ -19,7 +19,7 @@ from sharpdiv.empirical.optim.sharpbalance import sam_samples, sharpbalance_step
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.store import load_tensors, save_tensors
 
-__all__ = ["Member", "load_member", "new_member", "save_member", "stream", "train"]
+__all__ = ["Member", "batches_of_epoch", "load_member", "new_member", "save_member", "stream", "train"]
 
 
 @dataclass
@@ -139,7 +139,7 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
     order = torch.randperm(len(images.labels), generator=generator)
     augmentation = images.draw(generator)
-    batches = _batches(order, config.batch_size)
+    batches = batches_of_epoch(order, config.batch_size)
     on_device = moved(order, images.device).split([len(batch) for batch in batches])
     total = torch.zeros((), device=images.device)
     for number, (batch, index) in enumerate(zip(batches, on_device, strict=True)):
@@ -159,8 +159,22 @@ def _train_epoch(
     member.losses.append(float(total) / len(images.labels))
 
 
-def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
-    """Consecutive batches; a last one of a single sample, which batch norm cannot use, joins the one before."""
+def batches_of_epoch(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
+    """Consecutive batches; a last one of a single sample, which batch norm cannot use, joins the one before.
+
+    Args:
+        order: samples in the order of the epoch.
+        size: samples of a batch.
+
+    Returns:
+        The batches.
+
+    Examples:
+        >>> import torch
+        >>> from sharpdiv.empirical.runs.member import batches_of_epoch
+        >>> [batch.tolist() for batch in batches_of_epoch(torch.arange(5), size=2)]
+        [[0, 1], [2, 3, 4]]
+    """
     batches = list(order.split(size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]

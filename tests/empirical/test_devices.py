@@ -279,7 +279,7 @@ FAULTS: dict[str, tuple[str, Callable[[Any], Any], Kind, str]] = {
         "float64 on a device that has none at measure_member.py",
     ),
     "an index from the wrong device": (
-        "sharpdiv.empirical.runs.member._batches",
+        "sharpdiv.empirical.runs.member.batches_of_epoch",
         lambda cut: lambda order, size: cut(order.to(DEVICE), size),
         "cuda",
         "index of a tensor on the CPU by an index on the device at member.py",
