@@ -36,6 +36,7 @@ from sharpdiv.empirical.runs.measuring import measure_runs
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
 from sharpdiv.empirical.runs.record import load_record
+from sharpdiv.empirical.runs.stacked import train_stacked
 from sharpdiv.empirical.runs.weight_norms import add_weight_norms
 from sharpdiv.empirical.store import save_json, write_atomically
 from sharpdiv.empirical.workers import default_workers
@@ -82,6 +83,7 @@ def reproduce(
     have: Path | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    stacked: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda *_: None,
     say: Say = print,
@@ -97,6 +99,7 @@ def reproduce(
         have: folder of results that need not be made again, such as ``RESULTS``.
         device: ``cpu``, ``cuda`` or ``mps``.
         workers: members trained at once; default one per CPU core or GPU.
+        stacked: train members of SGD and SAM of a block as one: other bits, few operations; for the profile ``gpu``.
         dry_run: plan what would be trained, and stop.
         progress: told after every finished piece.
         say: told what is going on.
@@ -105,10 +108,12 @@ def reproduce(
         What was made, or the plan.
 
     Raises:
-        InputError: if the profile has nothing on the data sets, or there is no such folder to take results from.
+        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or networks that
+            have to be trained alone are to be stacked.
     """
     target = runs / "reproduce"
     designs, dial, sweep = _chosen(profile, data)
+    _check_stacked(profile, stacked=stacked)
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
     folders = [target] if have is None else [target, have]
@@ -132,6 +137,9 @@ def reproduce(
     _train_small(dial, sweep, runs, target, device=device, workers=workers, progress=progress)
     for design in designs:
         for block in design.blocks:
+            if stacked:
+                lacking = [run for run in missing if run.seeds == tuple(block) and run in design.all_runs]
+                train_stacked(lacking, runs, device=device, progress=progress)
             measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
         if design.name in _COMPARED:
             _compare_with_lazy_limit(design, target, device, progress)
@@ -186,6 +194,14 @@ def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial |
     if not (designs or dial or sweep):
         raise InputError(f"profile {profile} has nothing on {' or '.join(data)}")
     return designs, dial, sweep
+
+
+def _check_stacked(profile: Profile, *, stacked: bool) -> None:
+    """Refuse other bits where claims are decided by them."""
+    if stacked and profile != "gpu":
+        raise InputError(
+            f"stacked members have other bits, and networks of profile {profile} are compared: leave it out"
+        )
 
 
 def _plan_small(dial: Dial | None, sweep: Sweep | None, runs: Path, device: str) -> list[PlannedRun]:

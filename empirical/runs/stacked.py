@@ -58,6 +58,21 @@ def stackable(config: RunConfig) -> bool:
     return method.treated != Treated.SETS and method.optimizer is sam_around_sgd and not alone
 
 
+@dataclass(frozen=True)
+class _How:
+    """How a stack is trained."""
+
+    device: torch.device
+    checkpoint_seconds: float
+    deadline: float
+    progress: Progress
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is."""
+        return time.monotonic() >= self.deadline
+
+
 @dataclass
 class _Place:
     """A member, and where it is kept."""
@@ -88,6 +103,7 @@ def train_stacked(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Train all members of SGD and SAM that can be stacked, and are not trained yet; ``train_runs`` does the rest.
@@ -99,6 +115,7 @@ def train_stacked(
         root: folder of all runs.
         device: name of the device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint_seconds: least time between two checkpoints, which are written at ends of epochs.
+        deadline: time by ``time.monotonic()`` after which no further epoch begins; what is done is kept.
         progress: listener, told after every epoch.
 
     Raises:
@@ -122,7 +139,8 @@ def train_stacked(
         for group in _groups(stops):
             for config in group:
                 require_same_data(root, config, load_run_data)
-            _train_group({config: stops[config] for config in group}, root, place, checkpoint_seconds, progress)
+            how = _How(place, checkpoint_seconds, deadline, progress)
+            _train_group({config: stops[config] for config in group}, root, how)
 
 
 def _stops(configs: list[RunConfig]) -> dict[RunConfig, tuple[int, ...]]:
@@ -144,24 +162,22 @@ def _groups(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
     return list(groups.values())
 
 
-def _train_group(
-    stops: dict[RunConfig, tuple[int, ...]], root: Path, device: torch.device, every: float, progress: Progress
-) -> None:
+def _train_group(stops: dict[RunConfig, tuple[int, ...]], root: Path, how: _How) -> None:
     """Train the members of one stack to their ends; those that are behind are trained until they have caught up."""
     data = load_run_data(next(iter(stops)))
     places = [
-        _opened(root, config, seed, kept, data, device)
+        _opened(root, config, seed, kept, data, how.device)
         for config, kept in stops.items()
         for seed in config.seeds
         if not (run_folder(root, config) / f"member-{seed}.safetensors").exists()
     ]
     total = sum(place.stops[-1] for place in places)
-    while left := [place for place in places if place.member.epoch < place.stops[-1]]:
+    while (left := [p for p in places if p.member.epoch < p.stops[-1]]) and not how.over:
         behind = min(place.member.epoch for place in left)
         together = [place for place in left if place.member.epoch == behind]
         ahead = [place.member.epoch for place in left if place.member.epoch > behind]
         until = min([*ahead, *(stop for place in together for stop in place.stops if stop > behind)])
-        lost = _train_together(together, data, until, every, partial(_tell, progress, places, total))
+        lost = _train_together(together, data, until, how, partial(_tell, how.progress, places, total))
         places = [place for place in places if place not in lost]
 
 
@@ -198,9 +214,9 @@ def _loaded(path: Path, config: RunConfig, data: ImageData, seed: int, device: t
 
 
 def _train_together(
-    places: list[_Place], data: ImageData, until: int, every: float, tell: Callable[[], None]
+    places: list[_Place], data: ImageData, until: int, how: _How, tell: Callable[[], None]
 ) -> list[_Place]:
-    """Train members of one epoch to another, and keep them there.
+    """Train members of one epoch to another, or as far as there is time, and keep them there.
 
     Returns:
         Those whose loss stopped being finite, which are not kept.
@@ -219,12 +235,13 @@ def _train_together(
             place.member.sam_samples.append(len(images.labels) if place.config.rho else 0)
         tell()
         lost = [place for place, loss in zip(places, losses, strict=True) if not math.isfinite(loss)]
-        if lost or epoch + 1 == until or time.perf_counter() - began >= every:
+        last = bool(lost) or epoch + 1 == until or how.over
+        if last or time.perf_counter() - began >= how.checkpoint_seconds:
             stack.unstack()
             spent, began = time.perf_counter() - began, time.perf_counter()
             for place in (place for place in places if place not in lost):
                 _save(place, data, spent / len(places), len(places))
-        if lost:
+        if last:
             return lost
     return []
 

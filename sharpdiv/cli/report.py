@@ -73,6 +73,7 @@ def reproduce(
     have: Path | None = None,
     device: Device = "cpu",
     workers: int | None = None,
+    stacked: bool = False,
     dry_run: bool = False,
 ) -> int:
     """The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
@@ -89,6 +90,7 @@ def reproduce(
         have: folder of results that need not be made again, such as results/ of the checkout.
         device: where to train and measure.
         workers: members trained at once; default one per CPU core or GPU.
+        stacked: with gpu, train members of SGD and SAM of a block as one: in few operations, with other bits.
         dry_run: print what would be trained and how long it would take, and stop.
     """
     options: dict[str, Any] = {"data": data, "runs": runs, "have": have, "device": device}
@@ -99,7 +101,7 @@ def reproduce(
         print("Nothing was trained.")
         return 0
     with progress("reproduce") as report:
-        made = do_main_job(profile, workers=workers, progress=report, **options)
+        made = do_main_job(profile, workers=workers, stacked=stacked, progress=report, **options)
     drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")
     print(f"Report: {made.html}\nIn two pages: {made.report}\nFigures: {drawn}")
     _print_beside(made.beside)

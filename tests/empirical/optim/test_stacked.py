@@ -83,7 +83,7 @@ def test_stacked_steps_are_those_of_members_alone(
     seed: int, adaptive: bool, momentum: float, decay: float, sparsity: float
 ) -> None:
     """Weights, running statistics, counters, momentum and losses after three steps at three rates, in float64 to rounding."""
-    options = {"adaptive": adaptive, "momentum": momentum, "weight_decay": decay, "sparsity": sparsity}
+    options: dict[str, Any] = {"adaptive": adaptive, "momentum": momentum, "weight_decay": decay, "sparsity": sparsity}
     apart, together = members(seed, **options), members(seed, **options)
     stack = Stack(*together)
     for (images, labels), lr in zip(batches(seed, 3), (0.1, 0.05, 0.02), strict=True):

@@ -1,6 +1,7 @@
 """Stacked training writes what training alone does, to rounding, and goes on wherever it was."""
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,22 @@ def test_an_interrupted_stack_ends_with_the_same_bits(at: int, tmp_path: Path) -
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 
+def test_a_stack_stops_when_the_time_is_over_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of an epoch, with its state kept; without time nothing begins."""
+    train_stacked(CONFIGS, tmp_path / "whole")
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def later(*_: Any) -> None:
+        now[0] += 1 / 6
+
+    for epochs in (0, 1, 3):
+        now[0] = 0.0
+        train_stacked(CONFIGS, tmp_path / "cut", deadline=epochs / 6, progress=later)
+    assert [trained_epochs(tmp_path / "cut", config, 2) for config in CONFIGS[:3]] == [4, 4, 4]
+    assert bits(tmp_path / "cut") == bits(tmp_path / "whole")
+
+
 def test_members_that_are_behind_catch_up(tmp_path: Path) -> None:
     """One has a state of the exchange and one has none: both end, and the other's file is left as it was."""
     train_stacked([SGD], tmp_path)
@@ -126,7 +143,7 @@ def test_what_can_be_stacked() -> None:
     assert stackable(SGD)
     assert stackable(replace(SAM, adaptive=True, sparsity=0.5, precision="tf32"))
     for changes in ({"m": 5}, {"clip_norm": 1.0}, {"precision": "bfloat16"}, {"compile": True}):
-        assert not stackable(replace(SAM, **changes))  # type: ignore[arg-type]
+        assert not stackable(replace(SAM, **changes))
     groups = module._groups([SGD, SAM, replace(SAM, seeds=(3, 4)), replace(SAM, adaptive=True), replace(SGD, width=4)])
     assert [len(group) for group in groups] == [3, 1, 1]
 
