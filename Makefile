@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-slow test-oracle test-cluster test-browser test-all lint bench docs figures results clean
+.PHONY: reproduce test test-slow test-oracle test-cluster test-browser test-gpu test-all lint bench docs figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -44,6 +44,10 @@ test-browser: $(STAMP)
 	else \
 	  echo "test-browser: not run, the extra 'browser' could not be installed: $$(grep -m 1 ERROR $(BIN)/../browser.log || tail -n 1 $(BIN)/../browser.log)"; \
 	fi
+
+# The tests that need a GPU of NVIDIA, and times of some steps, in runs/gpu/. Where there is none, it says so and is no failure.
+test-gpu: $(STAMP)
+	$(BIN)/python -m tests.gpu
 
 # Everything, with twice the examples.
 test-all: $(STAMP)

@@ -21,16 +21,18 @@ PROTOCOL = RESULTS / "protocol.json"
 """What was fixed before the seeds that decide were trained."""
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
+def provenance(device: torch.device, *, tf32: bool = False) -> dict[str, Any]:
     """Versions of code and libraries, and the device and processor of a computation.
 
     Networks are chaotic: another processor, with other instructions, rounds otherwise and trains other networks from the same seed.
 
     Args:
         device: device of the computation.
+        tf32: whether float32 factors were rounded to TF32, which CUDA alone can do.
 
     Returns:
-        JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none.
+        JSON values; ``commit`` is None outside a checkout, ``protocol`` where there is none. Of CUDA also its version and cuDNN's,
+        what the GPU is capable of, and how float32 numbers were multiplied.
 
     Examples:
         >>> import torch
@@ -39,7 +41,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
         >>> found["device"], found["torch"] == torch.__version__
         ('cpu', True)
     """
-    return {
+    of_cuda = _cuda(device, tf32) if device.type == "cuda" else {}
+    return of_cuda | {
         "device": str(device),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu(),
@@ -51,6 +54,16 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "sharpdiv": __version__,
         "commit": commit(),
         "protocol": protocol_name(),
+    }
+
+
+def _cuda(device: torch.device, tf32: bool) -> dict[str, Any]:
+    """What decides about bits on a GPU besides its name."""
+    return {
+        "capability": ".".join(map(str, torch.cuda.get_device_capability(device))),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "float32": "tf32" if tf32 else "ieee",
     }
 
 

@@ -26,6 +26,7 @@ from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measuring import measure_pieces, result_piece
 from sharpdiv.empirical.runs.profiles import Design
 from sharpdiv.empirical.runs.record import load_record
+from sharpdiv.empirical.runs.stacked import stack_piece
 from sharpdiv.empirical.runs.weight_norms import add_weight_norms
 from sharpdiv.empirical.store import load_json, save_json, write_atomically
 
@@ -72,6 +73,8 @@ class Job:
     """``cpu``, ``cuda`` or ``mps``, where the pieces are done"""
     say: Say
     """told when a block is measured"""
+    stacked: bool = False
+    """whether members of SGD and SAM of a block are trained as one, with other bits"""
     pieces: list[Piece] = field(default_factory=list)
     """what was added so far; a later design ranks behind the earlier ones"""
     blocks: int = 0
@@ -125,8 +128,12 @@ class Job:
         title, priority = f"block {', '.join(map(str, block))} of {design.name}", self.blocks
         begin, lock = f"begin {title}", self._held.enter_context(ExitStack())
         hold = partial(_hold, lock, tuple(missing.values()), self.runs)
-        self.pieces.append(Piece(begin, hold, (), 0.0, priority, here=True))
-        self.pieces += train_pieces(missing.values(), self.runs, self._place, needs=(begin,), priority=priority)
+        first = Piece(begin, hold, (), 0.0, priority, here=True)
+        self.pieces.append(first)
+        if self.stacked:
+            first = stack_piece(tuple(missing.values()), self.runs, self._place, first, title)
+            self.pieces.append(first)
+        self.pieces += train_pieces(missing.values(), self.runs, self._place, needs=(first.name,), priority=priority)
         measuring = [
             piece
             for name, run in missing.items()

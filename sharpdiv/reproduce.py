@@ -18,6 +18,7 @@ from sharpdiv.checks.ascents.networks import SWEEPS, Sweep
 from sharpdiv.checks.ascents.sweep import plan_sweep
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
+from sharpdiv.checks.ensembles.described import described
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
 from sharpdiv.checks.kernels.alpha_sweep import plan_dial
 from sharpdiv.checks.kernels.dials import DIALS, Dial
@@ -45,7 +46,7 @@ from sharpdiv.paths import RESULTS
 
 __all__ = ["Profile", "Reproduction", "reproduce", "write_html"]
 
-Profile = Literal["quick", "cpu", "paper"]
+Profile = Literal["quick", "cpu", "gpu", "paper"]
 
 _TO_STOP = 10.0
 """Seconds that ending what is going on may take, at most a tenth of the time given."""
@@ -83,6 +84,7 @@ def reproduce(
     workers: int | None = None,
     minutes: float | None = None,
     on: Path | None = None,
+    stacked: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda *_: None,
     say: Say = print,
@@ -100,6 +102,7 @@ def reproduce(
         workers: members trained at once; default one per CPU core or GPU.
         minutes: stop by itself within this time, whole blocks of seeds first; called again, it goes on to the same bits.
         on: file of options such as ``cluster.toml``, for several GPUs or machines: see ``Cluster``.
+        stacked: train members of SGD and SAM of a block as one: other bits, few operations; for the profile ``gpu``.
         dry_run: plan what would be trained, and stop.
         progress: told after every finished piece.
         say: told what is going on.
@@ -108,13 +111,14 @@ def reproduce(
         What was made, or the plan, or what is left.
 
     Raises:
-        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time, or
-            the options of the cluster cannot be used.
+        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time, the
+            options of the cluster cannot be used, or networks that have to be trained alone are to be stacked.
     """
     deadline = _deadline(minutes)
     runs = runs if on is None else runs.resolve()  # jobs have working folders of their own
     target = runs / "reproduce"
     designs, dial, sweep = _chosen(profile, data)
+    _check_stacked(profile, stacked=stacked)
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
     folders = [target] if have is None else [target, have]
@@ -136,13 +140,16 @@ def reproduce(
         load_run_data(config)  # what is missing is said now, not after hours
     members = sum(len(config.seeds) for config in missing)
     say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
-    with Job(runs, target, device, say) as job:
+    with Job(runs, target, device, say, stacked=stacked) as job:
         job.add_small(dial, sweep)
         for design in designs:
             look = design.name == "digits" and profile != "quick"  # a picture that takes minutes
             job.add(design, planes=PlaneConfig() if look else None)
         left = _work(job, engine, progress, deadline)
-    return Reproduction(left=left) if left else _report(target, workers, say)
+    if left:
+        return Reproduction(left=left)
+    _describe([design for design in designs if design.name not in DESIGNS], target, say)
+    return _report(target, workers, say)
 
 
 def _engine(on: Path | None, runs: Path, device: str, workers: int | None, *, apart: bool) -> Engine:
@@ -192,6 +199,14 @@ def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial |
     return designs, dial, sweep
 
 
+def _check_stacked(profile: Profile, *, stacked: bool) -> None:
+    """Refuse other bits where claims are decided by them."""
+    if stacked and profile != "gpu":
+        raise InputError(
+            f"stacked members have other bits, and networks of profile {profile} are compared: leave it out"
+        )
+
+
 def _plan_small(dial: Dial | None, sweep: Sweep | None, runs: Path, device: str) -> list[PlannedRun]:
     """What the small networks of dial and sweep take."""
     return [*(plan_dial(dial, runs, device) if dial else ()), *(plan_sweep(sweep, runs, device) if sweep else ())]
@@ -224,6 +239,13 @@ def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
         for name, run in (item for runs in design.runs_of_blocks.values() for item in runs.items()):
             if not is_there(target, design, name, run) and is_there(have, design, name, run):
                 write_atomically(record_of(target, design, run), record_of(have, design, run).read_bytes())
+
+
+def _describe(designs: Sequence[Design], target: Path, say: Say) -> None:
+    """Say what was measured of designs that no claim is about."""
+    for design in designs:
+        for line in described(design, load_evidence(target)):
+            say(line)
 
 
 def _report(target: Path, workers: int | None, say: Say) -> Reproduction:

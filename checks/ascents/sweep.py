@@ -24,6 +24,7 @@ from sharpdiv.checks.ascents.networks import (
     largest_eigenvalue,
 )
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.errors import DivergenceError
 from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.lazy.equal_loss import EqualLoss, train_to_losses
@@ -150,6 +151,7 @@ def _seconds_of_step(network: FittedNetwork, ascent: Ascent, device: torch.devic
     return seconds
 
 
+@float32_products()
 def _train_member(root: Path, network: FittedNetwork, regime: Regime, seed: int, device: torch.device) -> None:
     """One member, trained in every way from one initialization; what diverged is left out."""
     path = _path(root, network, regime, seed)

@@ -23,6 +23,7 @@ from sharpdiv.checks.kernels.dials import (
 )
 from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.data.splits import digits
+from sharpdiv.empirical.devices import exact_device, float32_products
 from sharpdiv.empirical.errors import DivergenceError
 from sharpdiv.empirical.lazy.training import LazyProblem, lazy_network, train_lazy
 from sharpdiv.empirical.store import digest, load_tensors, save_tensors
@@ -47,6 +48,7 @@ def data_of(train_samples: int, test_samples: int, exact: bool) -> tuple[Tensor,
 
 def member_of(dial: Dial, network: Network, seed: int, device: torch.device) -> tuple[nn.Module, list[Tensor]]:
     """A network at its initialization, and its data."""
+    device = exact_device(device) if network.head_only else device
     data = [t.to(device) for t in data_of(dial.train_samples, dial.test_samples, network.head_only)]
     model = lazy_network(network.width, network.activation, network.norm, data[0], seed)
     if network.head_only:
@@ -61,6 +63,7 @@ def _own(dial: Dial, optimizer: Optimizer, seed: int) -> Bool[Tensor, " train"]:
     return index % BLOCKS == seed % BLOCKS if optimizer == "blocks" else index >= 0
 
 
+@float32_products()
 def predict_member(root: Path, dial: Dial, network: Network, seed: int, device: torch.device) -> None:
     """Predictions from the tangent kernel, for every optimizer."""
     path = folder_of(root, dial, network) / f"kernel-{seed}.safetensors"
@@ -72,7 +75,7 @@ def predict_member(root: Path, dial: Dial, network: Network, seed: int, device: 
     tensors: dict[str, Tensor] = {}
     for optimizer in network.optimizers:
         own = _own(dial, optimizer, seed)
-        member = linearize(among, across, labels.double().cpu().numpy(), None if own.all() else np.flatnonzero(own))
+        member = linearize(among, across, labels.cpu().double().numpy(), None if own.all() else np.flatnonzero(own))
         found = _predictions(dial, optimizer, member)
         if optimizer == "sam":
             binned = bin_modes(member, dial.train_samples)
@@ -100,6 +103,7 @@ def _predictions(dial: Dial, optimizer: Optimizer, member: LinearizedNetwork) ->
     return {"rate": rate, "rho": rho, "radius": radius, "predictions": predictions, "loss": loss, "sharpness": kappa}
 
 
+@float32_products()
 def train_member(root: Path, dial: Dial, network: Network, seed: int, alpha: float, device: torch.device) -> None:
     """The same member trained, for every optimizer; what diverges is NaN."""
     folder = folder_of(root, dial, network)
@@ -111,7 +115,7 @@ def train_member(root: Path, dial: Dial, network: Network, seed: int, alpha: flo
     model, (train, test, labels) = member_of(dial, network, seed, device)
     tensors: dict[str, Tensor] = {}
     for optimizer in network.optimizers:
-        problem = LazyProblem(train, labels[: len(train)], test, _own(dial, optimizer, seed).to(device))
+        problem = LazyProblem(train, labels[: len(train)], test, _own(dial, optimizer, seed).to(train.device))
         options: dict[str, Any] = {
             "alpha": alpha,
             "learning_rate": float(settings[f"{optimizer}.rate"]),

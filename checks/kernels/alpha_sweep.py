@@ -50,7 +50,7 @@ def run_dial(
     Args:
         dial: to run.
         root: folder of all runs.
-        device: ``cpu``, ``cuda`` or ``mps`` (which has no float64: leave out networks with ``head_only``).
+        device: ``cpu``, ``cuda`` or ``mps``, beside which the CPU does what is in float64.
         workers: processes; default one per CPU core, and 1 on a GPU.
         progress: told after every finished piece.
 

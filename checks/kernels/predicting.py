@@ -14,6 +14,7 @@ from sharpdiv.checks.kernels.compared import ComparedRun
 from sharpdiv.checks.kernels.dials import LIMIT, RADIUS, RATE
 from sharpdiv.empirical.curvature.tangent_kernel import tangent_kernel
 from sharpdiv.empirical.curvature.untouched import untouched
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.lazy.training import freeze_batch_norm
 from sharpdiv.theory.kernels import LinearizedNetwork, ensemble_errors, linearize
 from sharpdiv.theory.theorems.tradeoff import improvement_rate
@@ -23,6 +24,7 @@ __all__ = ["in_units", "linearized", "measured", "predicted", "steps_to"]
 _STEPS = tuple(5 * 2**j for j in range(15))
 
 
+@float32_products()
 def linearized(
     model: nn.Module,
     train: Float[Tensor, "train ..."],

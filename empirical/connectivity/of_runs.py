@@ -10,6 +10,7 @@ from sharpdiv.empirical.batches import Batch
 from sharpdiv.empirical.connectivity.lines import Barriers, barriers
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.data.splits import ImageData
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
@@ -40,6 +41,7 @@ class RunMembers:
     test: tuple[Batch, ...]
     """first test images"""
 
+    @float32_products()
     def barriers(self, points: int = 21, progress: Progress = lambda *_: None) -> dict[str, Barriers]:
         """Barriers between all pairs of members.
 

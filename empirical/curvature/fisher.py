@@ -9,6 +9,7 @@ from torch import nn
 from sharpdiv.empirical.batches import Batches, batches_of
 from sharpdiv.empirical.curvature.estimates import Estimate
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["fisher_trace"]
@@ -36,7 +37,7 @@ def fisher_trace(model: nn.Module, batches: Batches) -> Estimate:
         >>> fisher_trace(model, [(inputs, labels)]).mean  # of 12.5 and 0.5
         6.5
     """
-    scores = torch.cat([per_sample_sharpness(model, inputs, labels) for inputs, labels in batches_of(batches)]).double()
+    scores = float64(torch.cat([per_sample_sharpness(model, *batch) for batch in batches_of(batches)]))
     if len(scores) < 2:
         raise InputError(f"the Fisher trace needs at least 2 samples to have a standard error, got {len(scores)}")
     return Estimate(float(scores.mean()), float(scores.std() / len(scores) ** 0.5))

@@ -2,7 +2,8 @@
 
 ``K[(i, c), (j, e)] = <df_c(x_i)/dw, df_e(x_j)/dw>``. In evaluation mode samples do not interact, so one backward pass for each
 class gives every sample's gradient at every layer's output; each layer combines it with its recorded input into its part of the
-Jacobian, and the kernel is the sum of the layers' products. Per-sample Jacobians of the whole network never exist at once.
+Jacobian, and the kernel is the sum of the layers' products. Per-sample Jacobians of the whole network never exist at once, nor do
+gradients at all layers of a large one: layers are taken in groups, with a backward pass for each class and group.
 """
 
 import math
@@ -25,6 +26,7 @@ __all__ = ["TangentKernel", "tangent_kernel"]
 
 _KINDS = (nn.Linear, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 _WORKSPACE = 2**28  # bytes of a layer's Jacobian that exist at once
+_GRADIENTS = 2**31  # bytes of the gradients at layers' outputs that exist at once, but for a layer with more
 
 
 class TangentKernel(NamedTuple):
@@ -99,7 +101,7 @@ def _by_layers(model: nn.Module, train: Tensor, test: Tensor) -> TangentKernel:
     inputs, gradients = _layers(model, torch.cat([train, test]))
     columns = len(train)
     kernel: Tensor | None = None
-    for layer, gradient in gradients.items():
+    for layer, gradient in gradients:
         for jacobian in _jacobians(layer, inputs.take(layer), gradient):
             rows = jacobian.flatten(0, 1).flatten(1)
             product = rows @ rows[: columns * jacobian.shape[1]].T
@@ -118,26 +120,50 @@ def _by_samples(model: nn.Module, train: Tensor, test: Tensor) -> TangentKernel:
     return TangentKernel(among, torch.stack(rows) if rows else among.new_zeros(0, *among.shape[1:]))
 
 
-def _layers(model: nn.Module, images: Tensor) -> tuple[LayerInputs, dict[nn.Module, Tensor]]:
+def _layers(model: nn.Module, images: Tensor) -> tuple[LayerInputs, Iterator[tuple[nn.Module, Tensor]]]:
     """Inputs of every layer with parameters, and gradients ``(samples, classes, ...)`` of all outputs there."""
     inputs = LayerInputs()
     # Edges rather than tensors: what follows may work in place on the output (ReLU(inplace=True) does).
     edges: dict[nn.Module, GradientEdge] = {}
+    sizes: dict[nn.Module, int] = {}
 
     def record(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
         inputs.keep(layer, arguments)
-        edges[layer] = get_gradient_edge(output)
+        edges[layer], sizes[layer] = get_gradient_edge(output), output.nbytes
 
     with watched(model, supported_layers(model), record), torch.enable_grad():
         logits = model(images)
     if not edges:
         raise InputError("no layer with weights runs")
     inputs.refuse_changed()
-    per_class = [
-        torch.autograd.grad(logits[:, c].sum(), list(edges.values()), retain_graph=True) for c in range(logits.shape[1])
-    ]
-    gradients = (torch.stack(classes, dim=1) for classes in zip(*per_class, strict=True))
-    return inputs, dict(zip(edges, gradients, strict=True))
+    groups = _groups({layer: size * logits.shape[1] for layer, size in sizes.items()})
+    return inputs, _gradients(logits, edges, groups)
+
+
+def _groups(sizes: dict[nn.Module, int]) -> list[list[nn.Module]]:
+    """Layers in their order, as many at once as have room; one without enough room is alone."""
+    groups: list[list[nn.Module]] = []
+    left = 0
+    for layer, size in sizes.items():
+        if not groups or size > left:
+            groups.append([])
+            left = _GRADIENTS
+        groups[-1].append(layer)
+        left -= size
+    return groups
+
+
+def _gradients(
+    logits: Tensor, edges: dict[nn.Module, GradientEdge], groups: list[list[nn.Module]]
+) -> Iterator[tuple[nn.Module, Tensor]]:
+    """Gradients of the outputs at every layer, group after group; those of a layer are gone when the next ones are asked for."""
+    for group in groups:
+        per_class = [
+            list(torch.autograd.grad(output.sum(), [edges[layer] for layer in group], retain_graph=True))
+            for output in logits.unbind(dim=1)
+        ]
+        for layer in group:
+            yield layer, torch.stack([of_class.pop(0) for of_class in per_class], dim=1)
 
 
 def _jacobians(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Iterator[Float[Tensor, "samples classes ..."]]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.loading import load_images
+from sharpdiv.empirical.devices import moved
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["TEST_ORDER", "Augmentation", "ImageData", "TrainingImages", "digits", "load_data", "stratified_order"]
@@ -113,7 +114,7 @@ class TrainingImages:
             return None
         offsets = torch.randint(2 * self._padding + 1, (len(self.labels), 2), generator=generator)
         flips = torch.randint(2, (len(self.labels), 1), generator=generator)
-        return torch.cat([offsets, flips], dim=1).to(self.device, non_blocking=True)
+        return moved(torch.cat([offsets, flips], dim=1), self.device)
 
     def batch(
         self, index: Int[Tensor, " batch"], augmentation: Int[Tensor, "train three"] | None
@@ -127,11 +128,25 @@ class TrainingImages:
         Returns:
             float32 images.
         """
-        if augmentation is None:
+        return self.cut(index, None if augmentation is None else augmentation[index])
+
+    def cut(
+        self, index: Int[Tensor, " batch"], crops: Int[Tensor, "batch three"] | None
+    ) -> Float[Tensor, "batch channels height width"]:
+        """Normalized images in channels-last memory format, each with its own crop and flip.
+
+        Args:
+            index: indices of the samples, on the device.
+            crops: offsets and flip of each of them; None without augmentation.
+
+        Returns:
+            float32 images.
+        """
+        if crops is None:
             images = self._images[index]
         else:
             height, width = self._size
-            down, right, flip = augmentation[index].unsqueeze(-1).unbind(1)
+            down, right, flip = crops.unsqueeze(-1).unbind(1)
             rows = down + torch.arange(height, device=self.device)
             columns = torch.arange(width, device=self.device)
             columns = right + torch.where(flip == 1, width - 1 - columns, columns)

@@ -11,9 +11,10 @@ from sharpdiv.empirical.batches import Batch, outputs_of
 from sharpdiv.empirical.curvature.loss_surface import NormalizedLogits
 from sharpdiv.empirical.curvature.measures import MEASURES
 from sharpdiv.empirical.curvature.untouched import untouched
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.ensembles.fixed import FixedBatches, on_device
 from sharpdiv.empirical.errors import DivergenceError, InputError
-from sharpdiv.empirical.predictions.checked import checked_labels, float64
+from sharpdiv.empirical.predictions.checked import checked_labels
 from sharpdiv.empirical.predictions.representation import layer_features
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batch, Inputs, Loss, as_batch, leaves, mean_loss, rows, samples_of
+from sharpdiv.empirical.devices import moved
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim.masks import mask_of
 from sharpdiv.empirical.optim.running import Buffers, frozen_running_statistics, undone_on_failure
@@ -255,7 +256,7 @@ def _in_parts(
     for samples, is_aware in parts:
         share = len(samples) / samples_of(batch)
         # From a mask on the CPU these indices cost no synchronisation with the device.
-        index = samples.to(device, non_blocking=True)
+        index = moved(samples, device)
         part = rows(batch[0], index), batch[1][index]
         optimizer.zero_grad()
         buffers.restore()

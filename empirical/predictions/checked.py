@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "checked_members",
     "checked_predictions",
     "checked_probs",
-    "float64",
     "normalized",
 ]
 
@@ -26,24 +26,6 @@ Array = Tensor | np.ndarray | Sequence[Any]
 
 _SUM_TOLERANCE = 1e-3  # sums of probabilities in single precision, of many classes and by any softmax
 _IGNORED = -100  # label that torch's losses skip
-
-
-def float64(tensor: Tensor) -> Tensor:
-    """A tensor in double precision, on the CPU where its device has none (MPS).
-
-    Args:
-        tensor: numbers of any type.
-
-    Returns:
-        The same numbers in float64.
-
-    Examples:
-        >>> import torch
-        >>> from sharpdiv.empirical.predictions.checked import float64
-        >>> float64(torch.ones(2))
-        tensor([1., 1.], dtype=torch.float64)
-    """
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def as_tensor(values: Array, name: str) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.checked import float64, normalized
+from sharpdiv.empirical.predictions.checked import normalized
 from sharpdiv.empirical.predictions.readers import UNNAMED, read_arrays
 from sharpdiv.empirical.predictions.tables import whole
 

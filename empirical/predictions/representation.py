@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Inputs, leaves, run_on
 from sharpdiv.empirical.curvature.recording import watched
+from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.predictions.checked import Array, as_tensor, float64
+from sharpdiv.empirical.predictions.checked import Array, as_tensor
 
 __all__ = ["layer_features", "linear_cka", "member_cka"]
 

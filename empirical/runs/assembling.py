@@ -1,6 +1,7 @@
 """From the measurements of a run's members to its files: metrics of the whole ensemble, its predictions and its record."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.de
     corrupted = torch.stack([m["corrupted_probs"] for m in measured]).double()
     logits = torch.stack([m["logits"] for m in measured]).double()
     probs = logits.softmax(dim=2)
+    names, _, corrupted_labels = corrupted_images(config, how, root)
     result = {
         "config": config.to_json(),
         "measure": how.to_json(),
@@ -60,11 +62,11 @@ def assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.de
         },
         **_on_images(probs, labels, how),
         **_of_members(measured, config, how),
-        **_on_corrupted(config, how, corrupted),
+        **_on_corrupted(names, corrupted, corrupted_labels),
     }
     result["metrics"] |= {"logit_variance": logit_variance(logits)}
     result["validation"] = _held_out(torch.stack([m["validation_logits"] for m in measured]), data.validation_labels)
-    save_record(folder / "record.npz", _record(result, how, probs, labels, corrupted, corrupted_images(config, how)[2]))
+    save_record(folder / "record.npz", _record(result, how, probs, labels, corrupted, corrupted_labels))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, probs=probs.numpy(), logits=logits.numpy(), labels=labels.numpy())
     write_atomically(folder / "predictions.npz", buffer.getvalue())
@@ -116,9 +118,8 @@ def _record(
     )
 
 
-def _on_corrupted(config: RunConfig, how: MeasureConfig, probs: Tensor) -> dict[str, Any]:
+def _on_corrupted(names: Sequence[str], probs: Tensor, labels: Tensor) -> dict[str, Any]:
     """Metrics on corrupted images, of probabilities ``(members, corruptions and severities, samples, classes)``."""
-    names, _, labels = corrupted_images(config, how)
     probs = probs.unflatten(1, (len(names), len(SEVERITIES)))
     return {
         "corrupted": {

@@ -14,10 +14,10 @@ from sharpdiv.empirical.optim.methods import METHODS, Treated, method_named
 from sharpdiv.empirical.optim.sharpbalance import Rule
 from sharpdiv.empirical.store import digest, write_atomically
 
-__all__ = ["RunConfig", "read_fields", "write_config"]
+__all__ = ["Precision", "RunConfig", "read_fields", "write_config"]
 
 Schedule = Literal["step", "one-cycle"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class RunConfig:
     clip_norm: float | None = None
     """largest norm of the gradient that the step descends (not of the ascent's); None to leave it"""
     precision: Precision = "float32"
-    """precision of the passes; bfloat16 is autocast, with weights, momentum and norms' statistics in float32"""
+    """precision of the passes: float32 as IEEE has it, with factors rounded to tf32 where a GPU does that, or bfloat16 by autocast,
+    with weights, momentum and norms' statistics in float32"""
     compile: bool = False
     """whether passes are compiled with torch.compile: other bits, faster on long runs"""
     first_phase: str = "sgd"

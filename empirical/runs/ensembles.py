@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.data.splits import ImageData, load_data
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.optim.methods import METHODS, Treated
@@ -300,7 +301,7 @@ def _train_to(
 
     def save_record() -> None:
         spent = {"seconds": earlier["seconds"] + time.perf_counter() - began, "from_epoch": earlier["from_epoch"]}
-        where = provenance(next(member.model.parameters()).device)
+        where = provenance(next(member.model.parameters()).device, tf32=config.precision == "tf32")
         save_json(record, {**where, "data_sha256": data.source, **spent})
 
     def checkpoint(member: Member) -> None:
@@ -340,6 +341,7 @@ def _load_first_phase(root: Path, config: RunConfig, seed: int, device: torch.de
     return load_member(path, config, data, seed, device, run=config.start.run_id)
 
 
+@float32_products()
 def _exchange(root: Path, config: RunConfig, device: torch.device) -> None:
     """Score every training sample by every member at the switch epoch and form the sharpness-aware sets."""
     path = run_folder(root, config) / "sets.safetensors"

@@ -242,7 +242,8 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
         seed: seed of the member.
 
     Returns:
-        JSON values; ``seconds`` is None if part of the training left no record.
+        JSON values; ``seconds`` is None if part of the training left no record, ``stacked`` is the number of members that were
+        trained as one, in the first phase at least.
 
     Examples:
         >>> from pathlib import Path
@@ -258,7 +259,8 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
         path = first_phase_path(root, config, seed).with_suffix(".json")
         parts.append(load_json(path) if path.exists() else {})
     seconds = sum(part["seconds"] for part in parts) if all("seconds" in part for part in parts) else None
-    return {**record, "seconds": seconds}
+    members = [part["stacked"] for part in parts if "stacked" in part]
+    return {**record, **({"stacked": members[0]} if members else {}), "seconds": seconds}
 
 
 def require_same_data(root: Path, config: RunConfig, load: Callable[[RunConfig], ImageData]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sharpdiv.empirical.curvature.loss_surface import NormalizedLogits
 from sharpdiv.empirical.curvature.measures import MEASURES
 from sharpdiv.empirical.data.splits import ImageData
+from sharpdiv.empirical.devices import float32_products, float64
 from sharpdiv.empirical.models import ResNet, folded
 from sharpdiv.empirical.predictions.representation import layer_features
 from sharpdiv.empirical.runs.config import RunConfig
@@ -24,6 +25,7 @@ OF_MEMBERS = ("train_accuracy", "train_loss", "last_epoch_loss", "weight_norm", 
 """Numbers of a member: the first two in evaluation mode, un-augmented; the third as it was trained; images treated with SAM."""
 
 
+@float32_products()
 def measure_member(root: Path, config: RunConfig, seed: int, device: torch.device, how: MeasureConfig) -> None:
     """Measure logits, probabilities under corruption, features and sharpness of one trained member, unless it is done.
 
@@ -50,7 +52,7 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
     member = load_member(trained_path, config, data, seed, device)
     network = folded(member.model)
     images, _ = images_of_split(data, how)
-    corrupted = corrupted_images(config, how)[1].flatten(0, 1)
+    corrupted = corrupted_images(config, how, root)[1].flatten(0, 1)
     train_logits = _logits(network, data, data.train_images)
     tensors = {
         "logits": _logits(network, data, images),
@@ -78,7 +80,7 @@ def _logits(network: ResNet, data: ImageData, images: Tensor) -> Float[Tensor, "
 
 def _weight_norm(model: nn.Module) -> Float[Tensor, ""]:
     """Euclidean norm of the weights of convolutions and head: all but norms and biases."""
-    weights = [p.detach().double().square().sum() for p in model.parameters() if p.ndim > 1]
+    weights = [float64(p.detach()).square().sum() for p in model.parameters() if p.ndim > 1]
     return torch.stack(weights).sum().sqrt().cpu()
 
 

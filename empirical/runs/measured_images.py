@@ -1,11 +1,16 @@
 """The images that runs are measured on: those of the split, and the same corrupted, alike for every run and device."""
 
+import hashlib
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain, product
+from pathlib import Path
 
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from sharpdiv.empirical.data import corrupting, corruptions
 from sharpdiv.empirical.data.corruption_files import PUBLISHED_CORRUPTIONS, load_published
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from sharpdiv.empirical.data.datasets import DATASETS
@@ -15,6 +20,8 @@ from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import load_run_data
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
+from sharpdiv.empirical.runs.shared_images import shared_images
+from sharpdiv.empirical.store import digest
 
 __all__ = ["corrupted_images", "images_of_split", "run_data"]
 
@@ -22,6 +29,8 @@ Corrupted = tuple[
     tuple[str, ...], UInt8[Tensor, "corruptions severities samples channels height width"], Int[Tensor, " samples"]
 ]
 """Names of the corruptions, images and labels."""
+_Levels = tuple[tuple[str, ...], Int[Tensor, " samples"], Iterator[UInt8[Tensor, "samples channels height width"]]]
+"""Names of the corruptions, labels, and the images of every corruption and severity, each made when it is asked for."""
 
 # A process measures many members of many runs on the same images: they are kept by what they depend on.
 _load = lru_cache(maxsize=1)(load_run_data)
@@ -72,12 +81,13 @@ def images_of_split(data: ImageData, how: MeasureConfig) -> tuple[Tensor, Tensor
     return data.test_images, data.test_labels
 
 
-def corrupted_images(config: RunConfig, how: MeasureConfig) -> Corrupted:
+def corrupted_images(config: RunConfig, how: MeasureConfig, root: Path | None = None) -> Corrupted:
     """The first images of the split under every corruption and severity.
 
     Args:
         config: configuration of a run.
         how: settings of the measurement.
+        root: folder of all runs, in which they are kept in a file that all processes share; in this one's memory unless given.
 
     Returns:
         Names of the corruptions, images and labels.
@@ -92,7 +102,7 @@ def corrupted_images(config: RunConfig, how: MeasureConfig) -> Corrupted:
         >>> names[0], tuple(images.shape)  # corruptions, severities, samples, channels, height, width
         ('gaussian_noise', (14, 5, 2, 1, 16, 16))
     """
-    return _corrupted(_source(config), how)
+    return _corrupted(_source(config), how, root)
 
 
 def _source(config: RunConfig) -> RunConfig:
@@ -102,27 +112,45 @@ def _source(config: RunConfig) -> RunConfig:
 
 
 @lru_cache(maxsize=2)  # a design measures some of its conditions by few images, and a process takes them in turns
-def _corrupted(source: RunConfig, how: MeasureConfig) -> Corrupted:
-    if how.corrupted == "published":
-        return _published(source, how)
+def _corrupted(source: RunConfig, how: MeasureConfig, root: Path | None) -> Corrupted:
+    names, labels, levels = (_published if how.corrupted == "published" else _generated)(source, how)
+    shape = (len(names), len(SEVERITIES), len(labels), *_load(source).test_images.shape[1:])
+    if root is not None:
+        return names, shared_images(root / "corrupted" / _name(source, how), shape, levels), labels
+    images = torch.empty(shape, dtype=torch.uint8)
+    for place, level in zip(images.flatten(0, 1), levels, strict=True):
+        place.copy_(level)
+    return names, images, labels
+
+
+def _name(source: RunConfig, how: MeasureConfig) -> str:
+    """A hash of all that the images depend on: other code may make others."""
+    rooms = Path(corruptions.__file__), *sorted(Path(corrupting.__file__).parent.glob("*.py"))
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in rooms)).hexdigest()
+    of_how = [how.split, how.corrupted, how.corrupted_samples]
+    return digest([source.to_json(), _load(source).source, of_how, code])[:12]
+
+
+def _generated(source: RunConfig, how: MeasureConfig) -> _Levels:
     images, labels = (values[: how.corrupted_samples] for values in images_of_split(_load(source), how))
-    corrupted = [
-        torch.stack([corrupt(images, name, severity, seed=10 * kind + severity) for severity in SEVERITIES])
+    levels = (
+        corrupt(images, name, severity, seed=10 * kind + severity)
         for kind, name in enumerate(CORRUPTIONS)
-    ]
-    return CORRUPTIONS, torch.stack(corrupted), labels
+        for severity in SEVERITIES
+    )
+    return CORRUPTIONS, labels, levels
 
 
-def _published(source: RunConfig, how: MeasureConfig) -> Corrupted:
+def _published(source: RunConfig, how: MeasureConfig) -> _Levels:
     published = DATASETS[source.data].published
     if published is None or how.split != "test":
         known = ", ".join(name for name, dataset in DATASETS.items() if dataset.published)
         raise InputError(f"corrupted images are published of the test images of {known}; use generated ones")
     folder, names = data_folder() / published.folder, PUBLISHED_CORRUPTIONS[:15]
-    read = [[load_published(folder, name, severity, published.kind) for severity in SEVERITIES] for name in names]
-    labels = read[0][0][1]
+    first, *others = product(names, SEVERITIES)
+    images, labels = load_published(folder, *first, published.kind)
     # CIFAR's files have the test set's own order, so that this makes the first images the same ones; Tiny-ImageNet-C is sorted
     # by class, and its first images are others in the same shares.
     some = stratified_order(labels)[: how.corrupted_samples]
-    images = torch.stack([torch.stack([level[some] for level, _ in levels]) for levels in read])
-    return names, images, labels[some]
+    levels = (load_published(folder, *each, published.kind)[0][some] for each in others)
+    return names, labels[some], chain([images[some]], levels)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages
+from sharpdiv.empirical.devices import float32_products, moved
 from sharpdiv.empirical.errors import DivergenceError, StoreError
 from sharpdiv.empirical.models import ResNet
 from sharpdiv.empirical.optim.methods import METHODS
@@ -18,7 +19,7 @@ from sharpdiv.empirical.optim.sharpbalance import sam_samples, sharpbalance_step
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.store import load_tensors, save_tensors
 
-__all__ = ["Member", "load_member", "new_member", "save_member", "stream", "train"]
+__all__ = ["Member", "batches_of_epoch", "load_member", "new_member", "save_member", "stream", "train"]
 
 
 @dataclass
@@ -116,7 +117,8 @@ def train(
     start = member.epoch
     member.model.train()
     while member.epoch < until:
-        _train_epoch(member, network, config, images, aware)
+        with float32_products(tf32=config.precision == "tf32"):
+            _train_epoch(member, network, config, images, aware)
         if not np.isfinite(member.losses[-1]):
             raise DivergenceError(
                 f"{config.method} member with seed {member.seed} diverged in epoch {member.epoch - 1} "
@@ -137,8 +139,8 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(stream(member.seed, 1, member.epoch))
     order = torch.randperm(len(images.labels), generator=generator)
     augmentation = images.draw(generator)
-    batches = _batches(order, config.batch_size)
-    on_device = order.to(images.device, non_blocking=True).split([len(batch) for batch in batches])
+    batches = batches_of_epoch(order, config.batch_size)
+    on_device = moved(order, images.device).split([len(batch) for batch in batches])
     total = torch.zeros((), device=images.device)
     for number, (batch, index) in enumerate(zip(batches, on_device, strict=True)):
         for group in member.optimizer.param_groups:
@@ -157,8 +159,22 @@ def _train_epoch(
     member.losses.append(float(total) / len(images.labels))
 
 
-def _batches(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
-    """Consecutive batches; a last one of a single sample, which batch norm cannot use, joins the one before."""
+def batches_of_epoch(order: Int[Tensor, " samples"], size: int) -> list[Int[Tensor, " batch"]]:
+    """Consecutive batches; a last one of a single sample, which batch norm cannot use, joins the one before.
+
+    Args:
+        order: samples in the order of the epoch.
+        size: samples of a batch.
+
+    Returns:
+        The batches.
+
+    Examples:
+        >>> import torch
+        >>> from sharpdiv.empirical.runs.member import batches_of_epoch
+        >>> [batch.tolist() for batch in batches_of_epoch(torch.arange(5), size=2)]
+        [[0, 1], [2, 3, 4]]
+    """
     batches = list(order.split(size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]

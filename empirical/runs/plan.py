@@ -1,8 +1,8 @@
-"""What training some runs will take: what is there already, the passes that remain, the time here and on a GPU."""
+"""What training some runs will take: what is there already, the passes that remain, the time here, the work for a GPU."""
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -10,16 +10,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sharpdiv.empirical.data.datasets import DATASETS
-from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.folders import lacks_first_phase, run_folder, trained_epochs
+from sharpdiv.empirical.runs.gpu_time import Work, operations_of_step, random_images
 from sharpdiv.empirical.runs.member import new_member, train
 from sharpdiv.empirical.workers import choose_device, single_thread
 
 __all__ = ["PlannedRun", "forward_flops", "gpu_hours", "plan_runs"]
 
 _TIMED_STEPS = 4
+_TIMED_FLOPS = 5e9
+"""Additions and multiplications of a step that is timed on a CPU, some tenths of a second; ResNet-18 has a hundred times that."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class PlannedRun:
     """number of members in all"""
     passes: int
     """number of forward and backward passes over a batch that remain: one for a plain step, two for one with SAM"""
-    seconds: float
-    """time that one process takes for them: passes times a plain step of this network on random images, timed here"""
+    seconds: float | None
+    """time that one process takes for them: passes times a plain step of this network on random images, timed here; None where a
+    step is too large to be timed on a CPU"""
+    work: Work = field(default_factory=Work)
+    """what a GPU would have to do"""
 
 
 def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> list[PlannedRun]:
@@ -63,7 +68,7 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
         (0, 2, 12)
     """
     place = choose_device(device)
-    second_of: dict[RunConfig, float] = {}
+    second_of: dict[RunConfig, float | None] = {}
     plans = []
     configs = list(configs)
     starts = {c.start for c in configs if METHODS[c.method].treated == Treated.SETS}
@@ -71,11 +76,25 @@ def plan_runs(configs: Iterable[RunConfig], root: Path, device: str = "cpu") -> 
         passes = sum(_passes(root, config, seed, last, config in starts) for seed in config.seeds)
         network = replace(config.plain, seeds=(0, 1), epochs=2, switch_epoch=0)
         if passes and network not in second_of:
-            second_of[network] = _seconds_of_step(network, place)
+            small = place.type != "cpu" or _flops_of_pass(network) <= _TIMED_FLOPS
+            second_of[network] = _seconds_of_step(network, place) if small else None
+        step = second_of[network] if passes else 0.0
         trained = sum((run_folder(root, config) / f"member-{seed}.safetensors").exists() for seed in config.seeds)
-        seconds = passes * second_of.get(network, 0.0)
-        plans.append(PlannedRun(config.run_id, trained, len(config.seeds), passes, seconds))
+        seconds = None if step is None else passes * step
+        plans.append(PlannedRun(config.run_id, trained, len(config.seeds), passes, seconds, _work(config, passes)))
     return plans
+
+
+def _work(config: RunConfig, passes: int) -> Work:
+    """What a GPU has to do for some passes of a run."""
+    if not passes:
+        return Work()
+    return Work(passes * _flops_of_pass(config), passes // _passes_of_step(config) * operations_of_step(config))
+
+
+def _flops_of_pass(config: RunConfig) -> float:
+    """Forward and backward, which has twice as many as forward, of a batch of mean size."""
+    return 3 * forward_flops(config) * _training_images(config) / _steps(config)
 
 
 def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
@@ -129,10 +148,9 @@ def forward_flops(config: RunConfig) -> int:
 @cache
 def _forward_flops(data: str, width: int, blocks: tuple[int, ...], stem_stride: int | None) -> int:
     config = RunConfig("sgd", data=data, width=width, blocks=blocks, stem_stride=stem_stride)
-    images = _random_images(config, 1)
-    model = new_member(config, images, 0, torch.device("cpu")).model.eval().to("meta")
+    images = random_images(config, 1)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        model(torch.empty(images.train_images.shape))
+        new_member(config, images, 0, torch.device("meta")).model.eval()(torch.empty(images.train_images.shape))
     return int(counter.get_total_flops())
 
 
@@ -150,8 +168,12 @@ def _passes(root: Path, config: RunConfig, seed: int, last: int, start: bool) ->
         done = max(done, config.switch)
     # SAM that went past its first phase before anyone asked for it goes through it again.
     again = config.switch if start and done >= config.switch and lacks_first_phase(root, config, seed) else 0
-    steps = -(-_training_images(config) // config.batch_size)
-    return (max(last - done, 0) + again) * steps * _passes_of_step(config)
+    return (max(last - done, 0) + again) * _steps(config) * _passes_of_step(config)
+
+
+def _steps(config: RunConfig) -> int:
+    """Steps of an epoch."""
+    return -(-_training_images(config) // config.batch_size)
 
 
 def _training_images(config: RunConfig) -> int:
@@ -165,7 +187,7 @@ def _passes_of_step(config: RunConfig) -> int:
 def _seconds_of_step(config: RunConfig, device: torch.device) -> float:
     """Time of a step of SGD, after an epoch to warm up."""
     count = _TIMED_STEPS * config.batch_size
-    data = _random_images(config, count)
+    data = random_images(config, count)
     nothing = torch.zeros(count, dtype=torch.bool)
     with single_thread():
         member = new_member(config, data, 0, device)
@@ -173,13 +195,3 @@ def _seconds_of_step(config: RunConfig, device: torch.device) -> float:
         start = time.perf_counter()
         train(member, config, data, 2, nothing)
         return (time.perf_counter() - start) / _TIMED_STEPS
-
-
-def _random_images(config: RunConfig, count: int) -> ImageData:
-    """Images of the data set's size and number of classes."""
-    extent = DATASETS[config.data].extent
-    channels, size, classes = extent.channels, extent.size, extent.classes
-    images = torch.randint(256, (count, channels, size, size), dtype=torch.uint8)
-    labels = torch.randint(classes, (count,))
-    mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
-    return ImageData("random", images, labels, images[:0], labels[:0], images, labels, classes, mean, std)

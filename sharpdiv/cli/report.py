@@ -76,6 +76,7 @@ def reproduce(
     workers: int | None = None,
     minutes: float | None = None,
     on: Path | None = None,
+    stacked: bool = False,
     dry_run: bool = False,
 ) -> int:
     """The main job: train and measure ensembles, run the lazy-to-rich dial, check every claim, draw figures, write the report.
@@ -85,8 +86,8 @@ def reproduce(
 
     Args:
         profile: quick is nine seeds on the digits and a small dial, minutes on two cores; cpu has the protocol's seeds on
-            digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; paper is ResNet-18 on CIFAR-10,
-            CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
+            digits, fashion-mnist and cifar10-jpeg and the whole dial, many hours on two cores; gpu is nine seeds on all images of
+            cifar10-jpeg, for one GPU; paper is ResNet-18 on CIFAR-10, CIFAR-100 and Tiny-ImageNet as in the paper, for GPUs.
         data: only what the profile has on these data sets; the dial is on digits. All unless given.
         runs: folder of all runs; finished work in it is skipped.
         have: folder of results that need not be made again, such as results/ of the checkout.
@@ -94,6 +95,7 @@ def reproduce(
         workers: members trained at once; default one per CPU core or GPU.
         minutes: stop within this time, whole blocks of seeds first, and say what is left; the same command goes on.
         on: do the work on several GPUs or machines, as a file such as cluster.toml says; docs/cluster.md has examples.
+        stacked: with gpu, train members of SGD and SAM of a block as one: in few operations, with other bits.
         dry_run: print what would be trained and how long it would take, and stop.
     """
     began = time.monotonic()
@@ -106,7 +108,7 @@ def reproduce(
         return 0
     with progress("reproduce") as report:
         left = None if minutes is None else minutes - (time.monotonic() - began) / 60  # the plan took some
-        made = do_main_job(profile, workers=workers, minutes=left, on=on, progress=report, **options)
+        made = do_main_job(profile, workers=workers, stacked=stacked, minutes=left, on=on, progress=report, **options)
     if made.left:
         return 0
     drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")

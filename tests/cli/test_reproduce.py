@@ -289,11 +289,14 @@ def test_what_is_there_already_is_not_planned(
 def test_the_main_job_takes_the_data_sets_asked_for(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharpdiv.empirical.runs.plan._seconds_of_step", lambda *_: 1.0)  # large networks, slow to time
+    monkeypatch.setattr(
+        "sharpdiv.empirical.runs.plan._seconds_of_step", lambda *_: pytest.fail("large steps are timed")
+    )
     arguments = ("reproduce", "--profile", "paper", "--dry-run", "--runs", str(tmp_path), "--data")
     _, out, _ = run(capsys, *arguments, "cifar100")
     assert {line.split("-")[0] for line in out.splitlines() if " 0 of 3 " in line} == {"cifar100"}
     assert "dial" not in out
+    assert {line.split()[0] for line in out.splitlines() if line.startswith(("A100", "H100"))} == {"A100", "H100"}
     status, _, error = run(capsys, *arguments, "fashion-mnist")
     assert (status, error.strip()) == (2, "sharpdiv: error: profile paper has nothing on fashion-mnist")
 
@@ -429,3 +432,32 @@ def test_a_long_job_is_planned_before_it_starts(
     assert status == 0
     steps = ("Timing a step", "process time", "Training: about", "Training and measuring 6", "measured\n", "Report: ")
     assert [out.index(step) for step in steps] == sorted(out.index(step) for step in steps)
+
+
+def test_stacked_members_are_refused_where_networks_are_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, _, error = reproduce(capsys, tmp_path, "--stacked")
+    assert status == 2
+    assert "networks of profile quick are compared" in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_the_main_job_stacks_members_and_describes_what_no_claim_is_about(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[tuple[str, int]],
+) -> None:
+    """SGD and SAM are trained before anybody asks for them one by one; records say how many members there were."""
+    monkeypatch.setattr("sharpdiv.reproduce.PROFILES", {"gpu": (DESIGN,)})
+    monkeypatch.setattr("sharpdiv.reproduce.SWEEPS", {})
+    status, out, err = reproduce(capsys, tmp_path, "--profile", "gpu", "--stacked")
+    assert (status, err) == (0, "")
+    assert "SGD, 2 of 2 ensembles: accuracy of members" in out
+    assert "SharpBalance as the authors' code at rho = 0.1, 2 of 2 ensembles: accuracy of members" in out
+    for name in RECORDS:
+        summary = load_record(tmp_path / "reproduce" / name).summary
+        assert [member["stacked"] for member in summary["provenance"]["trained"]] == [4, 4]

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from sharpdiv.cli.train import print_plan
+from sharpdiv.empirical.runs.gpu_time import LAUNCH_SECONDS, Work
 from sharpdiv.empirical.runs.plan import PlannedRun
 from tests.cli.calling import run
 
@@ -67,3 +69,25 @@ def test_plans_are_in_readable_units(capsys: pytest.CaptureFixture[str]) -> None
         ["long", "1 of 2", "9000", "1.50 hours"],
         ["Training: about 45.01 minutes with 2 at once on cpu, measuring not counted."],
     ]
+
+
+def test_plans_for_gpus_say_their_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    """30% of 19.5 and of 67 TFLOP/s in float32; an hour of the host."""
+    work = Work(0.3 * 19.5e12 * 7200, round(3600 / LAUNCH_SECONDS))
+    print_plan([PlannedRun("large", 0, 2, 10, None, work), PlannedRun("short", 0, 2, 10, 1.5)], "cpu", 2)
+    out = capsys.readouterr().out
+    assert "computed and not measured" in out
+    assert "Training: about" not in out  # of a part
+    table = [line.split() for line in out.splitlines()]
+    assert ["A100", "2.0", "1.0", "1.0", "1.0"] in table
+    assert ["H100", "1.0", "1.0", "1.0", "1.0"] in table
+
+
+@pytest.mark.parametrize(("workers", "hours"), [(1, "2.00"), (2, "1.00"), (8, "1.00")])
+def test_processes_that_share_a_gpu_share_its_time(
+    workers: int, hours: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sharpdiv.cli.train.choose_device", torch.device)
+    monkeypatch.setattr("sharpdiv.cli.train.default_workers", lambda _: 2)  # GPUs
+    print_plan([PlannedRun("run", 0, 2, 10, 7200.0)], "cuda", workers)
+    assert f"Training: about {hours} hours" in capsys.readouterr().out

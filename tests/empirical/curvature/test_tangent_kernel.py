@@ -68,7 +68,7 @@ BIASES_FORGOTTEN = Mutation(
 ONE_CLASS_FOR_ALL = Mutation(
     "the first class's gradient for all",
     "sharpdiv.empirical.curvature.tangent_kernel._layers",
-    lambda f: lambda model, x: (f(model, x)[0], {k: g[:, :1].expand_as(g) for k, g in f(model, x)[1].items()}),
+    lambda f: lambda model, x: (f(model, x)[0], [(k, g[:, :1].expand_as(g)) for k, g in f(model, x)[1]]),
 )
 UNNORMALISED = Mutation(
     "a scale's gradient from unnormalized inputs",

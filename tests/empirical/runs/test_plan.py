@@ -9,6 +9,7 @@ import pytest
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.folders import run_folder, trained_epochs, training_record
+from sharpdiv.empirical.runs.gpu_time import operations_of_step
 from sharpdiv.empirical.runs.plan import forward_flops, gpu_hours, plan_runs
 from sharpdiv.empirical.store import load_json
 from tests.laws import Mutation, law
@@ -44,7 +45,28 @@ def test_passes_of_an_empty_folder() -> None:
     assert plans["sam"].passes == 2 * 5 * 4 * 2
     assert plans["sharpbalance"].passes == 2 * 5 * 3 * 2
     assert plans["sgd"].passes in {2 * 5 * 4, 2 * 5}
-    assert all(p.seconds > 0 and p.trained == 0 and p.members == 2 for p in plans.values())
+    assert all(p.seconds and p.trained == 0 and p.members == 2 for p in plans.values())
+
+
+@law(
+    Mutation("launches of a pass", "sharpdiv.empirical.runs.plan._passes_of_step", lambda _: lambda _: 1),
+    Mutation("forward alone", "sharpdiv.empirical.runs.plan.forward_flops", lambda f: lambda c: f(c) / 3),
+)
+def test_work_is_that_of_the_steps() -> None:
+    """SAM: 2 members, 4 epochs of 5 steps; two passes over 41 images in each epoch, a backward pass as costly as two forward."""
+    sam = replace(BALANCE, method="sam")
+    (plan,) = plan_runs([sam], FOLDER)
+    assert plan.work.launches == 2 * 4 * 5 * operations_of_step(sam)
+    assert plan.work.flops == pytest.approx(2 * 4 * 41 * 2 * 3 * forward_flops(sam), rel=1e-12)
+
+
+def test_large_steps_are_not_timed_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-18 would take minutes; what it takes a GPU is said all the same."""
+    monkeypatch.setattr("sharpdiv.empirical.runs.plan._seconds_of_step", lambda *_: pytest.fail("a step is timed"))
+    large = replace(BALANCE.start, data="cifar10", width=64, blocks=(2, 2, 2, 2), batch_size=128, train_samples=1000)
+    (plan,) = plan_runs([large], FOLDER)
+    assert plan.seconds is None
+    assert plan.work.flops == pytest.approx(2 * 4 * 1000 * 3 * forward_flops(large))
 
 
 def test_what_is_trained_is_not_planned_again(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, replace
 from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from sharpdiv.empirical.data.splits import load_data
 from sharpdiv.empirical.provenance import PROTOCOL
 from sharpdiv.empirical.runs import profiles
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
+from sharpdiv.empirical.runs.plan import forward_flops, plan_runs
 from sharpdiv.empirical.runs.profiles import (
     DESIGNS,
     LABELS,
@@ -38,6 +41,7 @@ OURS = [name for name in DESIGNS if not name.startswith("paper-")]
     [
         ("quick", {"digits": 36}, "8baa3595c136"),
         ("cpu", {"digits": 96, "fashion-mnist": 128, "cifar10-jpeg": 96}, "4d8133d25b3b"),
+        ("gpu", {"gpu-cifar10-jpeg": 18}, "030814bb0643"),
         ("paper", {"paper-cifar10": 48, "paper-cifar100": 36, "paper-tiny-imagenet": 36}, "3cb5fa3e18d2"),
     ],
 )
@@ -48,6 +52,33 @@ def test_profiles_keep_their_runs(profile: str, runs: dict[str, int], identity: 
     assert {design.name: len(design.all_runs) for design in designs} == runs
     assert len(set(names)) == len(names)
     assert digest({"runs": names})[:12] == identity
+
+
+def test_the_gpu_profile_is_as_sized() -> None:
+    """109 million passes over an image and 10.6 PFLOP; seeds and folder of its own, so that nothing else is touched."""
+    (design,) = PROFILES["gpu"]
+    assert design.name not in DESIGNS
+    assert {seed for block in design.blocks for seed in block} == set(range(2001, 2010))
+    taken = {seed for other in DESIGNS.values() for block in other.blocks for seed in block} | set(PILOT_SEEDS)
+    assert not taken & set(range(2001, 2010))
+    with TemporaryDirectory() as folder:
+        plans = plan_runs(design.all_runs, Path(folder))
+    assert len(plans) == len(design.all_runs) == 18  # SharpBalance starts from the SGD that is trained anyway
+    flops = sum(plan.work.flops for plan in plans)
+    assert flops == pytest.approx(10.6e15, rel=0.005)
+    assert flops / (3 * forward_flops(design.conditions["sgd"])) == pytest.approx(109e6, rel=0.005)
+    assert all(plan.seconds is None for plan in plans)
+
+
+def test_the_gpu_profile_differs_from_the_protocol_s_cifar_in_what_it_says() -> None:
+    (design,) = PROFILES["gpu"]
+    protocol = DESIGNS["cifar10-jpeg"].conditions
+    for name, config in design.conditions.items():
+        there = protocol[name]
+        assert (config.method, config.rho, config.rule) == (there.method, there.rho, there.rule)
+        assert (config.data, config.width, config.blocks) == (there.data, there.width, there.blocks)
+        assert (config.train_samples, config.epochs, config.switch) == (None, 30, 15)
+        assert config.start in set(design.conditions.values())
 
 
 def test_the_quick_profile_is_the_first_blocks_of_the_protocol_s_digits() -> None:
