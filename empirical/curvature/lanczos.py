@@ -118,4 +118,4 @@ def _orthogonal(
     along = basis @ vector
     rest = vector - along @ basis
     correction = basis @ rest
-    return (along + correction).double().cpu().numpy(), rest - correction @ basis
+    return (along + correction).cpu().double().numpy(), rest - correction @ basis
