@@ -1,7 +1,9 @@
 """Labels of points cover nothing: as the pixels under them say, which the placement does not look at."""
 
+import doctest
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from matplotlib.text import Annotation
 
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.figures import labels as placement
+from sharpdiv.figures import scales
 from sharpdiv.figures.labels import keep_apart
 from sharpdiv.figures.registry import FIGURES
 from sharpdiv.figures.style import style
@@ -106,6 +109,13 @@ def test_a_label_that_is_far_off_has_a_line_to_its_point() -> None:
         point = axes.transData.transform((0.6, 0.5))
     rows, columns = np.nonzero(changed)
     assert np.hypot(columns - point[0], len(changed) - rows - point[1]).min() < 2
+
+
+@pytest.mark.parametrize("module", [placement, scales])
+def test_examples_of_what_figures_share_run(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 4
+    assert not found.failed
 
 
 @pytest.mark.long
