@@ -274,7 +274,7 @@ def test_what_is_there_already_is_not_planned(
 ) -> None:
     have = tmp_path / "theirs" / "reproduce"
     empty = np.zeros((1, 1), dtype=int)
-    arrays = (empty[0], empty, empty[0], np.ones((1, 1, 1)), empty > 0, empty * 0.0)
+    arrays = (empty[0], empty, empty[0], np.ones((1, 1, 1)), empty[None] > 0, empty * 0.0)
     measured_as = [DESIGN.measurement(name).to_json() for name in [*DESIGN.conditions, *DESIGN.conditions]]
     for name, how in list(zip(RECORDS, measured_as, strict=True))[1:]:
         save_record(have / name, RunRecord({"measure": how}, *arrays))

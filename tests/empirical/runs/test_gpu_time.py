@@ -65,9 +65,12 @@ def test_operations_are_those_of_a_step_on_data(config: RunConfig) -> None:
 
 
 def test_operations_of_resnet_18() -> None:
-    """560, 1,285 and 2,112 were counted with what makes a batch on a device that has other ways for some of them."""
+    """560, 1,285 and 2,112 were counted with what makes a batch on a device that has other ways for some of them.
+
+    SAM's ascent then took three operations for each of 62 weights, and takes as many for all of them.
+    """
     found = [operations_of_step(replace(config, blocks=(2, 2, 2, 2))) for config in (SGD, SAM, BALANCE)]
-    assert found == pytest.approx([560, 1285, 2112], rel=0.25)
+    assert found == pytest.approx([560, 1285 - 3 * 62, 2112], rel=0.25)
 
 
 def test_operations_do_not_depend_on_sizes() -> None:
