@@ -2,7 +2,7 @@
 
 A member's radius is a number of the stack, 0 for SGD, so that all share one step. It has some three times the operations of one
 member's step of SAM, whatever the number of members: what launches of operations cost on a GPU does not grow with it. The price is
-a second pass for members of SGD, and convolutions of many groups. Gradients are those of separate steps to rounding, not to the bit.
+a second pass for members of SGD, and convolutions of many groups. Gradients are those of separate steps to rounding, not to bits.
 """
 
 import copy

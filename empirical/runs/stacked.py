@@ -35,7 +35,7 @@ from sharpdiv.empirical.runs.member import Member, batches_of_epoch, load_member
 from sharpdiv.empirical.store import load_json, save_json
 from sharpdiv.empirical.workers import choose_device, single_thread
 
-__all__ = ["stackable", "train_stacked"]
+__all__ = ["stackable", "train_held", "train_stacked"]
 
 
 def stackable(config: RunConfig) -> bool:
@@ -133,13 +133,40 @@ def train_stacked(
         ...     training_record(Path(folder), config, seed=0)["stacked"]
         2
     """
-    place = choose_device(device)
-    stops = _stops(list(configs))
-    with locked(create(root, config) for config in stops), single_thread():
+    configs, place = list(configs), choose_device(device)
+    with locked(create(root, config) for config in _stops(configs)):
+        train_held(configs, root, place, checkpoint_seconds=checkpoint_seconds, deadline=deadline, progress=progress)
+
+
+def train_held(
+    configs: Iterable[RunConfig],
+    root: Path,
+    device: torch.device,
+    *,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """``train_stacked`` for who has made the folders of the runs, and keeps others from them.
+
+    Args:
+        configs: configurations of ensembles.
+        root: folder of all runs.
+        device: device to train on.
+        checkpoint_seconds: least time between two checkpoints.
+        deadline: time by ``time.monotonic()`` after which no further epoch begins.
+        progress: listener, told after every epoch.
+
+    Raises:
+        StoreError: if a stored file is damaged, or a member was trained on other images.
+
+    Example: see ``train_stacked``, which calls it.
+    """
+    stops, how = _stops(list(configs)), _How(device, checkpoint_seconds, deadline, progress)
+    with single_thread():
         for group in _groups(stops):
             for config in group:
                 require_same_data(root, config, load_run_data)
-            how = _How(place, checkpoint_seconds, deadline, progress)
             _train_group({config: stops[config] for config in group}, root, how)
 
 
