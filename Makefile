@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 # Compiled modules are kept whatever the surroundings say: every worker and test process would compile all of them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: reproduce test test-slow test-oracle test-browser test-gpu test-all lint bench docs figures results clean
+.PHONY: reproduce test test-slow test-oracle test-cluster test-browser test-gpu test-all lint bench docs figures results clean
 
 reproduce: $(STAMP)
 	$(BIN)/sharpdiv reproduce
@@ -24,6 +24,14 @@ test-oracle: $(STAMP)
 	  $(BIN)/pytest -m "" -rs tests/oracle tests/empirical/predictions/test_streaming.py; \
 	else \
 	  echo "test-oracle: not run, the extra 'oracle' could not be installed: $$(grep -m 1 ERROR $(BIN)/../oracle.log || tail -n 1 $(BIN)/../oracle.log)"; \
+	fi
+
+# Engines on this machine as on a cluster, with the extra "cluster" and, where it is installed, a SLURM of two nodes of its own.
+test-cluster: $(STAMP)
+	@if $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,cluster]' >$(BIN)/../cluster.log 2>&1; then \
+	  $(BIN)/pytest -m "" -rs tests/cluster; \
+	else \
+	  echo "test-cluster: not run, the extra 'cluster' could not be installed: $$(grep -m 1 ERROR $(BIN)/../cluster.log || tail -n 1 $(BIN)/../cluster.log)"; \
 	fi
 
 BROWSER := browser

@@ -1,6 +1,7 @@
 """Files that are whole or not there; without PyTorch, which those who write numbers or pictures should not wait for."""
 
 import os
+import socket
 from pathlib import Path
 
 __all__ = ["write_atomically"]
@@ -29,7 +30,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         path.write_bytes(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of two hosts may have one number, and write to one folder.
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

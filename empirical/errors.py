@@ -1,6 +1,6 @@
 """Typed errors of the experiments: what was got, what was expected, what to do."""
 
-__all__ = ["DivergenceError", "InputError", "NotMeasuredError", "StoreError", "WorkerError"]
+__all__ = ["DivergenceError", "GraphError", "InputError", "NotMeasuredError", "StoreError", "WorkerError"]
 
 
 class InputError(ValueError):
@@ -9,6 +9,10 @@ class InputError(ValueError):
 
 class DivergenceError(RuntimeError):
     """Training or an ascent produced a loss that is not finite."""
+
+
+class GraphError(InputError):
+    """Pieces of work that do not fit together."""
 
 
 class NotMeasuredError(RuntimeError):

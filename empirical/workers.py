@@ -1,10 +1,10 @@
-"""Where and how many at once: the choice of a device, and independent pieces of work spread over processes."""
+"""Where and how many at once: the choice of a device, and processes that use it."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_all_start_methods, get_context, parent_process
@@ -15,9 +15,20 @@ from typing import Any
 import threadpoolctl
 import torch
 
+from sharpdiv.empirical.allocator import keep_memory
 from sharpdiv.empirical.errors import InputError, WorkerError
 
-__all__ = ["Piece", "choose_device", "default_workers", "processes", "shared", "single_thread", "start_context", "work"]
+__all__ = [
+    "KILLED",
+    "choose_device",
+    "default_workers",
+    "ended_by_sigterm",
+    "prepare_process",
+    "processes",
+    "shared",
+    "single_thread",
+    "start_context",
+]
 
 _KERNELS = "8192"
 """Compiled convolutions that oneDNN keeps. SharpBalance's parts come in many sizes, each with its own kernels: of the default,
@@ -26,13 +37,11 @@ _KERNELS = "8192"
 _PRELOAD = ["sharpdiv.empirical.runs.ensembles", "sharpdiv.empirical.runs.measuring", "sharpdiv.checks.registry"]
 """What workers need of this package, and with it the libraries."""
 
-_KILLED = (
+KILLED = (
     "a worker was killed (out of memory?); run again to continue. If none ever started: a script that trains or checks claims in "
     "processes needs if __name__ == '__main__'"
 )
-
-Piece = tuple[int, Callable[[], None]]
-"""Units of work, for the progress bar, and what to do."""
+"""Why a process may be gone, and what to do."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -54,34 +63,6 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def work(
-    stages: list[list[Piece]], device: torch.device, workers: int | None, progress: Callable[[int, int], None]
-) -> None:
-    """Do the stages one after the other, the pieces of a stage in any order or at once.
-
-    Args:
-        stages: pieces, each a top-level function's partial (it may cross to another process).
-        device: device that the pieces use.
-        workers: number of processes; ``default_workers`` unless given.
-        progress: listener, told at the start and after every piece of the units done and the units in all.
-
-    Raises:
-        InputError: if there are to be fewer than one worker.
-        WorkerError: if a process is killed from outside.
-    """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1, got {workers}")
-    workers = workers or default_workers(device)
-    _keep_kernels()
-    done, total = 0, sum(units for stage in stages for units, _ in stage)
-    progress(done, total)
-    with single_thread(), _pool(workers) as run:
-        for stage in stages:
-            for units in run(stage):
-                done += units
-                progress(done, total)
-
-
 def default_workers(device: torch.device) -> int:
     """Processes that use a device well: one per usable CPU core, one per GPU of a ``cuda`` machine, else 1.
 
@@ -97,36 +78,13 @@ def default_workers(device: torch.device) -> int:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Callable[[list[Piece]], Iterator[int]]]:
-    """A way to do a stage's pieces that yields the units of each as it ends: here, or in processes."""
-    if workers <= 1:
-
-        def inline(stage: list[Piece]) -> Iterator[int]:
-            for units, piece in stage:
-                piece()
-                yield units
-
-        yield inline
-        return
-    with processes(workers) as pool:
-
-        def spread(stage: list[Piece]) -> Iterator[int]:
-            pending = {pool.submit(piece): units for units, piece in stage}
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    future.result()
-                    yield pending.pop(future)
-
-        yield spread
-
-
-@contextmanager
-def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecutor]:
+def processes(workers: int, given: object = None, device: torch.device | None = None) -> Iterator[ProcessPoolExecutor]:
     """Processes with one thread each, which end with their parent, however it ends, and at once if the block fails.
 
     Args:
         workers: number of processes.
         given: object that each process is sent once; ``shared`` has it there.
+        device: device that they use; of several GPUs each takes one.
 
     Yields:
         The pool.
@@ -135,7 +93,8 @@ def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecuto
         WorkerError: if one is killed from outside.
     """
     context = start_context()
-    with ProcessPoolExecutor(workers, context, _start_worker, (context.Value("i", 0), dict(os.environ), given)) as pool:
+    start = (context.Value("i", 0), dict(os.environ), given, device)
+    with ended_by_sigterm(), ProcessPoolExecutor(workers, context, _start_worker, start) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -144,7 +103,7 @@ def processes(workers: int, given: object = None) -> Iterator[ProcessPoolExecuto
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
-                raise WorkerError(_KILLED) from error
+                raise WorkerError(KILLED) from error
             raise
 
 
@@ -163,18 +122,10 @@ def start_context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _start_worker(started: "Synchronized[int]", environment: dict[str, str], given: object) -> None:
-    """Prepare a process: one thread, a GPU of its own, and an end when the parent is killed (it would wait forever)."""
-    os.environ.clear()  # the server's, which may be older than what was set here since
-    os.environ.update(environment)
-    _keep_kernels()
-    torch.set_num_threads(1)
-    threadpoolctl.threadpool_limits(1)
-    with started.get_lock():
-        number, started.value = started.value, started.value + 1
-    if torch.cuda.is_available():
-        torch.cuda.set_device(number % torch.cuda.device_count())
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
+def _start_worker(
+    started: "Synchronized[int]", environment: dict[str, str], given: object, device: torch.device | None
+) -> None:
+    """Prepare a process, which ends when the parent is killed (it would wait forever)."""
     parent = parent_process()
 
     def follow() -> None:
@@ -183,7 +134,50 @@ def _start_worker(started: "Synchronized[int]", environment: dict[str, str], giv
             os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
+    os.environ.clear()  # the server's, which may be older than what was set here since
+    os.environ.update(environment)
+    with started.get_lock():
+        number, started.value = started.value, started.value + 1
+    prepare_process(device, number)
+    threadpoolctl.threadpool_limits(1)
     _shared.append(given)
+
+
+def prepare_process(device: torch.device | None, number: int = 0) -> None:
+    """Prepare a process for pieces of work: kernels and memory are kept, PyTorch has one thread, a worker its GPU.
+
+    Args:
+        device: device that it uses; a GPU is touched only if it is ``cuda``, as that makes a context, hundreds of MB.
+        number: which of the workers on this machine it is.
+    """
+    _keep_kernels()
+    keep_memory()
+    torch.set_num_threads(1)
+    if device is not None and device.type == "cuda":
+        torch.cuda.set_device(number % torch.cuda.device_count())
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds the block, so that what it started is ended and its locks are lifted; Python alone would just be gone.
+
+    Yields:
+        Nothing.
+    """
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not mine:
+        yield
+        return
+
+    def unwind(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 _shared: list[Any] = []

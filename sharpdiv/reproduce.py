@@ -5,56 +5,53 @@
 Members are trained in processes of their own: a script that calls this needs ``if __name__ == "__main__"``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from sharpdiv.checks.ascents.networks import SWEEPS, Sweep
-from sharpdiv.checks.ascents.sweep import plan_sweep, run_sweep
+from sharpdiv.checks.ascents.sweep import plan_sweep
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
-from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.described import described
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
-from sharpdiv.checks.kernels.alpha_sweep import plan_dial, run_dial
-from sharpdiv.checks.kernels.compare import compare_runs
+from sharpdiv.checks.kernels.alpha_sweep import plan_dial
 from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
 from sharpdiv.checks.results import Evidence, load_evidence
-from sharpdiv.empirical.connectivity.run_planes import plane_runs, save_planes
+from sharpdiv.empirical.cluster import read_cluster
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress, load_run_data, train_runs
-from sharpdiv.empirical.runs.folders import run_folder
-from sharpdiv.empirical.runs.measuring import measure_runs
+from sharpdiv.empirical.graph import Graph
+from sharpdiv.empirical.parsl_engine import ParslEngine
+from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
-from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.runs.stacked import train_stacked
-from sharpdiv.empirical.runs.weight_norms import add_weight_norms
-from sharpdiv.empirical.store import save_json, write_atomically
-from sharpdiv.empirical.workers import default_workers
+from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.workers import choose_device, default_workers
+from sharpdiv.empirical.working import Engine, work
 from sharpdiv.figures.registry import FIGURES, drawable
 from sharpdiv.figures.registry import render as render_figures
+from sharpdiv.job import Job, Say, is_there, record_of
 from sharpdiv.paths import RESULTS
 
-__all__ = ["Profile", "Reproduction", "measure_block", "reproduce", "write_html"]
+__all__ = ["Profile", "Reproduction", "reproduce", "write_html"]
 
 Profile = Literal["quick", "cpu", "gpu", "paper"]
-Say = Callable[[str], object]
-"""Told a line about every step, for people."""
 
-_COMPARED = frozenset({"fashion-mnist", "cifar10-jpeg"})
-"""Designs put beside their lazy limit: the dial is about the digits', and a GPU's are too large for it."""
-
-_ON_PLANES = ("sgd", "sam-mid", "sharpbalance-mid")
-"""Conditions of the digits of whose first block a picture is made, side by side."""
+_TO_STOP = 10.0
+"""Seconds that ending what is going on may take, at most a tenth of the time given."""
+_TO_REPORT = 180.0
+"""Seconds that checking every claim and drawing every figure may take on two cores."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,8 @@ class Reproduction:
     """each as PNG, SVG and PDF"""
     beside: tuple[Beside, ...] = ()
     """verdicts on trained ensembles beside the committed ones"""
+    left: tuple[str, ...] = ()
+    """names of the pieces of work that are left, if the time was up; then all the rest is empty"""
 
 
 def reproduce(
@@ -83,6 +82,8 @@ def reproduce(
     have: Path | None = None,
     device: str = "cpu",
     workers: int | None = None,
+    minutes: float | None = None,
+    on: Path | None = None,
     stacked: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda *_: None,
@@ -99,18 +100,22 @@ def reproduce(
         have: folder of results that need not be made again, such as ``RESULTS``.
         device: ``cpu``, ``cuda`` or ``mps``.
         workers: members trained at once; default one per CPU core or GPU.
+        minutes: stop by itself within this time, whole blocks of seeds first; called again, it goes on to the same bits.
+        on: file of options such as ``cluster.toml``, for several GPUs or machines: see ``Cluster``.
         stacked: train members of SGD and SAM of a block as one: other bits, few operations; for the profile ``gpu``.
         dry_run: plan what would be trained, and stop.
         progress: told after every finished piece.
         say: told what is going on.
 
     Returns:
-        What was made, or the plan.
+        What was made, or the plan, or what is left.
 
     Raises:
-        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or networks that
-            have to be trained alone are to be stacked.
+        InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time, the
+            options of the cluster cannot be used, or networks that have to be trained alone are to be stacked.
     """
+    deadline = _deadline(minutes)
+    runs = runs if on is None else runs.resolve()  # jobs have working folders of their own
     target = runs / "reproduce"
     designs, dial, sweep = _chosen(profile, data)
     _check_stacked(profile, stacked=stacked)
@@ -123,66 +128,62 @@ def reproduce(
         for design in designs
         for block in design.blocks
         for name, run in design.runs_of_blocks[block].items()
-        if not any(_is_there(folder, design, name, run) for folder in folders)
+        if not any(is_there(folder, design, name, run) for folder in folders)
     ]
     if dry_run:
         say("Timing a step of each network")
         return Reproduction((*plan_runs(missing, runs, device), *_plan_small(dial, sweep, runs, device)))
+    engine = _engine(on, runs, device, workers, apart=minutes is not None)
     if have is not None:
         _take(have, target, designs)
     for config in {config.data: config for config in missing}.values():
         load_run_data(config)  # what is missing is said now, not after hours
     members = sum(len(config.seeds) for config in missing)
     say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
-    _train_small(dial, sweep, runs, target, device=device, workers=workers, progress=progress)
-    for design in designs:
-        for block in design.blocks:
-            if stacked:
-                lacking = [run for run in missing if run.seeds == tuple(block) and run in design.all_runs]
-                train_stacked(lacking, runs, device=device, progress=progress)
-            measure_block(design, block, runs, target, device=device, workers=workers, progress=progress, say=say)
-        if design.name in _COMPARED:
-            _compare_with_lazy_limit(design, target, device, progress)
-        if design.name == "digits" and profile != "quick":  # a picture that takes minutes
-            _look_between(design, runs, target, device=device, workers=workers, progress=progress)
+    with Job(runs, target, device, say, stacked=stacked) as job:
+        job.add_small(dial, sweep)
+        for design in designs:
+            look = design.name == "digits" and profile != "quick"  # a picture that takes minutes
+            job.add(design, planes=PlaneConfig() if look else None)
+        left = _work(job, engine, progress, deadline)
     _describe(designs if profile == "gpu" else [], target, say)
-    return _report(target, workers, say)
+    return Reproduction(left=left) if left else _report(target, workers, say)
 
 
-def measure_block(
-    design: Design,
-    block: Sequence[int],
-    runs: Path,
-    target: Path,
-    *,
-    device: str = "cpu",
-    workers: int | None = None,
-    progress: Progress = lambda *_: None,
-    say: Say = print,
-) -> None:
-    """Train and measure what a block of a design still lacks, and put the records with the results.
+def _engine(on: Path | None, runs: Path, device: str, workers: int | None, *, apart: bool) -> Engine:
+    """Where the pieces of work are done; the device of a cluster need not be here."""
+    if on is None:
+        return Pool(choose_device(device), workers, apart=apart)
+    if workers is not None:
+        raise InputError(f"workers are those of {on}; leave them out beside it")
+    return ParslEngine(read_cluster(on), runs / "cluster", device)
 
-    Args:
-        design: its conditions.
-        block: its seeds.
-        runs: folder of all runs.
-        target: folder of results; a record that is there is not made again.
-        device: ``cpu``, ``cuda`` or ``mps``.
-        workers: members trained at once; default one per CPU core or GPU.
-        progress: told after every finished piece.
-        say: told when the block is measured.
-    """
-    options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress}
-    runs_of = {n: run for n, run in design.runs(block).items() if not _is_there(target, design, n, run)}
-    if not runs_of:
-        return
-    train_runs(runs_of.values(), runs, **options)
-    for how in dict.fromkeys(map(design.measurement, runs_of)):
-        measure_runs([run for n, run in runs_of.items() if design.measurement(n) == how], runs, how=how, **options)
-    for run in runs_of.values():
-        write_atomically(_record(target, design, run), (run_folder(runs, run) / "record.npz").read_bytes())
-    add_weight_norms(target / "weight-norms.json", runs_of.values(), runs)
-    say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")
+
+def _deadline(minutes: float | None) -> float | None:
+    """When to begin to stop."""
+    if minutes is None:
+        return None
+    if not 0 < minutes < float("inf"):
+        raise InputError(f"minutes must be finite and positive, got {minutes}")
+    return time.monotonic() + 60 * minutes - min(_TO_STOP, 6 * minutes)
+
+
+def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None) -> tuple[str, ...]:
+    """Do the job; says what is left if the time was up, and gives its names."""
+    left = work(Graph(job.pieces), engine, partial(progress, "training and measuring"), deadline)
+    if not left and deadline is not None and time.monotonic() + _TO_REPORT > deadline:
+        left = ("report",)
+        job.say(
+            "All is measured; the same command with more minutes, or without a limit, checks the claims and reports"
+        )
+    elif left:
+        done = f"{len(job.pieces) - len(left)} of {len(job.pieces)} pieces of work"
+        job.say(f"The time is up: {done} are done, {job.measured} of {job.blocks} blocks measured")
+        job.say(
+            "The same command goes on from here, to the same bits; "
+            f"sharpdiv report --results {job.target} shows what is measured so far"
+        )
+    return left
 
 
 def _chosen(profile: Profile, data: Sequence[str]) -> tuple[list[Design], Dial | None, Sweep | None]:
@@ -209,34 +210,6 @@ def _plan_small(dial: Dial | None, sweep: Sweep | None, runs: Path, device: str)
     return [*(plan_dial(dial, runs, device) if dial else ()), *(plan_sweep(sweep, runs, device) if sweep else ())]
 
 
-def _train_small(
-    dial: Dial | None,
-    sweep: Sweep | None,
-    runs: Path,
-    target: Path,
-    *,
-    device: str,
-    workers: int | None,
-    progress: Progress,
-) -> None:
-    """Train the small networks of dial and sweep, and put what they gave with the results."""
-    if dial:
-        save_json(target / dial.results, run_dial(dial, runs, device=device, workers=workers, progress=progress))
-    if sweep:
-        save_json(target / sweep.results, run_sweep(sweep, runs, device=device, workers=workers, progress=progress))
-
-
-def _record(target: Path, design: Design, run: RunConfig) -> Path:
-    """Where the record of a run is, in a folder of results."""
-    return target / design.name / f"{run.run_id}.npz"
-
-
-def _is_there(folder: Path, design: Design, name: str, run: RunConfig) -> bool:
-    """Whether a folder of results has a run, measured as its design says."""
-    path = _record(folder, design, run)
-    return path.exists() and load_record(path).measured_as(design.measurement(name))
-
-
 def _as_measured(design: Design, folders: Sequence[Path]) -> Design:
     """The design, or with the measurement of the whole one of its name if all its runs are there measured like that.
 
@@ -247,7 +220,7 @@ def _as_measured(design: Design, folders: Sequence[Path]) -> Design:
     """
     whole = replace(design, how=DESIGNS[design.name].how, how_others=DESIGNS[design.name].how_others)
     runs = [(name, run) for of in design.runs_of_blocks.values() for name, run in of.items()]
-    there = all(any(_is_there(folder, whole, name, run) for folder in folders) for name, run in runs)
+    there = all(any(is_there(folder, whole, name, run) for folder in folders) for name, run in runs)
     return whole if there else design
 
 
@@ -262,28 +235,8 @@ def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
         write_atomically(target / "planes.json", (have / "planes.json").read_bytes())
     for design in designs:
         for name, run in (item for runs in design.runs_of_blocks.values() for item in runs.items()):
-            if not _is_there(target, design, name, run) and _is_there(have, design, name, run):
-                write_atomically(_record(target, design, run), _record(have, design, run).read_bytes())
-
-
-def _compare_with_lazy_limit(design: Design, target: Path, device: str, progress: Progress) -> None:
-    """Put SGD and SAM of a design's first blocks beside the lazy limit of their networks, if that is not done."""
-    path = target / f"comparison-{design.name}.json"
-    if path.exists():
-        return
-    runs = [design.runs(block)[name] for block in design.blocks[:3] for name in CURVE]
-    found = compare_runs([_record(target, design, run) for run in runs], device=device, progress=progress)
-    save_json(path, found.to_json())
-
-
-def _look_between(design: Design, runs: Path, target: Path, **options: Any) -> None:
-    """Measure planes through members of a design's first block, if that is not done and the networks are here."""
-    path, of = target / "planes.json", design.runs(design.blocks[0])
-    files = [
-        run_folder(runs, of[name]) / f"member-{seed}.safetensors" for name in _ON_PLANES for seed in of[name].seeds
-    ]
-    if not path.exists() and all(file.exists() for file in files):
-        save_planes(path, plane_runs([of[name] for name in _ON_PLANES], runs, **options))
+            if not is_there(target, design, name, run) and is_there(have, design, name, run):
+                write_atomically(record_of(target, design, run), record_of(have, design, run).read_bytes())
 
 
 def _describe(designs: Sequence[Design], target: Path, say: Say) -> None:

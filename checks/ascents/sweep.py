@@ -26,18 +26,23 @@ from sharpdiv.checks.ascents.networks import (
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
 from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.errors import DivergenceError
+from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.lazy.equal_loss import EqualLoss, train_to_losses
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.plan import PlannedRun
-from sharpdiv.empirical.store import digest, load_tensors, save_tensors
-from sharpdiv.empirical.workers import Piece, choose_device, single_thread, work
+from sharpdiv.empirical.store import digest, load_tensors, save_json, save_tensors
+from sharpdiv.empirical.workers import choose_device, single_thread
+from sharpdiv.empirical.working import work
 
-__all__ = ["plan_sweep", "run_sweep"]
+__all__ = ["plan_sweep", "run_sweep", "sweep_pieces"]
 
 _MOST_STEPS = 3000
 """The first network's members needed 240 to 370 steps for the last loss, and up to 980 in the lazy regime."""
 _USUAL_STEPS = 400
+_COST = 10_000.0
+"""Of a member trained in one way, in the units of ``Piece``: as a rule, to say how much is left."""
 _NEVER = (1e-6,)
 """A loss that is not reached in a few steps."""
 
@@ -63,15 +68,52 @@ def run_sweep(
         Results of every network and regime, as JSON values.
     """
     place = choose_device(device)
-    pieces: list[Piece] = [
-        (len(network.ascents), partial(_train_member, root, network, regime, seed, place))
-        for network in sweep.networks
+    work(Graph(_members(sweep, root, place, 0)), Pool(place, workers), partial(progress, "ascents"))
+    return _results(sweep, root, place)
+
+
+def sweep_pieces(sweep: Sweep, root: Path, target: Path, device: torch.device, priority: int = 0) -> list[Piece]:
+    """A sweep as pieces of work: members, and the file of all results.
+
+    Args:
+        sweep: networks.
+        root: folder of all runs.
+        target: folder of results.
+        device: device to train on.
+        priority: of the pieces.
+
+    Returns:
+        The pieces.
+    """
+    members = _members(sweep, root, device, priority)
+    names = tuple(piece.name for piece in members)
+    save = partial(_save, sweep, root, target, device)
+    return [*members, Piece("results of the sweep over ascents", save, names, 0.0, priority)]
+
+
+def _members(sweep: Sweep, root: Path, device: torch.device, priority: int) -> list[Piece]:
+    return [
+        Piece(
+            f"ascents: member {seed} of network {number}, {regime.name}",
+            partial(_train_member, root, network, regime, seed, device),
+            (),
+            0.0 if _path(root, network, regime, seed).exists() else _COST * len(network.ascents),
+            priority,
+        )
+        for number, network in enumerate(sweep.networks)
         for regime in network.regimes
         for seed in network.seeds
     ]
-    work([pieces], place, workers, partial(progress, "ascents"))
+
+
+def _results(sweep: Sweep, root: Path, device: torch.device) -> dict[str, Any]:
+    """Results of every network and regime, as JSON values."""
     found = [_assembled(root, network, regime) for network in sweep.networks for regime in network.regimes]
-    return {"ascents": [regime.to_json() for regime in found], "provenance": provenance(place), "settings": CONSTANTS}
+    return {"ascents": [regime.to_json() for regime in found], "provenance": provenance(device), "settings": CONSTANTS}
+
+
+def _save(sweep: Sweep, root: Path, target: Path, device: torch.device) -> None:
+    save_json(target / sweep.results, _results(sweep, root, device))
 
 
 def plan_sweep(sweep: Sweep, root: Path, device: str = "cpu") -> list[PlannedRun]:

@@ -22,12 +22,19 @@ import torch
 from sharpdiv.checks.kernels.alpha_members import folder_of, member_of, predict_member, train_member
 from sharpdiv.checks.kernels.alpha_results import assemble
 from sharpdiv.checks.kernels.dials import ASCENT_STEPS, CONSTANTS, LIMIT, Dial, Network
+from sharpdiv.empirical.graph import Graph, Piece
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.plan import PlannedRun
-from sharpdiv.empirical.workers import Piece, choose_device, single_thread, work
+from sharpdiv.empirical.store import save_json
+from sharpdiv.empirical.workers import choose_device, single_thread
+from sharpdiv.empirical.working import work
 
-__all__ = ["plan_dial", "run_dial"]
+__all__ = ["dial_pieces", "plan_dial", "run_dial"]
+
+_KERNEL_COST = 10_000.0
+"""Of a kernel, in the units of ``Piece``, half of a training's: as a rule, to say how much is left."""
 
 
 def run_dial(
@@ -51,20 +58,54 @@ def run_dial(
         Predictions and measurements of every network, as JSON values.
     """
     place = choose_device(device)
-    kernels: list[Piece] = []
-    trainings: list[Piece] = []
-    for network in dial.networks:
+    work(Graph(_members(dial, root, place, 0)), Pool(place, workers), partial(progress, "dial"))
+    return _assembled(dial, root, place)
+
+
+def dial_pieces(dial: Dial, root: Path, target: Path, device: torch.device, priority: int = 0) -> list[Piece]:
+    """A dial as pieces of work: kernels, trainings, and the file of all results.
+
+    Args:
+        dial: to run.
+        root: folder of all runs.
+        target: folder of results.
+        device: device to train on.
+        priority: of the pieces.
+
+    Returns:
+        The pieces.
+    """
+    members = _members(dial, root, device, priority)
+    names = tuple(piece.name for piece in members)
+    return [*members, Piece("results of the dial", partial(_save, dial, root, target, device), names, 0.0, priority)]
+
+
+def _members(dial: Dial, root: Path, device: torch.device, priority: int) -> list[Piece]:
+    """Kernels, and trainings at rates that these give."""
+    pieces = []
+    for number, network in enumerate(dial.networks):
         seeds = range(max(len(dial.seeds(alpha)) for alpha in network.alphas))
-        kernels += [(1, partial(predict_member, root, dial, network, seed, place)) for seed in seeds]
-        trainings += [
-            (2, partial(train_member, root, dial, network, seed, alpha, place))
-            for alpha in network.alphas
-            for seed in dial.seeds(alpha)
-        ]
-    work([kernels, trainings], place, workers, partial(progress, "dial"))
+        kernels = {seed: f"dial: kernel {seed} of network {number}" for seed in seeds}
+        for seed, name in kernels.items():
+            predict = partial(predict_member, root, dial, network, seed, device)
+            pieces.append(Piece(name, predict, (), _KERNEL_COST, priority))
+        for alpha in network.alphas:
+            for seed in dial.seeds(alpha):
+                train = partial(train_member, root, dial, network, seed, alpha, device)
+                name = f"dial: member {seed} of network {number} at {alpha:g}"
+                pieces.append(Piece(name, train, (kernels[seed],), 2 * _KERNEL_COST, priority))
+    return pieces
+
+
+def _assembled(dial: Dial, root: Path, device: torch.device) -> dict[str, Any]:
+    """All results, as JSON values."""
     settings = {name: value for name, value in asdict(dial).items() if name not in {"networks", "results"}}
     networks = [assemble(root, dial, network).to_json() for network in dial.networks]
-    return {"dial": settings | CONSTANTS | {"limit": LIMIT}, "provenance": provenance(place), "networks": networks}
+    return {"dial": settings | CONSTANTS | {"limit": LIMIT}, "provenance": provenance(device), "networks": networks}
+
+
+def _save(dial: Dial, root: Path, target: Path, device: torch.device) -> None:
+    save_json(target / dial.results, _assembled(dial, root, device))
 
 
 def plan_dial(dial: Dial, root: Path, device: str = "cpu") -> list[PlannedRun]:

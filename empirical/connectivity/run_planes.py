@@ -15,14 +15,18 @@ from sharpdiv.empirical.connectivity.lines import Barriers
 from sharpdiv.empirical.connectivity.of_runs import open_members
 from sharpdiv.empirical.connectivity.planes import LossPlane, loss_on_plane
 from sharpdiv.empirical.errors import InputError, StoreError
+from sharpdiv.empirical.graph import Graph, Piece
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.ensembles import Progress, member_piece
 from sharpdiv.empirical.runs.folders import run_folder
+from sharpdiv.empirical.runs.plan import forward_flops
 from sharpdiv.empirical.store import load_json, load_tensors, save_json
-from sharpdiv.empirical.workers import Piece, choose_device, work
+from sharpdiv.empirical.workers import choose_device
+from sharpdiv.empirical.working import work
 
-__all__ = ["SCHEMA", "PlaneConfig", "RunPlane", "plane_runs", "planes_from_json", "save_planes"]
+__all__ = ["SCHEMA", "PlaneConfig", "RunPlane", "plane_pieces", "plane_runs", "planes_from_json", "save_planes"]
 
 SCHEMA = 1
 """Version of the layout of ``planes.json``."""
@@ -156,9 +160,46 @@ def plane_runs(
     for config in configs:
         if len(config.seeds) < 3:
             raise InputError(f"a plane goes through 3 members, {config.run_id} has {len(config.seeds)}")
-    pieces: list[Piece] = [(1, partial(_measure, root, config, how, device)) for config in configs]
-    work([pieces], place, workers, partial(progress, "planes"))
+    work(Graph(plane_pieces(configs, root, how, device)), Pool(place, workers), partial(progress, "planes"))
     return [RunPlane.from_json(load_json(run_folder(root, config) / "plane.json")) for config in configs]
+
+
+def plane_pieces(
+    configs: Iterable[RunConfig],
+    root: Path,
+    how: PlaneConfig,
+    device: str,
+    *,
+    training: bool = False,
+    priority: int = 0,
+) -> list[Piece]:
+    """Planes as pieces of work, one for each run.
+
+    Args:
+        configs: configurations of ensembles of three members or more.
+        root: folder of all runs.
+        how: settings.
+        device: name of the device: ``cpu``, ``cuda`` or ``mps``.
+        training: whether the members are trained by pieces of the same graph, those of ``train_pieces``.
+        priority: of the pieces.
+
+    Returns:
+        The pieces; after them the run's folder has ``plane.json``.
+
+    Examples:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, plane_pieces
+        >>> (piece,) = plane_pieces([RunConfig("sgd")], Path("runs"), PlaneConfig(), "cpu", training=True)
+        >>> len(piece.needs)  # the members
+        3
+    """
+    pieces = []
+    for config in configs:
+        needs = tuple(member_piece(config, seed) for seed in config.seeds) if training else ()
+        do, points = partial(_measure, root, config, how, device), 2 * how.grid**2
+        cost = points * (how.train_samples + how.test_samples) * forward_flops(config) / 1e6
+        pieces.append(Piece(f"plane of {config.run_id}", do, needs, cost, priority))
+    return pieces
 
 
 def save_planes(path: Path, planes: Sequence[RunPlane]) -> None:

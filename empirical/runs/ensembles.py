@@ -6,7 +6,8 @@ ends with the same bits: on the CPU a member's training depends on its configura
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +18,13 @@ from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.data.splits import ImageData, load_data
 from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.optim.sharpbalance import sharpness_aware_sets
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
+from sharpdiv.empirical.runs.costs import training_cost
 from sharpdiv.empirical.runs.folders import (
     checkpoint_path,
     checkpoints,
@@ -32,12 +36,16 @@ from sharpdiv.empirical.runs.folders import (
 )
 from sharpdiv.empirical.runs.member import Member, load_member, new_member, save_member, stream, train
 from sharpdiv.empirical.store import load_json, load_tensors, save_json, save_tensors
-from sharpdiv.empirical.workers import Piece, choose_device, work
+from sharpdiv.empirical.workers import choose_device
+from sharpdiv.empirical.working import work
 
 __all__ = [
     "CHECKPOINT_SECONDS",
     "Progress",
+    "held",
     "load_run_data",
+    "member_piece",
+    "train_pieces",
     "train_runs",
 ]
 
@@ -111,21 +119,127 @@ def train_runs(
     """
     place = choose_device(device)
     configs = list(configs)
+    with held(configs, root):
+        graph = Graph(train_pieces(configs, root, place, checkpoint_seconds=checkpoint_seconds))
+        work(graph, Pool(place, workers), partial(progress, "training"))
+
+
+@contextmanager
+def held(configs: Iterable[RunConfig], root: Path) -> Iterator[None]:
+    """Make the folders of runs that are to be trained, and keep other processes from training them.
+
+    Args:
+        configs: configurations of the ensembles.
+        root: folder of all runs.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: if a member was trained on other images, or another process trains one of the runs.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv import RunConfig, open_run
+        >>> from sharpdiv.empirical.runs.ensembles import held
+        >>> config = RunConfig("sharpbalance", rho=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder, held([config], Path(folder)):
+        ...     [open_run(path).method for path in sorted(Path(folder).iterdir())]  # what it starts from, too
+        ['sgd', 'sharpbalance']
+    """
+    configs = list(configs)
+    every = list(dict.fromkeys([*configs, *_shared_starts(configs)]))
+    with locked(create(root, config) for config in every):
+        for config in every:
+            require_same_data(root, config, load_run_data)
+        yield
+
+
+def member_piece(config: RunConfig, seed: int) -> str:
+    """Name of the piece of work that ends with a trained member.
+
+    Args:
+        config: configuration of the run.
+        seed: seed of the member.
+
+    Returns:
+        The name.
+
+    Examples:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import member_piece
+        >>> member_piece(RunConfig("sgd"), 13).rsplit("-", 1)[0]
+        'member 13 of digits-sgd'
+    """
+    return f"member {seed} of {config.run_id}"
+
+
+def train_pieces(
+    configs: Iterable[RunConfig],
+    root: Path,
+    device: torch.device,
+    *,
+    needs: tuple[str, ...] = (),
+    priority: int = 0,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> list[Piece]:
+    """Training as pieces of work: first phases that are shared, exchanges, members; to be done while the runs are ``held``.
+
+    Args:
+        configs: configurations of the ensembles.
+        root: folder of all runs.
+        device: device to train on.
+        needs: names of pieces that come before all of them.
+        priority: of the pieces.
+        checkpoint_seconds: least time between two checkpoints of a member, which are written at ends of epochs.
+
+    Returns:
+        The pieces; those of members have the names that ``member_piece`` gives.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.ensembles import train_pieces
+        >>> balance = RunConfig("sharpbalance", rho=0.1, seeds=(1, 2))
+        >>> pieces = train_pieces([balance], Path("none"), torch.device("cpu"))
+        >>> [(piece.name.split(" of ")[0], len(piece.needs)) for piece in pieces]
+        [('first phase 1', 0), ('first phase 2', 0), ('sets', 2), ('member 1', 2), ('member 2', 2)]
+    """
+    configs = list(configs)
     starts = _shared_starts(configs)
 
-    def members(cost: int, step: Callable[..., None], chosen: Iterable[RunConfig]) -> list[Piece]:
-        return [(cost, partial(step, root, c, seed, place, checkpoint_seconds)) for c in chosen for seed in c.seeds]
+    def piece(
+        name: str, step: Callable[..., None], config: RunConfig, seed: int, before: tuple[str, ...], epochs: range
+    ) -> Piece:
+        cost = training_cost(root, config, seed, epochs.start, epochs.stop)
+        do = partial(step, root, config, seed, device, checkpoint_seconds)
+        return Piece(name, do, (*needs, *before), cost, priority)
 
-    # Costs in half trainings by SGD; SAM has two passes a step.
-    first = [piece for c in starts for piece in members(METHODS[c.method].passes, _train_first_phase, [c])]
-    whole = members(4, _train_member, [c for c in configs if _treated(c) == Treated.ALL and c not in starts])
-    exchange: list[Piece] = [(0, partial(_exchange, root, c, place)) for c in configs if _treated(c) == Treated.SETS]
-    second = [c for c in configs if c in starts or _treated(c) != Treated.ALL]
-    rest = [piece for c in second for piece in members(METHODS[c.method].passes, _train_member, [c])]
-    with locked(create(root, config) for config in dict.fromkeys([*configs, *starts])):
-        for config in dict.fromkeys([*configs, *starts]):
-            require_same_data(root, config, load_run_data)
-        work([first + whole, exchange, rest], place, workers, partial(progress, "training"))
+    pieces = [
+        piece(_first_phase_piece(c, seed), _train_first_phase, c, seed, (), range(c.switch))
+        for c in starts
+        for seed in c.seeds
+    ]
+    for config in configs:
+        phases: dict[int, tuple[str, ...]] = {seed: (_first_phase_piece(config, seed),) for seed in config.seeds}
+        done = config.switch
+        if _treated(config) == Treated.SETS:
+            exchange, before = f"sets of {config.run_id}", tuple(name for names in phases.values() for name in names)
+            pieces.append(Piece(exchange, partial(_exchange, root, config, device), (*needs, *before), 0.0, priority))
+            phases = {seed: (*names, exchange) for seed, names in phases.items()}
+        elif config not in starts:  # of SAM: nothing is kept on the way
+            phases, done = dict.fromkeys(config.seeds, ()), 0
+        pieces += [
+            piece(member_piece(config, seed), _train_member, config, seed, phases[seed], range(done, config.epochs))
+            for seed in config.seeds
+        ]
+    return pieces
+
+
+def _first_phase_piece(config: RunConfig, seed: int) -> str:
+    return f"first phase {seed} of {config.start.run_id}"
 
 
 def _shared_starts(configs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -196,14 +310,14 @@ def _train_to(
             save_record()
             save_member(checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
             for old in checkpoints(path.parent, member.seed, between)[2:]:
-                old.unlink()
+                old.unlink(missing_ok=True)
             written = time.perf_counter()
 
     train(member, config, data, between.stop, aware, checkpoint)
     save_record()
     save_member(path, member, config.run_id)  # this file says that the member is done
     for old in checkpoints(path.parent, member.seed, between):
-        old.unlink()
+        old.unlink(missing_ok=True)
 
 
 def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:

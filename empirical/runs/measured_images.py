@@ -111,7 +111,7 @@ def _source(config: RunConfig) -> RunConfig:
     return RunConfig("sgd", **{name: getattr(config, name) for name in names})
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # a design measures some of its conditions by few images, and a process takes them in turns
 def _corrupted(source: RunConfig, how: MeasureConfig, root: Path | None) -> Corrupted:
     names, labels, levels = (_published if how.corrupted == "published" else _generated)(source, how)
     shape = (len(names), len(SEVERITIES), len(labels), *_load(source).test_images.shape[1:])

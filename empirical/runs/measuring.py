@@ -11,19 +11,25 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from sharpdiv.empirical.errors import StoreError
+from sharpdiv.empirical.graph import Graph, Piece
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs.assembling import assemble
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.ensembles import Progress
+from sharpdiv.empirical.runs.costs import measuring_cost
+from sharpdiv.empirical.runs.ensembles import Progress, member_piece
 from sharpdiv.empirical.runs.folders import open_run, require_same_data, run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measure_member import measure_member
 from sharpdiv.empirical.runs.measured_images import run_data
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.store import digest, load_json
-from sharpdiv.empirical.workers import Piece, choose_device, work
+from sharpdiv.empirical.workers import choose_device
+from sharpdiv.empirical.working import work
 
-__all__ = ["measure", "measure_runs"]
+__all__ = ["measure", "measure_pieces", "measure_runs", "result_piece"]
 
 
 def measure_runs(
@@ -57,14 +63,77 @@ def measure_runs(
     how = how or MeasureConfig()
     place = choose_device(device)
     configs = list(configs)
-    stale = [c for c in configs if not _is_measured(root, c, how)]
-    for config in stale:
-        require_same_data(root, config, run_data)
-    pieces: list[Piece] = [(1, partial(measure_member, root, c, seed, place, how)) for c in stale for seed in c.seeds]
-    work([pieces], place, workers, partial(progress, "measuring"))
-    for config in stale:
-        assemble(root, config, how, place)
+    for config in configs:
+        if not _is_measured(root, config, how):
+            require_same_data(root, config, run_data)
+    work(Graph(measure_pieces(configs, root, how, place)), Pool(place, workers), partial(progress, "measuring"))
     return [load_record(run_folder(root, config) / "record.npz") for config in configs]
+
+
+def result_piece(config: RunConfig) -> str:
+    """Name of the piece of work that ends with a run's record.
+
+    Args:
+        config: configuration of the run.
+
+    Returns:
+        The name.
+
+    Examples:
+        >>> from sharpdiv import RunConfig
+        >>> from sharpdiv.empirical.runs.measuring import result_piece
+        >>> result_piece(RunConfig("sgd")).rsplit("-", 1)[0]
+        'result of digits-sgd'
+    """
+    return f"result of {config.run_id}"
+
+
+def measure_pieces(
+    configs: Iterable[RunConfig],
+    root: Path,
+    how: MeasureConfig,
+    device: torch.device,
+    *,
+    training: bool = False,
+    priority: int = 0,
+) -> list[Piece]:
+    """Measuring as pieces of work: each member, and what is put together from them; none of runs that are measured already.
+
+    Args:
+        configs: configurations of the ensembles.
+        root: folder of all runs.
+        how: settings of the measurement.
+        device: device to measure on.
+        training: whether the members are trained by pieces of the same graph, those of ``train_pieces``.
+        priority: of the pieces.
+
+    Returns:
+        The pieces; those that end with a record have the names that ``result_piece`` gives.
+
+    Raises:
+        StoreError: if a record is another run's, or damaged.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from sharpdiv import MeasureConfig, RunConfig
+        >>> from sharpdiv.empirical.runs.measuring import measure_pieces
+        >>> pieces = measure_pieces([RunConfig("sgd", seeds=(1, 2))], Path("none"), MeasureConfig(), torch.device("cpu"))
+        >>> [(piece.name.split(" of ")[0], len(piece.needs)) for piece in pieces]
+        [('measurement 1', 0), ('measurement 2', 0), ('result', 2)]
+    """
+    pieces = []
+    for config in configs:
+        if _is_measured(root, config, how):
+            continue
+        names = {seed: f"measurement {seed} of {config.run_id}" for seed in config.seeds}
+        for seed, name in names.items():
+            do = partial(measure_member, root, config, seed, device, how)
+            needs = (member_piece(config, seed),) if training else ()
+            pieces.append(Piece(name, do, needs, measuring_cost(root, config, seed, how), priority))
+        put_together = partial(assemble, root, config, how, device)
+        pieces.append(Piece(result_piece(config), put_together, tuple(names.values()), 0.0, priority))
+    return pieces
 
 
 def measure(

@@ -1,5 +1,6 @@
 """``sharpdiv figures``, ``sharpdiv report`` and ``sharpdiv reproduce``."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,8 @@ def reproduce(
     have: Path | None = None,
     device: Device = "cpu",
     workers: int | None = None,
+    minutes: float | None = None,
+    on: Path | None = None,
     stacked: bool = False,
     dry_run: bool = False,
 ) -> int:
@@ -90,18 +93,24 @@ def reproduce(
         have: folder of results that need not be made again, such as results/ of the checkout.
         device: where to train and measure.
         workers: members trained at once; default one per CPU core or GPU.
+        minutes: stop within this time, whole blocks of seeds first, and say what is left; the same command goes on.
+        on: do the work on several GPUs or machines, as a file such as cluster.toml says; docs/cluster.md has examples.
         stacked: with gpu, train members of SGD and SAM of a block as one: in few operations, with other bits.
         dry_run: print what would be trained and how long it would take, and stop.
     """
+    began = time.monotonic()
     options: dict[str, Any] = {"data": data, "runs": runs, "have": have, "device": device}
     options["say"] = partial(print, flush=True)  # hours may pass until the next line
-    if dry_run or profile != "quick":
+    if dry_run or (profile != "quick" and on is None):  # a cluster's device need not be here to be timed
         print_plan(do_main_job(profile, dry_run=True, **options).plan, device, workers)
     if dry_run:
         print("Nothing was trained.")
         return 0
     with progress("reproduce") as report:
-        made = do_main_job(profile, workers=workers, stacked=stacked, progress=report, **options)
+        left = None if minutes is None else minutes - (time.monotonic() - began) / 60  # the plan took some
+        made = do_main_job(profile, workers=workers, minutes=left, on=on, stacked=stacked, progress=report, **options)
+    if made.left:
+        return 0
     drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")
     print(f"Report: {made.html}\nIn two pages: {made.report}\nFigures: {drawn}")
     _print_beside(made.beside)

@@ -1,7 +1,7 @@
 """The main job: planned, interrupted and continued, with what is there already."""
 
+import itertools
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,19 @@ from sharpdiv import reproduce as job
 from sharpdiv.checks.ascents.networks import DESCENT, FittedNetwork, Regime, Sweep
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import load_evidence
-from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, plane_runs
+from sharpdiv.empirical.connectivity import run_planes
+from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.graph import Graph
+from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
+from sharpdiv.empirical.working import work
+from sharpdiv.job import Job, Say
 from tests.cli.calling import run
 
 
@@ -116,6 +121,33 @@ def measured(path: Path) -> dict[str, Any]:
     return {"summary": values["summary"], "trained": trained, **arrays}
 
 
+def measure_blocks(design: Design, folder: Path, say: Say = lambda _: None) -> None:
+    """What a design lacks, in this process."""
+    with Job(folder, folder / "reproduce", "cpu", say) as whole:
+        whole.add(design)
+        work(Graph(whole.pieces), Pool(workers=1))
+
+
+def test_nothing_waits_for_more_than_it_needs(tmp_path: Path) -> None:
+    """No barrier between blocks, ensembles, or training and measuring; earlier blocks rank first all the same."""
+    with Job(tmp_path, tmp_path / "reproduce", "cpu", lambda _: None) as whole:
+        whole.add(DESIGN)
+        graph = Graph(whole.pieces)
+    sgd, sam, balance = DESIGN.runs((1, 2)).values()
+    assert graph.after(f"member 1 of {sgd.run_id}") == {
+        f"measurement 1 of {sgd.run_id}",
+        f"result of {sgd.run_id}",
+        "block 1, 2 of tiny",
+    }
+    after = graph.after(f"first phase 1 of {sam.run_id}")
+    assert {f"member 1 of {sam.run_id}", f"sets of {balance.run_id}", f"member 2 of {balance.run_id}"} <= after
+    assert f"member 2 of {sam.run_id}" not in after
+    assert not any(name.endswith(sgd.run_id) for name in after)
+    ranks = [graph.pieces[name].priority for name in graph.pieces]
+    assert ranks == sorted(ranks) == [1] * 22 + [2] * 22
+    assert not graph.after("block 1, 2 of tiny")
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_an_interrupted_main_job_continues(
@@ -173,6 +205,38 @@ def test_an_interrupted_main_job_continues(
     assert "Training and measuring 0 ensembles, 0 networks" in out
     assert not trained
     assert records(target) == after
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_main_job_out_of_time_says_what_is_left_and_goes_on(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[tuple[str, int]],
+) -> None:
+    """The first block of seeds is whole, and nothing of the second one is lost."""
+    ticks = itertools.count()
+    with monkeypatch.context() as context:  # a tick before a piece of this process, and one after it but for cheap ones
+        context.setattr("sharpdiv.empirical.working.monotonic", lambda: float(next(ticks)))
+        context.setattr(job, "_deadline", lambda minutes: None if minutes is None else 48.0)
+        context.setattr(job, "Pool", lambda *arguments, **_: Pool(*arguments))
+        status, out, err = reproduce(capsys, tmp_path, "--minutes", "9")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1:] == [
+        "tiny: block of seeds 1, 2 is measured",
+        "The time is up: 25 of 47 pieces of work are done, 1 of 2 blocks measured",
+        "The same command goes on from here, to the same bits; "
+        f"sharpdiv report --results {tmp_path}/reproduce shows what is measured so far",
+    ]
+    assert sorted(records(tmp_path / "reproduce")) == sorted(RECORDS[:3])
+    assert not (tmp_path / "reproduce" / "report.html").exists()
+    assert {seed for _, seed in trained} == {1, 2}
+    status, out, _ = reproduce(capsys, tmp_path)
+    assert status == 0
+    assert "Training and measuring 3 ensembles, 6 networks" in out
+    assert "tiny: block of seeds 3, 4 is measured" in out
+    assert (tmp_path / "reproduce" / "report.html").exists()
 
 
 @pytest.mark.long
@@ -255,7 +319,7 @@ def test_the_main_job_is_a_function(
     assert not trained
 
     for _ in range(2):  # the second time nothing is left to do
-        job.measure_block(DESIGN, (1, 2), tmp_path, target, **options)
+        measure_blocks(replace(DESIGN, blocks=((1, 2),)), tmp_path, options["say"])
     assert sorted(records(target)) == sorted(RECORDS[:3])
     assert len(trained) == 6
 
@@ -263,12 +327,14 @@ def test_the_main_job_is_a_function(
     assert made.plan == ()
     assert [claim.id for claim, _ in made.findings] == ["alternating-sum", "c1-digits"]
     assert made.report == target / "paper_checks.md"
-    assert "[c1](paper_checks/c1-digits.md)" in made.report.read_text()
+    assert "not run: c1" in made.report.read_text()  # no design of that name
     assert sorted(page.stem for page in (target / "paper_checks").iterdir()) == ["alternating-sum", "c1-digits"]
     assert made.html == target / "report.html"
     assert 'id="c1-digits"' in made.html.read_text()
     assert made.beside == ()
-    assert {what for what, _, _ in seen} == {"ascents", "training", "measuring"}
+    assert {what for what, _, _ in seen} == {"training and measuring"}
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1][1] == seen[-1][2]
     assert said[:-2] == [
         "Timing a step of each network",
         "tiny: block of seeds 1, 2 is measured",
@@ -290,7 +356,7 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
     corrupted: dict[str, int] = {}
     networks: list[dict[Path, int]] = []
     for name, design in (("short", short), ("whole", whole)):
-        job.measure_block(design, (1, 2), tmp_path, target, workers=1)
+        measure_blocks(design, tmp_path)
         corrupted[name] = load_record(target / RECORDS[0]).corrupted_nll.shape[1]
         networks.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("member-?.safetensors")})
     assert networks[0] == networks[1]
@@ -306,37 +372,54 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
 def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not where records alone were taken from elsewhere; planes come with them then."""
+    """Or will be; not where records alone were taken from elsewhere, with which planes come then."""
     measured: list[str] = []
+    measure = run_planes._measure
 
-    def small(configs: Sequence[RunConfig], *arguments: Any, **options: Any) -> list[RunPlane]:
-        measured.extend(config.method for config in configs)
-        return plane_runs(configs, *arguments, **options)
+    def tell(root: Path, config: RunConfig, *rest: Any) -> None:
+        measured.append(config.method)
+        measure(root, config, *rest)
 
-    monkeypatch.setattr("sharpdiv.reproduce.plane_runs", small)
+    monkeypatch.setattr(run_planes, "_measure", tell)
     conditions = {
         "sgd": SMALL_RUN,
         "sam-mid": replace(SMALL_RUN, method="sam", rho=0.1),
         "sharpbalance-mid": replace(SMALL_RUN, method="sharpbalance", rho=0.1),
     }
-    design = Design("digits", conditions, ((1, 2, 3), (4, 5, 6)), HOW, HOW)
-    target, mine, how = tmp_path / "theirs", tmp_path / "mine", PlaneConfig(2, 2, 40, 20)
-    job._look_between(design, tmp_path / "none", mine, how=how, workers=1)
-    assert not mine.exists()
-    runs.train_runs(design.runs((1, 2, 3)).values(), tmp_path, workers=1)
+    design = Design("digits", conditions, ((1, 2, 3),), HOW, HOW)
+    how = PlaneConfig(2, 2, 40, 20)
+    theirs, mine = tmp_path / "theirs", tmp_path / "mine"
+
+    def look(runs_folder: Path, target: Path) -> None:
+        with Job(runs_folder, target, "cpu", lambda _: None) as whole:
+            whole.add(design, planes=how)
+            work(Graph(whole.pieces), Pool(workers=1))
+
     for _ in range(2):
-        job._look_between(design, tmp_path, target, how=how, workers=1)
-    assert measured == ["sgd", "sam", "sharpbalance"]
-    assert [plane.config for plane in load_evidence(target).planes] == list(design.runs((1, 2, 3)).values())
-    job._take(target, mine, [replace(design, name="tiny")])
-    assert not mine.exists()
-    job._take(target, mine, [design])
-    assert (mine / "planes.json").read_bytes() == (target / "planes.json").read_bytes()
+        look(tmp_path, theirs)
+    assert sorted(measured) == ["sam", "sgd", "sharpbalance"]
+    assert [plane.config for plane in load_evidence(theirs).planes] == list(design.runs((1, 2, 3)).values())
+    job._take(theirs, mine, [design])
+    assert (mine / "planes.json").read_bytes() == (theirs / "planes.json").read_bytes()
+    (mine / "planes.json").unlink()
+    look(tmp_path / "none", mine)  # all records are there
+    assert not (mine / "planes.json").exists()
+    look(tmp_path, mine)
+    assert (mine / "planes.json").read_bytes() == (theirs / "planes.json").read_bytes()
+    job._take(theirs, tmp_path / "others", [replace(design, name="tiny")])
+    assert not (tmp_path / "others" / "planes.json").exists()
+    assert len(measured) == 6  # asked for again, and there already
 
 
 def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="profile paper has nothing on digits"):
         job.reproduce("paper", data=["digits"], runs=tmp_path)
+    with pytest.raises(InputError, match="minutes must be finite and positive, got 0"):
+        job.reproduce(minutes=0.0, runs=tmp_path)
+    with pytest.raises(InputError, match=r"workers are those of cluster.toml; leave them out beside it"):
+        job.reproduce(on=Path("cluster.toml"), workers=2, runs=tmp_path)
+    with pytest.raises(InputError, match=r"cluster.toml cannot be read"):
+        job.reproduce(on=tmp_path / "cluster.toml", runs=tmp_path)
     with pytest.raises(InputError, match="takes a folder of results"):
         job.reproduce(have=tmp_path / "none", runs=tmp_path)
 
@@ -345,7 +428,7 @@ def test_a_long_job_is_planned_before_it_starts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[tuple[str, int]]
 ) -> None:
     monkeypatch.setattr("sharpdiv.reproduce.PROFILES", {"cpu": (DESIGN,)})
-    monkeypatch.setattr("sharpdiv.reproduce.measure_block", lambda *_, say, **__: say("measured"))
+    monkeypatch.setattr("sharpdiv.reproduce._work", lambda job, *_: job.say("measured"))
     status, out, _ = reproduce(capsys, tmp_path, "--profile", "cpu")
     assert status == 0
     steps = ("Timing a step", "process time", "Training: about", "Training and measuring 6", "measured\n", "Report: ")

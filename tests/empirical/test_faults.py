@@ -118,7 +118,10 @@ def test_a_kill_in_the_first_phase_of_sam_changes_no_bit(
     begun: list[int] = []
     monkeypatch.setattr(runs, "train", recorded(training.train, begun))
     train_here(root, FROM_SAM)
-    assert begun == [epoch, 0, 5, 5]  # both first phases, then both second ones
+    assert (sorted(begun[:2]), begun[2:]) == (
+        [0, epoch],
+        [5, 5],
+    )  # both first phases, the longer first, then the second ones
     assert weights(root, FROM_SAM) == weights(from_sam, FROM_SAM)
     for seed in (1, 2):
         name = Path(sam.run_id) / f"member-{seed}-epoch5.safetensors"
@@ -175,7 +178,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
         RuntimeWarning, match=r"checkpoint-1-10\.safetensors is damaged .* going on from the checkpoint before"
     ):
         train_here(tmp_path)
-    assert resumed_at[0] == 9
+    assert resumed_at == [6, 9]  # what is longer first
     assert weights(tmp_path, TINY) == undisturbed
 
 

@@ -1,0 +1,161 @@
+"""The engine for several GPUs or machines: Parsl starts jobs, here or by SLURM, whose workers do the pieces of work.
+
+Parsl has one task for each piece, which is handed over when all that it needs is there; it knows nothing of the graph.
+"""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sharpdiv.empirical.cluster import Cluster
+from sharpdiv.empirical.data.folders import data_folder
+from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.workers import ended_by_sigterm, prepare_process
+from sharpdiv.empirical.working import Submit
+
+__all__ = ["ParslEngine", "call"]
+
+_HEARTBEAT, _SILENCE = 5, 30
+"""Seconds between two signs of life of a job, and without any after which it is given up; so do jobs if this process is gone."""
+
+_FOLLOW = (
+    "import ctypes, os, sys; prctl = getattr(ctypes.CDLL(None), 'prctl', None); "
+    f"prctl and prctl(1, {int(signal.SIGTERM)}); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""Starts a program that the system ends with its parent, on Linux."""
+
+
+class ParslEngine:
+    """Jobs as a file of options says.
+
+    Args:
+        cluster: the options.
+        folder: folder for Parsl's files and the jobs' output, which every machine sees.
+        device: name of the device that the pieces use.
+
+    Raises:
+        InputError: if Parsl is not installed.
+
+    Example: see ``docs/cluster.md``; jobs are started.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, device: str) -> None:
+        try:
+            from parsl.errors import ParslError
+            from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+        except ModuleNotFoundError as error:
+            raise InputError("work on a cluster needs Parsl: pip install 'sharpdiv[cluster]'") from error
+        self.cluster, self.folder, self.device = cluster, folder.resolve(), device
+        self.slots, self.attempts = cluster.workers, cluster.retries + 1
+        self.lost: tuple[type[BaseException], ...] = (ManagerLost, WorkerLost, ParslError)
+        self.advice = (
+            f"its process was lost {self.attempts} times (a wrong setup, out of memory, longer than so many jobs?); what "
+            f"jobs say is in {self.folder}; run again to continue"
+        )
+
+    @contextmanager
+    def lanes(self) -> Iterator[Submit]:
+        """Have jobs started.
+
+        Yields:
+            What has a function called in one of them.
+        """
+        from parsl import DataFlowKernel, python_app
+
+        with ended_by_sigterm(), _found_programs():
+            kernel = DataFlowKernel(self._config())
+            app: Callable[..., Future[object]] = python_app(call, data_flow_kernel=kernel)
+            try:
+                yield partial(app, self.device)
+            finally:
+                kernel.cleanup()  # ends the jobs, whatever they are doing
+
+    def _config(self) -> Any:
+        from parsl.config import Config
+        from parsl.executors import HighThroughputExecutor
+        from parsl.jobs.error_handlers import windowed_error_handler
+
+        executor = HighThroughputExecutor(
+            label="pieces",
+            provider=self._provider(),
+            address="127.0.0.1" if self.cluster.kind == "local" else None,
+            max_workers_per_node=self.cluster.workers_per_job,
+            cores_per_worker=1e-3,  # how many there are is said above, however many cores a job sees
+            heartbeat_period=_HEARTBEAT,
+            heartbeat_threshold=_SILENCE,
+            interchange_launch_cmd=(sys.executable, "-c", _FOLLOW, "interchange.py"),
+            # Lost jobs are replaced; jobs that fail one after the other have a wrong setup.
+            block_error_handler=partial(windowed_error_handler, threshold=self.cluster.jobs + 2),
+        )
+        # Parsl repeats nothing: what diverged would diverge again, and what was lost is for ``work`` to count.
+        return Config([executor], retries=0, run_dir=str(self.folder), initialize_logging=False, strategy_period=1)
+
+    def _provider(self) -> Any:
+        from parsl.providers import LocalProvider, SlurmProvider
+
+        jobs = {"init_blocks": self.cluster.jobs, "min_blocks": 0, "max_blocks": self.cluster.jobs}
+        if self.cluster.kind == "local":
+            return LocalProvider(worker_init=self._setup(), **jobs)
+        return SlurmProvider(
+            partition=self.cluster.partition,
+            walltime=self.cluster.walltime,
+            gpus_per_node=self.cluster.gpus_per_job or None,
+            cores_per_node=self.cluster.workers_per_job,
+            scheduler_options="\n".join(f"#SBATCH {line}" for line in self.cluster.directives),
+            worker_init=self._setup(),
+            exclusive=False,  # a whole node for one job would be paid for
+            **jobs,
+        )
+
+    def _setup(self) -> str:
+        """What a job's shell does first: this interpreter, one thread, and the data sets are where they are here."""
+        return "\n".join(
+            [
+                f"export PATH={shlex.quote(_programs())}:$PATH",
+                "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1",
+                f"export SHARPDIV_DATA={shlex.quote(str(data_folder().resolve()))}",
+                self.cluster.setup,
+            ]
+        )
+
+
+def _programs() -> str:
+    """The interpreter's folder, where Parsl's programs are."""
+    return str(Path(sys.executable).parent)
+
+
+@contextmanager
+def _found_programs() -> Iterator[None]:
+    """Parsl looks for its programs where the shell does, which an environment that is not activated keeps to itself."""
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([_programs(), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+def call(device: str, do: Callable[[], object]) -> None:
+    """Do a piece of work in a worker of a job.
+
+    Args:
+        device: name of the device that it uses.
+        do: the piece.
+    """
+    _prepared(device)
+    do()
+
+
+@cache
+def _prepared(device: str) -> None:
+    """Once in a process: its GPU is among those that the job was given, by its number there."""
+    prepare_process(torch.device(device), int(os.environ.get("PARSL_WORKER_RANK", "0")))

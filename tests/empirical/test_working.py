@@ -1,0 +1,177 @@
+"""Doing a graph: order, failures that stop only what they must, lost processes, time limits."""
+
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sharpdiv.empirical.errors import DivergenceError, StoreError, WorkerError
+from sharpdiv.empirical.graph import Graph, Piece
+from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.working import Submit, work
+
+
+class LostError(Exception):
+    """A process is gone."""
+
+
+class Fake:
+    """An engine that ends what it was given in a known order, the oldest first, and loses what it is told to."""
+
+    lost = (LostError,)
+    attempts = 3
+    advice = "it was lost"
+
+    def __init__(self, slots: int = 2, loses: dict[str, int] | None = None, *, stuck: bool = False) -> None:
+        self.slots, self.loses, self.stuck = slots, loses or {}, stuck
+        self.started: list[str] = []
+        self.most = 0
+        self.open = False
+
+    @contextmanager
+    def lanes(self) -> Iterator[Submit]:
+        self.open = True
+        queue: deque[tuple[Future[object], Callable[[], object]]] = deque()
+        filled, ended = threading.Semaphore(0), threading.Event()
+
+        def run() -> None:
+            while filled.acquire() and not ended.is_set():
+                time.sleep(0.005)  # whoever submits has the time to fill all slots
+                self.most = max(self.most, len(queue))
+                future, do = queue.popleft()
+                name = do.args[0]  # type: ignore[attr-defined]
+                if self.loses.get(name, 0):
+                    self.loses[name] -= 1
+                    future.set_exception(LostError("gone"))
+                    continue
+                try:
+                    future.set_result(do())
+                except Exception as error:
+                    future.set_exception(error)
+
+        def submit(do: Callable[[], object]) -> "Future[object]":
+            future: Future[object] = Future()
+            self.started.append(do.args[0])  # type: ignore[attr-defined]
+            queue.append((future, do))
+            if not self.stuck:
+                filled.release()
+            return future
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield submit
+        finally:
+            self.open = False
+            ended.set()
+            filled.release()
+            thread.join()
+
+
+done: list[str] = []
+
+
+def do(name: str, error: Exception | None = None) -> None:
+    if error:
+        raise error
+    done.append(name)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_done() -> None:
+    done.clear()
+
+
+def piece(name: str, *needs: str, error: Exception | None = None, cost: float = 1.0, here: bool = False) -> Piece:
+    return Piece(name, partial(do, name, error), needs, cost, here=here)
+
+
+def test_pieces_start_as_soon_as_they_can() -> None:
+    """No barrier: b2 before the long a is followed, and never more than the slots at once."""
+    pieces = [piece("a", cost=9.0), piece("b"), piece("b2", "b"), piece("c", "a", "b2"), piece("d", "c", here=True)]
+    engine, seen = Fake(), list[tuple[int, int]]()
+    assert work(Graph(pieces), engine, lambda *units: seen.append(units)) == ()
+    assert engine.started == ["a", "b", "b2", "c"]
+    assert (engine.most, engine.open) == (2, False)
+    assert sorted(done) == ["a", "b", "b2", "c", "d"]
+    assert seen == [(0, 13), (9, 13), (10, 13), (11, 13), (12, 13), (13, 13)]
+
+
+def test_a_failure_stops_only_what_needs_it() -> None:
+    pieces = [
+        piece("a", error=DivergenceError("a diverged"), cost=9.0),
+        piece("a2", "a"),
+        piece("a3", "a2", here=True),
+        *(piece(name) for name in "bcd"),
+    ]
+    with pytest.raises(DivergenceError, match=r"^a diverged; not done for want of it: a2, a3$"):
+        work(Graph(pieces), Fake())
+    assert sorted(done) == ["b", "c", "d"]
+
+
+def test_of_several_failures_the_first_is_raised_and_the_others_named() -> None:
+    errors = [DivergenceError("one"), StoreError("two"), StoreError("three")]
+    pieces = [piece(f"a{number}", error=error, cost=9.0 - number) for number, error in enumerate(errors)]
+    pieces += [piece("b", "a1"), piece("c")]
+    with pytest.raises(DivergenceError, match=r"^one; 2 more failed \(a1, a2\); not done for want of them: b$"):
+        work(Graph(pieces), Fake())
+    assert done == ["c"]
+
+
+def test_a_failure_alone_is_raised_as_it_is() -> None:
+    error = StoreError("damaged")
+    with pytest.raises(StoreError) as raised:
+        work(Graph([piece("a", error=error), piece("b", here=True)]), Fake())
+    assert raised.value is error
+    assert done == ["b"]
+
+
+def test_what_is_nobodys_own_fault_stops_everything_at_once() -> None:
+    engine = Fake(slots=1)
+    with pytest.raises(OSError, match="disk"):
+        work(Graph([piece("a", error=OSError("disk full"), cost=9.0), piece("b")]), engine)
+    assert (done, engine.open) == ([], False)
+
+
+def test_lost_pieces_are_started_again_but_not_for_ever() -> None:
+    engine = Fake(loses={"a": 2})
+    work(Graph([piece("a"), piece("b", "a")]), engine)
+    assert engine.started == ["a", "a", "a", "b"]
+    with pytest.raises(WorkerError, match=r"^a: it was lost \(gone\)$"):
+        work(Graph([piece("a"), piece("b", "a")]), Fake(loses={"a": 3}))
+
+
+def test_the_time_limit_cuts_off_what_goes_on() -> None:
+    began, engine = time.monotonic(), Fake(stuck=True)
+    left = work(Graph([piece("a"), piece("b", "a"), piece("c", here=True)]), engine, deadline=began + 0.1)
+    assert set(left) >= {"a", "b"}
+    assert not engine.open
+    assert work(Graph([piece("a"), piece("b", "a")]), Pool(workers=1), deadline=began) == ("a", "b")
+
+
+def kill_once(flag: Path) -> None:
+    """Like a worker that runs out of memory, the first time."""
+    if not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(folder: Path, name: str) -> None:
+    (folder / name).write_text(str(os.getpid()))
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    pieces = [Piece("killed", partial(kill_once, tmp_path / "flag"))]
+    pieces += [Piece(f"{n}", partial(note, tmp_path, str(n)), ("killed",) if n % 2 else ()) for n in range(6)]
+    assert work(Graph(pieces), Pool(workers=2)) == ()
+    assert {path.name for path in tmp_path.iterdir()} == {"flag", *map(str, range(6))}
+    assert all(path.read_text() != str(os.getpid()) for path in tmp_path.glob("[0-9]"))
