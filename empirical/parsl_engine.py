@@ -58,8 +58,8 @@ class ParslEngine:
         self.slots, self.attempts = cluster.workers, cluster.retries + 1
         self.lost: tuple[type[BaseException], ...] = (ManagerLost, WorkerLost, ParslError)
         self.advice = (
-            f"its process was lost {self.attempts} times (out of memory, or longer than several jobs?); the jobs' output is in "
-            f"{self.folder}; run again to continue"
+            f"its process was lost {self.attempts} times (a wrong setup, out of memory, longer than so many jobs?); what "
+            f"jobs say is in {self.folder}; run again to continue"
         )
 
     @contextmanager

@@ -172,7 +172,8 @@ class _Run:
         elif isinstance(error, self.engine.lost):
             self.attempts[piece.name] += 1
             if self.attempts[piece.name] >= self.engine.attempts:
-                raise WorkerError(f"{piece.name}: {self.engine.advice}") from error
+                said = " ".join(str(error).split())[:400]
+                raise WorkerError(f"{piece.name}: {self.engine.advice} ({said})") from error
             heapq.heappush(self.ready, self.rank[piece.name])
         elif isinstance(error, _OWN):
             self.failed[piece.name] = error

@@ -26,7 +26,7 @@ from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measuring import measure_pieces, result_piece
 from sharpdiv.empirical.runs.profiles import Design
 from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.runs.stacked import stack_piece
+from sharpdiv.empirical.runs.stacked import train_held
 from sharpdiv.empirical.runs.weight_norms import add_weight_norms
 from sharpdiv.empirical.store import load_json, save_json, write_atomically
 
@@ -74,7 +74,7 @@ class Job:
     say: Say
     """told when a block is measured"""
     stacked: bool = False
-    """whether members of SGD and SAM of a block are trained as one, with other bits"""
+    """whether members of SGD and SAM of a block are trained as one"""
     pieces: list[Piece] = field(default_factory=list)
     """what was added so far; a later design ranks behind the earlier ones"""
     blocks: int = 0
@@ -128,12 +128,13 @@ class Job:
         title, priority = f"block {', '.join(map(str, block))} of {design.name}", self.blocks
         begin, lock = f"begin {title}", self._held.enter_context(ExitStack())
         hold = partial(_hold, lock, tuple(missing.values()), self.runs)
-        first = Piece(begin, hold, (), 0.0, priority, here=True)
-        self.pieces.append(first)
+        self.pieces.append(Piece(begin, hold, (), 0.0, priority, here=True))
+        needs = (begin,)
         if self.stacked:
-            first = stack_piece(tuple(missing.values()), self.runs, self._place, first, title)
-            self.pieces.append(first)
-        self.pieces += train_pieces(missing.values(), self.runs, self._place, needs=(first.name,), priority=priority)
+            stack = partial(train_held, tuple(missing.values()), self.runs, self._place)
+            needs = (f"stack of {title}",)
+            self.pieces.append(Piece(needs[0], stack, (begin,), 0.0, priority))
+        self.pieces += train_pieces(missing.values(), self.runs, self._place, needs=needs, priority=priority)
         measuring = [
             piece
             for name, run in missing.items()

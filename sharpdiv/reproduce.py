@@ -146,10 +146,8 @@ def reproduce(
             look = design.name == "digits" and profile != "quick"  # a picture that takes minutes
             job.add(design, planes=PlaneConfig() if look else None)
         left = _work(job, engine, progress, deadline)
-    if left:
-        return Reproduction(left=left)
-    _describe([design for design in designs if design.name not in DESIGNS], target, say)
-    return _report(target, workers, say)
+    _describe(designs if profile == "gpu" else [], target, say)
+    return Reproduction(left=left) if left else _report(target, workers, say)
 
 
 def _engine(on: Path | None, runs: Path, device: str, workers: int | None, *, apart: bool) -> Engine:

@@ -1,12 +1,11 @@
 """What trains a design, and what is said where too little of it is there."""
 
-from sharpdiv.empirical.runs.plan import gpu_hours
+from sharpdiv.empirical.runs.config import Precision
+from sharpdiv.empirical.runs.gpu_time import CARDS, hours_of
+from sharpdiv.empirical.runs.plan import training_work
 from sharpdiv.empirical.runs.profiles import PROFILES, Design
 
 __all__ = ["command", "missing"]
-
-_GPU_RATE = 20e12
-"""Operations a second, assumed: a GPU in half precision that trains small images."""
 
 
 def command(design: Design) -> str:
@@ -33,8 +32,13 @@ def missing(design: Design, blocks: int) -> str:
     first = f"{blocks} of {len(design.blocks)} blocks are measured, at least 2 are needed; {command(design)} trains the rest."
     if design not in PROFILES["paper"]:
         return first
-    hours = gpu_hours(design.all_runs, _GPU_RATE)
+    works = training_work(design.all_runs)
+    of_cards: list[str] = []
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
+        each = " or ".join(f"{hours_of(works, card, precision):.0f} of an {card.name}" for card in CARDS)
+        of_cards.append(f"{each} in {precision}")
     return (
-        f"{first} {len(design.all_runs)} ensembles of ResNet-18 take {hours:.0f} GPU hours of training at an assumed "
-        f"{_GPU_RATE / 1e12:g} TFLOP/s that nobody measured here; measuring comes on top."
+        f"{first} {len(design.all_runs)} ensembles of ResNet-18 take, in GPU hours of training, {', '.join(of_cards)}: computed "
+        "from operations and launches, nobody measured them here; measuring comes on top."
     )

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batches
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints
 from sharpdiv.empirical.ensembles.fixed import FixedBatches, joined
 from sharpdiv.empirical.ensembles.members import Member, Work, device_of, measure_member
@@ -26,6 +27,7 @@ __all__ = ["measure_ensemble"]
 _END: Any = object()
 
 
+@float32_products()
 def measure_ensemble(
     models: Iterable[nn.Module],
     test: Batches,

@@ -310,14 +310,14 @@ def _train_to(
             save_record()
             save_member(checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
             for old in checkpoints(path.parent, member.seed, between)[2:]:
-                old.unlink()
+                old.unlink(missing_ok=True)
             written = time.perf_counter()
 
     train(member, config, data, between.stop, aware, checkpoint)
     save_record()
     save_member(path, member, config.run_id)  # this file says that the member is done
     for old in checkpoints(path.parent, member.seed, between):
-        old.unlink()
+        old.unlink(missing_ok=True)
 
 
 def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:

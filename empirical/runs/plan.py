@@ -17,7 +17,7 @@ from sharpdiv.empirical.runs.gpu_time import Work, operations_of_step, random_im
 from sharpdiv.empirical.runs.member import new_member, train
 from sharpdiv.empirical.workers import choose_device, single_thread
 
-__all__ = ["PlannedRun", "forward_flops", "gpu_hours", "plan_runs"]
+__all__ = ["PlannedRun", "forward_flops", "plan_runs", "training_work"]
 
 _TIMED_STEPS = 4
 _TIMED_FLOPS = 5e9
@@ -97,32 +97,31 @@ def _flops_of_pass(config: RunConfig) -> float:
     return 3 * forward_flops(config) * _training_images(config) / _steps(config)
 
 
-def gpu_hours(configs: Iterable[RunConfig], flops_per_second: float) -> float:
-    """Hours that training some runs from the beginning takes one device, by arithmetic alone.
+def training_work(configs: Iterable[RunConfig]) -> list[Work]:
+    """What a GPU has to do to train some runs from the beginning, by arithmetic alone.
 
     A backward pass has twice the operations of a forward pass. SharpBalance is counted as two passes for every image after
     its first phase, as many as it can have; scoring, measuring and reading images are not counted.
 
     Args:
         configs: configurations of the ensembles; an SGD ensemble that SharpBalance starts from is counted once.
-        flops_per_second: rate that the device sustains.
 
     Returns:
-        The hours.
+        The work of each ensemble.
 
     Examples:
         >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.runs.plan import gpu_hours
-        >>> sgd, sam = (gpu_hours([config], flops_per_second=1e12) for config in (RunConfig("sgd"), RunConfig("sam", rho=0.1)))
-        >>> sam / sgd
+        >>> from sharpdiv.empirical.runs.plan import training_work
+        >>> (sgd,), (sam,) = (training_work([config]) for config in (RunConfig("sgd"), RunConfig("sam", rho=0.1)))
+        >>> sam.flops / sgd.flops
         2.0
     """
-    flops = 0.0
+    works = []
     for config, last in _last_epochs(configs).items():
         done = config.switch if METHODS[config.method].treated == Treated.SETS else 0
-        images = (last - done) * _training_images(config) * _passes_of_step(config)
-        flops += 3 * forward_flops(config) * images * len(config.seeds)
-    return flops / flops_per_second / 3600
+        passes = (last - done) * _steps(config) * _passes_of_step(config) * len(config.seeds)
+        works.append(_work(config, passes))
+    return works
 
 
 def forward_flops(config: RunConfig) -> int:

@@ -17,24 +17,25 @@ import torch
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages
 from sharpdiv.empirical.devices import float32_products, moved
 from sharpdiv.empirical.errors import StoreError
-from sharpdiv.empirical.graph import Piece
 from sharpdiv.empirical.optim.methods import METHODS, Treated, sam_around_sgd
 from sharpdiv.empirical.optim.stacked import Stack
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
-from sharpdiv.empirical.runs.costs import training_cost
-from sharpdiv.empirical.runs.ensembles import CHECKPOINT_SECONDS, Progress, held, load_run_data
+from sharpdiv.empirical.runs.ensembles import CHECKPOINT_SECONDS, Progress, load_run_data
 from sharpdiv.empirical.runs.folders import (
     checkpoint_path,
     checkpoints,
+    create,
     first_phase_path,
+    locked,
+    require_same_data,
     run_folder,
 )
 from sharpdiv.empirical.runs.member import Member, batches_of_epoch, load_member, new_member, save_member, stream
 from sharpdiv.empirical.store import load_json, save_json
 from sharpdiv.empirical.workers import choose_device, single_thread
 
-__all__ = ["stack_piece", "stackable", "train_stacked"]
+__all__ = ["stackable", "train_held", "train_stacked"]
 
 
 def stackable(config: RunConfig) -> bool:
@@ -63,7 +64,13 @@ class _How:
 
     device: torch.device
     checkpoint_seconds: float
+    deadline: float
     progress: Progress
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is."""
+        return time.monotonic() >= self.deadline
 
 
 @dataclass
@@ -96,6 +103,7 @@ def train_stacked(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Train all members of SGD and SAM that can be stacked, and are not trained yet; ``train_runs`` does the rest.
@@ -107,6 +115,7 @@ def train_stacked(
         root: folder of all runs.
         device: name of the device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint_seconds: least time between two checkpoints, which are written at ends of epochs.
+        deadline: time by ``time.monotonic()`` after which no further epoch begins; what is done is kept.
         progress: listener, told after every epoch.
 
     Raises:
@@ -124,51 +133,41 @@ def train_stacked(
         ...     training_record(Path(folder), config, seed=0)["stacked"]
         2
     """
-    place, configs = choose_device(device), list(configs)
-    with held([*_stops(configs)], root), single_thread():
-        _train_groups(configs, root, _How(place, checkpoint_seconds, progress))
+    configs, place = list(configs), choose_device(device)
+    with locked(create(root, config) for config in _stops(configs)):
+        train_held(configs, root, place, checkpoint_seconds=checkpoint_seconds, deadline=deadline, progress=progress)
 
 
-def stack_piece(configs: Sequence[RunConfig], root: Path, device: torch.device, begin: Piece, title: str) -> Piece:
-    """All that of a block can be stacked, as one piece of work; to be done while the runs are ``held``.
+def train_held(
+    configs: Iterable[RunConfig],
+    root: Path,
+    device: torch.device,
+    *,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    deadline: float = math.inf,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """``train_stacked`` for who has made the folders of the runs, and keeps others from them.
 
     Args:
         configs: configurations of ensembles.
         root: folder of all runs.
         device: device to train on.
-        begin: piece that comes before.
-        title: of the block.
+        checkpoint_seconds: least time between two checkpoints.
+        deadline: time by ``time.monotonic()`` after which no further epoch begins.
+        progress: listener, told after every epoch.
 
-    Returns:
-        A piece that costs what its members cost alone.
+    Raises:
+        StoreError: if a stored file is damaged, or a member was trained on other images.
 
-    Examples:
-        >>> from pathlib import Path
-        >>> import torch
-        >>> from sharpdiv import RunConfig
-        >>> from sharpdiv.empirical.graph import Piece
-        >>> from sharpdiv.empirical.runs.stacked import stack_piece
-        >>> sgd, begin = RunConfig("sgd", seeds=(1, 2)), Piece("begin", print)
-        >>> stack_piece([sgd], Path("none"), torch.device("cpu"), begin, "block 1, 2").name
-        'stack of block 1, 2'
+    Example: see ``train_stacked``, which calls it.
     """
-    cost = sum(
-        training_cost(root, config, seed, 0, max(stops))
-        for config, stops in _stops(list(configs)).items()
-        for seed in config.seeds
-    )
-    do = partial(_train_groups, tuple(configs), root, _How(device, CHECKPOINT_SECONDS, _silent))
-    return Piece(f"stack of {title}", do, (begin.name,), cost, begin.priority)
-
-
-def _silent(*_: object) -> None:
-    """A piece of work is told of as a whole."""
-
-
-def _train_groups(configs: Sequence[RunConfig], root: Path, how: _How) -> None:
-    stops = _stops(list(configs))
-    for group in _groups(stops):
-        _train_group({config: stops[config] for config in group}, root, how)
+    stops, how = _stops(list(configs)), _How(device, checkpoint_seconds, deadline, progress)
+    with single_thread():
+        for group in _groups(stops):
+            for config in group:
+                require_same_data(root, config, load_run_data)
+            _train_group({config: stops[config] for config in group}, root, how)
 
 
 def _stops(configs: list[RunConfig]) -> dict[RunConfig, tuple[int, ...]]:
@@ -200,7 +199,7 @@ def _train_group(stops: dict[RunConfig, tuple[int, ...]], root: Path, how: _How)
         if not (run_folder(root, config) / f"member-{seed}.safetensors").exists()
     ]
     total = sum(place.stops[-1] for place in places)
-    while left := [p for p in places if p.member.epoch < p.stops[-1]]:
+    while (left := [p for p in places if p.member.epoch < p.stops[-1]]) and not how.over:
         behind = min(place.member.epoch for place in left)
         together = [place for place in left if place.member.epoch == behind]
         ahead = [place.member.epoch for place in left if place.member.epoch > behind]
@@ -244,7 +243,7 @@ def _loaded(path: Path, config: RunConfig, data: ImageData, seed: int, device: t
 def _train_together(
     places: list[_Place], data: ImageData, until: int, how: _How, tell: Callable[[], None]
 ) -> list[_Place]:
-    """Train members of one epoch to another, and keep them there.
+    """Train members of one epoch to another, or as far as there is time, and keep them there.
 
     Returns:
         Those whose loss stopped being finite, which are not kept.
@@ -263,7 +262,7 @@ def _train_together(
             place.member.sam_samples.append(len(images.labels) if place.config.rho else 0)
         tell()
         lost = [place for place, loss in zip(places, losses, strict=True) if not math.isfinite(loss)]
-        last = bool(lost) or epoch + 1 == until
+        last = bool(lost) or epoch + 1 == until or how.over
         if last or time.perf_counter() - began >= how.checkpoint_seconds:
             stack.unstack()
             spent, began = time.perf_counter() - began, time.perf_counter()

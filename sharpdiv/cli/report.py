@@ -108,7 +108,7 @@ def reproduce(
         return 0
     with progress("reproduce") as report:
         left = None if minutes is None else minutes - (time.monotonic() - began) / 60  # the plan took some
-        made = do_main_job(profile, workers=workers, stacked=stacked, minutes=left, on=on, progress=report, **options)
+        made = do_main_job(profile, workers=workers, minutes=left, on=on, stacked=stacked, progress=report, **options)
     if made.left:
         return 0
     drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")

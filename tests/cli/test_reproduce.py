@@ -256,7 +256,8 @@ def test_what_is_there_already_is_not_made_again(
     assert (status, err) == (0, "")
     assert "Training and measuring 1 ensembles, 2 networks" in out
     assert trained == [(sam.run_id, 3), (sam.run_id, 4)]
-    assert sorted(path.name for path in (tmp_path / "mine").iterdir() if path != target) == ["ascents", sam.run_id]
+    made = sorted(path.name for path in (tmp_path / "mine").iterdir() if path != target)
+    assert made == ["ascents", "corrupted", sam.run_id]
     found = records(target)
     assert sorted(found) == sorted(RECORDS)
     assert {name: found[name] for name in RECORDS if sam.run_id not in name} == {

@@ -50,7 +50,7 @@ class Fake:
                 name = do.args[0]  # type: ignore[attr-defined]
                 if self.loses.get(name, 0):
                     self.loses[name] -= 1
-                    future.set_exception(LostError())
+                    future.set_exception(LostError("gone"))
                     continue
                 try:
                     future.set_result(do())
@@ -145,7 +145,7 @@ def test_lost_pieces_are_started_again_but_not_for_ever() -> None:
     engine = Fake(loses={"a": 2})
     work(Graph([piece("a"), piece("b", "a")]), engine)
     assert engine.started == ["a", "a", "a", "b"]
-    with pytest.raises(WorkerError, match=r"^a: it was lost$"):
+    with pytest.raises(WorkerError, match=r"^a: it was lost \(gone\)$"):
         work(Graph([piece("a"), piece("b", "a")]), Fake(loses={"a": 3}))
 
 

@@ -10,7 +10,7 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.folders import run_folder, trained_epochs, training_record
 from sharpdiv.empirical.runs.gpu_time import operations_of_step
-from sharpdiv.empirical.runs.plan import forward_flops, gpu_hours, plan_runs
+from sharpdiv.empirical.runs.plan import forward_flops, plan_runs, training_work
 from sharpdiv.empirical.store import load_json
 from tests.laws import Mutation, law
 
@@ -162,15 +162,19 @@ def test_operations_by_hand() -> None:
     Mutation("forward alone", "sharpdiv.empirical.runs.plan.forward_flops", lambda f: lambda c: f(c) / 3),
     Mutation("one pass for SAM", "sharpdiv.empirical.runs.plan._passes_of_step", lambda _: lambda _: 1),
 )
-def test_hours_by_hand() -> None:
+def test_work_by_hand() -> None:
     """41 images, two members: SAM 4 epochs of 2 passes; SharpBalance 3 of 2 after its SGD ensemble's first, of 1."""
     pass_ = 3 * forward_flops(BALANCE) * 41 * 2
     sam, sgd = replace(BALANCE, method="sam"), BALANCE.start
-    hours = 1e6 * 3600
-    assert gpu_hours([sam], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
-    assert gpu_hours([BALANCE], 1e6) * hours == pytest.approx(7 * pass_, rel=1e-12)
-    assert gpu_hours([BALANCE, sgd], 1e6) * hours == pytest.approx(10 * pass_, rel=1e-12)
+
+    def flops(*configs: RunConfig) -> float:
+        return sum(work.flops for work in training_work(configs))
+
+    assert flops(sam) == pytest.approx(8 * pass_, rel=1e-12)
+    assert flops(BALANCE) == pytest.approx(7 * pass_, rel=1e-12)
+    assert flops(BALANCE, sgd) == pytest.approx(10 * pass_, rel=1e-12)
     # From SAM: 2 epochs of 2 passes, then as many of SharpBalance.
-    assert gpu_hours([FROM_SAM], 1e6) * hours == pytest.approx(8 * pass_, rel=1e-12)
-    assert gpu_hours([FROM_SAM, FROM_SAM.start], 1e6) * hours == pytest.approx(12 * pass_, rel=1e-12)
-    assert gpu_hours([], 1e6) == 0
+    assert flops(FROM_SAM) == pytest.approx(8 * pass_, rel=1e-12)
+    assert flops(FROM_SAM, FROM_SAM.start) == pytest.approx(12 * pass_, rel=1e-12)
+    assert flops() == 0
+    assert [w.launches for w in training_work([sam])] == [2 * 4 * 5 * operations_of_step(sam)]
