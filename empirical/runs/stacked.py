@@ -64,13 +64,7 @@ class _How:
 
     device: torch.device
     checkpoint_seconds: float
-    deadline: float
     progress: Progress
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is."""
-        return time.monotonic() >= self.deadline
 
 
 @dataclass
@@ -103,7 +97,6 @@ def train_stacked(
     *,
     device: str = "cpu",
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    deadline: float = math.inf,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Train all members of SGD and SAM that can be stacked, and are not trained yet; ``train_runs`` does the rest.
@@ -115,7 +108,6 @@ def train_stacked(
         root: folder of all runs.
         device: name of the device: ``cpu``, ``cuda`` or ``mps``.
         checkpoint_seconds: least time between two checkpoints, which are written at ends of epochs.
-        deadline: time by ``time.monotonic()`` after which no further epoch begins; what is done is kept.
         progress: listener, told after every epoch.
 
     Raises:
@@ -135,7 +127,7 @@ def train_stacked(
     """
     configs, place = list(configs), choose_device(device)
     with locked(create(root, config) for config in _stops(configs)):
-        train_held(configs, root, place, checkpoint_seconds=checkpoint_seconds, deadline=deadline, progress=progress)
+        train_held(configs, root, place, checkpoint_seconds=checkpoint_seconds, progress=progress)
 
 
 def train_held(
@@ -144,7 +136,6 @@ def train_held(
     device: torch.device,
     *,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    deadline: float = math.inf,
     progress: Progress = lambda *_: None,
 ) -> None:
     """``train_stacked`` for who has made the folders of the runs, and keeps others from them.
@@ -154,7 +145,6 @@ def train_held(
         root: folder of all runs.
         device: device to train on.
         checkpoint_seconds: least time between two checkpoints.
-        deadline: time by ``time.monotonic()`` after which no further epoch begins.
         progress: listener, told after every epoch.
 
     Raises:
@@ -162,7 +152,7 @@ def train_held(
 
     Example: see ``train_stacked``, which calls it.
     """
-    stops, how = _stops(list(configs)), _How(device, checkpoint_seconds, deadline, progress)
+    stops, how = _stops(list(configs)), _How(device, checkpoint_seconds, progress)
     with single_thread():
         for group in _groups(stops):
             for config in group:
@@ -199,7 +189,7 @@ def _train_group(stops: dict[RunConfig, tuple[int, ...]], root: Path, how: _How)
         if not (run_folder(root, config) / f"member-{seed}.safetensors").exists()
     ]
     total = sum(place.stops[-1] for place in places)
-    while (left := [p for p in places if p.member.epoch < p.stops[-1]]) and not how.over:
+    while left := [p for p in places if p.member.epoch < p.stops[-1]]:
         behind = min(place.member.epoch for place in left)
         together = [place for place in left if place.member.epoch == behind]
         ahead = [place.member.epoch for place in left if place.member.epoch > behind]
@@ -243,7 +233,7 @@ def _loaded(path: Path, config: RunConfig, data: ImageData, seed: int, device: t
 def _train_together(
     places: list[_Place], data: ImageData, until: int, how: _How, tell: Callable[[], None]
 ) -> list[_Place]:
-    """Train members of one epoch to another, or as far as there is time, and keep them there.
+    """Train members of one epoch to another, and keep them there.
 
     Returns:
         Those whose loss stopped being finite, which are not kept.
@@ -262,7 +252,7 @@ def _train_together(
             place.member.sam_samples.append(len(images.labels) if place.config.rho else 0)
         tell()
         lost = [place for place, loss in zip(places, losses, strict=True) if not math.isfinite(loss)]
-        last = bool(lost) or epoch + 1 == until or how.over
+        last = bool(lost) or epoch + 1 == until
         if last or time.perf_counter() - began >= how.checkpoint_seconds:
             stack.unstack()
             spent, began = time.perf_counter() - began, time.perf_counter()
