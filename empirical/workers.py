@@ -101,7 +101,7 @@ def processes(workers: int, given: object = None, device: torch.device | None = 
             # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
             for process in list((pool._processes or {}).values()):
                 process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # and waits until they are gone
             if isinstance(error, BrokenProcessPool):
                 raise WorkerError(KILLED) from error
             raise

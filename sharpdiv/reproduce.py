@@ -49,7 +49,7 @@ __all__ = ["Profile", "Reproduction", "reproduce", "write_html"]
 Profile = Literal["quick", "cpu", "gpu", "paper"]
 
 _TO_STOP = 10.0
-"""Seconds that ending what is going on may take, at most a tenth of the time given."""
+"""Seconds that ending what is going on may take, at most a sixth of the time given."""
 _TO_REPORT = 180.0
 """Seconds that checking every claim and drawing every figure may take on two cores."""
 
@@ -165,7 +165,7 @@ def _deadline(minutes: float | None) -> float | None:
         return None
     if not 0 < minutes < float("inf"):
         raise InputError(f"minutes must be finite and positive, got {minutes}")
-    return time.monotonic() + 60 * minutes - min(_TO_STOP, 6 * minutes)
+    return time.monotonic() + 60 * minutes - min(_TO_STOP, 10 * minutes)
 
 
 def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ __all__ = ["plan_sweep", "run_sweep", "sweep_pieces"]
 _MOST_STEPS = 3000
 """The first network's members needed 240 to 370 steps for the last loss, and up to 980 in the lazy regime."""
 _USUAL_STEPS = 400
-_COST = 10_000.0
+_COST = 35_000.0
 """Of a member trained in one way, in the units of ``Piece``: as a rule, to say how much is left."""
 _NEVER = (1e-6,)
 """A loss that is not reached in a few steps."""

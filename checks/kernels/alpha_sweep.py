@@ -33,7 +33,7 @@ from sharpdiv.empirical.working import work
 
 __all__ = ["dial_pieces", "plan_dial", "run_dial"]
 
-_KERNEL_COST = 10_000.0
+_KERNEL_COST = 35_000.0
 """Of a kernel, in the units of ``Piece``, half of a training's: as a rule, to say how much is left."""
 
 

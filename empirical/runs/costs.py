@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sharpdiv.empirical.curvature.measures import MEASURES
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, SEVERITIES
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.optim.methods import METHODS
@@ -15,6 +16,8 @@ __all__ = ["measuring_cost", "training_cost"]
 _UNIT = 1e6
 _BACKWARD = 3
 """Operations of a forward and a backward pass, in forward passes."""
+_FEW = 4
+"""Passes of a sharpness that is no worst case."""
 
 
 def training_cost(root: Path, config: RunConfig, seed: int, first: int, last: int) -> float:
@@ -41,12 +44,11 @@ def training_cost(root: Path, config: RunConfig, seed: int, first: int, last: in
     epochs = last - max(first, trained_epochs(root, config, seed))
     if epochs <= 0:
         return 0.0
-    images = config.train_samples or DATASETS[config.data].extent.train - config.validation_samples
-    return epochs * images * METHODS[config.method].passes * _BACKWARD * forward_flops(config) / _UNIT
+    return epochs * _training_images(config) * METHODS[config.method].passes * _BACKWARD * forward_flops(config) / _UNIT
 
 
 def measuring_cost(root: Path, config: RunConfig, seed: int, how: MeasureConfig) -> float:
-    """About what measuring a member costs, unless it was measured: its outputs, and as many ascent steps for each sharpness.
+    """About what measuring a member costs, unless it was measured: its outputs on all images, and the passes of each sharpness.
 
     Args:
         root: folder of all runs.
@@ -67,7 +69,11 @@ def measuring_cost(root: Path, config: RunConfig, seed: int, how: MeasureConfig)
     """
     if (run_folder(root, config) / f"measured-{seed}.safetensors").exists():
         return 0.0
-    extent = DATASETS[config.data].extent
-    images = extent.train + extent.test + how.corrupted_samples * len(CORRUPTIONS) * len(SEVERITIES)
-    images += how.sharpness_samples * how.iterations * len(how.sharpness) * _BACKWARD
-    return images * forward_flops(config) / _UNIT
+    images = _training_images(config) + config.validation_samples + DATASETS[config.data].extent.test
+    images += how.corrupted_samples * len(CORRUPTIONS) * len(SEVERITIES)
+    ascents = sum(how.iterations if "iterations" in MEASURES[name].needs else _FEW for name in how.sharpness)
+    return (images + how.sharpness_samples * ascents * _BACKWARD) * forward_flops(config) / _UNIT
+
+
+def _training_images(config: RunConfig) -> int:
+    return config.train_samples or DATASETS[config.data].extent.train - config.validation_samples

@@ -5,6 +5,7 @@ import warnings
 from typing import NoReturn
 
 from sharpdiv import __version__
+from sharpdiv.cli import clock
 from sharpdiv.cli.commands import COMMANDS, COMPLETION, load
 from sharpdiv.cli.errors import fail, failure, nearest, warn
 from sharpdiv.cli.streams import BROKEN_PIPE, discard_output, spell_out
@@ -45,6 +46,7 @@ def run(arguments: list[str]) -> int:
     Raises:
         BrokenPipeError: if nobody reads the output any more.
     """
+    clock.start()
     while arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     name, *rest = arguments or ["--help"]

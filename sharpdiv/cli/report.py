@@ -1,6 +1,5 @@
 """``sharpdiv figures``, ``sharpdiv report`` and ``sharpdiv reproduce``."""
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.report.html import figures_shown
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli.check import status
+from sharpdiv.cli.clock import elapsed
 from sharpdiv.cli.errors import UsageError, nearest
 from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import RUNS, Device
@@ -98,7 +98,6 @@ def reproduce(
         stacked: with gpu, train members of SGD and SAM of a block as one: in few operations, with other bits.
         dry_run: print what would be trained and how long it would take, and stop.
     """
-    began = time.monotonic()
     options: dict[str, Any] = {"data": data, "runs": runs, "have": have, "device": device}
     options["say"] = partial(print, flush=True)  # hours may pass until the next line
     if dry_run or (profile != "quick" and on is None):  # a cluster's device need not be here to be timed
@@ -107,7 +106,7 @@ def reproduce(
         print("Nothing was trained.")
         return 0
     with progress("reproduce") as report:
-        left = None if minutes is None else minutes - (time.monotonic() - began) / 60  # the plan took some
+        left = None if minutes is None else minutes - elapsed() / 60  # the plan took some
         made = do_main_job(profile, workers=workers, minutes=left, on=on, stacked=stacked, progress=report, **options)
     if made.left:
         return 0

@@ -13,6 +13,7 @@ from sharpdiv import reproduce as job
 from sharpdiv.checks.ascents.networks import DESCENT, FittedNetwork, Regime, Sweep
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import load_evidence
+from sharpdiv.cli import report
 from sharpdiv.empirical.connectivity import run_planes
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
@@ -422,6 +423,24 @@ def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         job.reproduce(on=tmp_path / "cluster.toml", runs=tmp_path)
     with pytest.raises(InputError, match="takes a folder of results"):
         job.reproduce(have=tmp_path / "none", runs=tmp_path)
+
+
+def test_a_time_limit_counts_from_the_start_of_the_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading and planning take some of it, and ending what goes on takes the last seconds."""
+    given: list[float] = []
+
+    def stop(*_: object, minutes: float, **__: object) -> job.Reproduction:
+        given.append(minutes)
+        return job.Reproduction(left=("a",))
+
+    monkeypatch.setattr(report, "elapsed", lambda: 90.0)
+    monkeypatch.setattr(report, "do_main_job", stop)
+    assert run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "9")[0] == 0
+    assert given == [7.5]
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    assert [job._deadline(minutes) for minutes in (None, 9.0, 0.5)] == [None, 1530.0, 1025.0]
 
 
 def test_a_long_job_is_planned_before_it_starts(

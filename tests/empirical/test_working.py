@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from sharpdiv.empirical.errors import DivergenceError, StoreError, WorkerError
 from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.workers import start_context
 from sharpdiv.empirical.working import Submit, work
 
 
@@ -166,6 +168,25 @@ def kill_once(flag: Path) -> None:
 
 def note(folder: Path, name: str) -> None:
     (folder / name).write_text(str(os.getpid()))
+
+
+def fill_the_disk() -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.slow
+def test_a_failure_ends_no_process_of_the_caller() -> None:
+    """But all of its own, whatever they are doing."""
+    mine = start_context().Process(target=time.sleep, args=(60,))
+    mine.start()
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            work(Graph([Piece("a", partial(fill_the_disk)), Piece("b", partial(time.sleep, 60))]), Pool(workers=2))
+        assert mine.is_alive()
+        assert active_children() == [mine]
+    finally:
+        mine.kill()
+        mine.join()
 
 
 @pytest.mark.slow
