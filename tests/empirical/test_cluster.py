@@ -72,7 +72,7 @@ def test_without_parsl_one_line_says_what_to_install(tmp_path: Path, monkeypatch
     for name in [name for name in sys.modules if name.split(".")[0] == "parsl"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "parsl", None)
-    with pytest.raises(InputError, match=r"pip install 'sharpdiv\[cluster\]'"):
+    with pytest.raises(InputError, match=r"pip install '.\[cluster\]'"):
         ParslEngine(Cluster("local"), tmp_path, "cpu")
 
 
