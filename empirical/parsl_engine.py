@@ -53,7 +53,9 @@ class ParslEngine:
             from parsl.errors import ParslError
             from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
         except ModuleNotFoundError as error:
-            raise InputError("work on a cluster needs Parsl: pip install '.[cluster]' in the folder of sharpdiv") from error
+            raise InputError(
+                "work on a cluster needs Parsl: pip install '.[cluster]' in the folder of sharpdiv"
+            ) from error
         self.cluster, self.folder, self.device = cluster, folder.resolve(), device
         self.slots, self.attempts = cluster.workers, cluster.retries + 1
         self.lost: tuple[type[BaseException], ...] = (ManagerLost, WorkerLost, ParslError)

@@ -67,6 +67,7 @@ def test_what_needs_no_pytorch_does_not_wait_for_it(arguments: list[str]) -> Non
     loaded(f"from sharpdiv.cli.main import run; run({arguments})", "torch sklearn scipy.stats")
 
 
+@pytest.mark.slow
 def test_only_the_claim_about_proofs_waits_for_sympy() -> None:
     loaded("import sharpdiv.checks.registry", "sympy sklearn")
 

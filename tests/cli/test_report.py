@@ -32,7 +32,7 @@ def test_a_report_of_the_committed_results(
     text = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert all(f'id="{claim.id}"' in text for claim in FEW)
     assert 'data-figure="sam_simulation"' in text
-    assert '"sam_simulation": "data:image/png;base64,' in text
+    assert '"sam_simulation": {"dark": "data:image/png;base64,' in text
     assert 'id="points-digits"' in text
     assert "beside-title" not in text
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]

@@ -86,7 +86,7 @@ def weights(member: Member) -> list[Tensor]:
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["cuda", pytest.param("mps", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", METHODS)
 def test_training_has_the_bits_of_the_cpu(method: str, kind: Kind) -> None:
     here = trained(METHODS[method], CPU)
@@ -97,6 +97,7 @@ def test_training_has_the_bits_of_the_cpu(method: str, kind: Kind) -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, weights(here), strict=True))
 
 
+@pytest.mark.slow
 def test_training_waits_once_an_epoch() -> None:
     """Whatever waits besides does so before the first epoch."""
     for config in METHODS.values():
@@ -214,8 +215,8 @@ def without_provenance(value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("chosen")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("job", [runs, dial, ascents, comparison])
+@pytest.mark.parametrize("kind", ["cuda", pytest.param("mps", marks=pytest.mark.long)])
+@pytest.mark.parametrize("job", [runs, dial, pytest.param(ascents, marks=pytest.mark.long), comparison])
 def test_what_is_found_is_the_same_on_the_device(
     job: Callable[[Path, str], list[dict[str, Any]]], kind: Kind, tmp_path: Path
 ) -> None:

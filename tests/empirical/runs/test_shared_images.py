@@ -87,7 +87,7 @@ print((private() - before) / 2**10)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="this system does not tell what a process holds"
 )

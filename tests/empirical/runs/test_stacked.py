@@ -78,6 +78,7 @@ def test_training_goes_on_from_what_was_stacked(tmp_path: Path) -> None:
     assert load_json(run_folder(tmp_path, SGD) / "member-1.json")["from_epoch"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2])
 def test_an_interrupted_stack_ends_with_the_same_bits(at: int, tmp_path: Path) -> None:
     """Interrupted right behind an epoch whose state is kept, or before it is: at the exchange and on both sides of it."""
@@ -131,6 +132,7 @@ def test_what_can_be_stacked() -> None:
     assert [len(group) for group in groups] == [3, 1, 1]
 
 
+@pytest.mark.slow
 def test_stacks_have_the_bits_of_the_cpu_on_a_device_and_wait_once_an_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
