@@ -150,12 +150,19 @@ def prepare_process(device: torch.device | None, number: int = 0) -> None:
     Args:
         device: device that it uses; a GPU is touched only if it is ``cuda``, as that makes a context, hundreds of MB.
         number: which of the workers on this machine it is.
+
+    Raises:
+        InputError: if it is to use a GPU and sees none.
     """
     _keep_kernels()
     keep_memory()
     torch.set_num_threads(1)
     if device is not None and device.type == "cuda":
-        torch.cuda.set_device(number % torch.cuda.device_count())
+        if not (count := torch.cuda.device_count()):
+            raise InputError(
+                "this process sees no GPU: look at CUDA_VISIBLE_DEVICES, or in a job at its partition, gpus_per_job and setup"
+            )
+        torch.cuda.set_device(number % count)
 
 
 @contextmanager

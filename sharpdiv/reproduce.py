@@ -27,7 +27,7 @@ from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
 from sharpdiv.checks.results import Evidence, load_evidence
-from sharpdiv.empirical.cluster import read_cluster
+from sharpdiv.empirical.cluster import Cluster, read_cluster
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.graph import Graph
@@ -118,6 +118,7 @@ def reproduce(
     runs = runs if on is None else runs.resolve()  # jobs have working folders of their own
     target = runs / "reproduce"
     designs, dial, sweep = _chosen(profile, data)
+    cluster = None if on is None else _cluster(on, device, workers)
     _check_stacked(profile, stacked=stacked)
     if have is not None and not have.is_dir():
         raise InputError(f"--have takes a folder of results, got {have}")
@@ -131,9 +132,13 @@ def reproduce(
         if not any(is_there(folder, design, name, run) for folder in folders)
     ]
     if dry_run:
-        say("Timing a step of each network")
-        return Reproduction((*plan_runs(missing, runs, device), *_plan_small(dial, sweep, runs, device)))
-    engine = _engine(on, runs, device, workers, apart=minutes is not None)
+        here = device if cluster is None else "cpu"  # a cluster's device need not be here to be timed
+        say(f"Planning: a step of each small network is timed here, on {here}")
+        return Reproduction((*plan_runs(missing, runs, here), *_plan_small(dial, sweep, runs, here)))
+    if cluster is None:
+        engine: Engine = Pool(choose_device(device), workers, apart=minutes is not None)
+    else:
+        engine = ParslEngine(cluster, runs / "cluster", device)
     if have is not None:
         _take(have, target, designs)
     for config in {config.data: config for config in missing}.values():
@@ -150,13 +155,18 @@ def reproduce(
     return Reproduction(left=left) if left else _report(target, workers, say)
 
 
-def _engine(on: Path | None, runs: Path, device: str, workers: int | None, *, apart: bool) -> Engine:
-    """Where the pieces of work are done; the device of a cluster need not be here."""
-    if on is None:
-        return Pool(choose_device(device), workers, apart=apart)
+def _cluster(on: Path, device: str, workers: int | None) -> Cluster:
+    """Where the pieces of work are done, if it goes with what is asked for."""
+    cluster = read_cluster(on)
     if workers is not None:
         raise InputError(f"workers are those of {on}; leave them out beside it")
-    return ParslEngine(read_cluster(on), runs / "cluster", device)
+    if cluster.gpus_per_job and device != "cuda":
+        raise InputError(
+            f"{on} reserves GPUs, which device {device!r} leaves unused: give --device cuda, or leave gpus_per_job out"
+        )
+    if device == "cuda" and not cluster.gpus_per_job:
+        raise InputError(f"device 'cuda' needs GPUs, and {on} reserves none: give gpus_per_job")
+    return cluster
 
 
 def _deadline(minutes: float | None) -> float | None:
@@ -179,10 +189,8 @@ def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None) 
     elif left:
         done = f"{len(job.pieces) - len(left)} of {len(job.pieces)} pieces of work"
         job.say(f"The time is up: {done} are done, {job.measured} of {job.blocks} blocks measured")
-        job.say(
-            "The same command goes on from here, to the same bits; "
-            f"sharpdiv report --results {job.target} shows what is measured so far"
-        )
+        shown = f"; sharpdiv report --results {job.target} shows what is measured so far" if job.target.exists() else ""
+        job.say(f"The same command goes on from here, to the same bits{shown}")
     return left
 
 

@@ -58,9 +58,13 @@ def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
         return Finding(Verdict.NOT_RUN, published, missing(design, len(evidence.blocks(design))))
     questions = tuple(asked(design, question.family))
     decision, p, p_within = decided(study, questions)[questions.index(question)]
-    if not judged(design, study.blocks):
+    if not (judge := judged(design, study.blocks)):
         decision = Decision.INCONCLUSIVE
-    rows = [*_deciding(question, study, decision, p, p_within), *_levels(question, study), *_samples(study)]
+    rows = [
+        *_deciding(question, study, decision, p, p_within, judge=judge),
+        *_levels(question, study),
+        *_samples(study),
+    ]
     confirmed, status = _status(design, study)
     return Finding(
         _VERDICTS[decision],
@@ -143,8 +147,10 @@ def _effect(
     )
 
 
-def _deciding(question: Question, study: Study, decision: Decision, p: float, p_within: float) -> list[Row]:
-    """The comparison that decides, with what would decide it if it does not."""
+def _deciding(
+    question: Question, study: Study, decision: Decision, p: float, p_within: float, *, judge: bool
+) -> list[Row]:
+    """The comparison that decides, with what would decide it if it is judged and does not."""
     if question.statistic is None:
         each = [
             PValue(one.p, name=f"{label} {'falls' if one.side < 0 else 'rises'}, p")
@@ -158,7 +164,7 @@ def _deciding(question: Question, study: Study, decision: Decision, p: float, p_
     rows.append((f"as large as delta = {question.delta:g} ({question.reason})", PValue(p_within, name="adjusted p")))
     unit = "seeds" if found.units == study.seeds else f"triples of seeds, {study.seeds // found.units} each"
     rows.append(("units", count(found.units, f" {unit}")))
-    if decision == Decision.INCONCLUSIVE:
+    if decision == Decision.INCONCLUSIVE and judge:
         needed = found.units_to_decide(question.delta)
         text: Value = "no number: the test images are too few for an effect of this size"
         if needed:
@@ -224,7 +230,7 @@ def _status(design: Design, study: Study) -> tuple[bool, str]:
     """Whether it is confirmed, and in words, with how much of the design is there."""
     there = f"{study.seeds} seeds in {study.blocks} of {len(design.blocks)} blocks."
     if study.blocks < len(design.blocks):
-        left = "as make reproduce trains" if judged(design, study.blocks) else "no verdict before all are there"
+        left = "as make reproduce trains" if judged(design, study.blocks) else "no verdict before all blocks are there"
         return False, f"Exploratory: {left}. {there}"
     if reason := obstacle(study):
         return False, f"Exploratory: {reason}. {there}"

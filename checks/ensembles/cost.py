@@ -51,6 +51,6 @@ def cost(design: Design, evidence: Evidence) -> Finding:
     verdict = Verdict.HOLDS if max(ratios) <= SMALL else Verdict.FAILS
     remark = (
         "SharpBalance that starts from SGD trains its first phase without SAM and cannot fail this. Wall time is another matter: "
-        "make bench times a step of each method."
+        f"make bench times a step of each method. Counted in {study.blocks} of {len(design.blocks)} blocks, which differ by little."
     )
     return Finding(verdict, tuple(rows), remark, tuple(effects))

@@ -336,6 +336,8 @@ def load_record(path: Path) -> RunRecord:
             whole = {name: stored[name].astype(np.int64) for name in ("labels", "predicted", "predicted_ensemble")}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
+    except StoreError:
+        raise
     except DAMAGE as error:
         raise StoreError(f"{path} is not a whole record of a run ({error}); delete it and measure again") from error
     probs = np.exp(-codes / _STEPS)

@@ -20,6 +20,7 @@ from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import RUNS, Device
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.train import print_plan
+from sharpdiv.empirical.cluster import read_cluster
 from sharpdiv.empirical.workers import default_workers
 from sharpdiv.figures.registry import FIGURES, drawable, render
 from sharpdiv.paths import RESULTS
@@ -100,8 +101,9 @@ def reproduce(
     """
     options: dict[str, Any] = {"data": data, "runs": runs, "have": have, "device": device}
     options["say"] = partial(print, flush=True)  # hours may pass until the next line
-    if dry_run or (profile != "quick" and on is None):  # a cluster's device need not be here to be timed
-        print_plan(do_main_job(profile, dry_run=True, **options).plan, device, workers)
+    if dry_run or (profile != "quick" and on is None):
+        plan = do_main_job(profile, dry_run=True, workers=workers, on=on, **options).plan
+        print_plan(plan, *((device, workers) if on is None else ("cpu", read_cluster(on).workers)))
     if dry_run:
         print("Nothing was trained.")
         return 0

@@ -267,7 +267,7 @@ def test_the_main_job_is_a_function(
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
     assert seen[-1][1] == seen[-1][2]
     assert said[:-2] == [
-        "Timing a step of each network",
+        "Planning: a step of each small network is timed here, on cpu",
         "tiny: block of seeds 1, 2 is measured",
         f"Training and measuring 3 ensembles, 6 networks, in {tmp_path}",
         "tiny: block of seeds 3, 4 is measured",
@@ -282,10 +282,18 @@ def test_the_main_job_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         job.reproduce("paper", data=["digits"], runs=tmp_path)
     with pytest.raises(InputError, match="minutes must be finite and positive, got 0"):
         job.reproduce(minutes=0.0, runs=tmp_path)
-    with pytest.raises(InputError, match=r"workers are those of cluster.toml; leave them out beside it"):
-        job.reproduce(on=Path("cluster.toml"), workers=2, runs=tmp_path)
-    with pytest.raises(InputError, match=r"cluster.toml cannot be read"):
-        job.reproduce(on=tmp_path / "cluster.toml", runs=tmp_path)
+    file = tmp_path / "cluster.toml"
+    for dry_run in (False, True):
+        with pytest.raises(InputError, match=r"cluster.toml cannot be read"):
+            job.reproduce(on=file, runs=tmp_path, dry_run=dry_run)
+    for options, arguments, message in (
+        ("", {"workers": 2}, r"workers are those of .*cluster.toml; leave them out beside it"),
+        ("gpus_per_job = 1", {}, "cluster.toml reserves GPUs, which device 'cpu' leaves unused"),
+        ("", {"device": "cuda"}, "needs GPUs, and .*cluster.toml reserves none"),
+    ):
+        file.write_text(f'kind = "local"\n{options}\n')
+        with pytest.raises(InputError, match=message):
+            job.reproduce(on=file, runs=tmp_path, dry_run=True, **arguments)
     with pytest.raises(InputError, match="takes a folder of results"):
         job.reproduce(have=tmp_path / "none", runs=tmp_path)
 
@@ -315,7 +323,7 @@ def test_a_long_job_is_planned_before_it_starts(
     monkeypatch.setattr("sharpdiv.reproduce._work", lambda job, *_: job.say("measured"))
     status, out, _ = reproduce(capsys, tmp_path, "--profile", "cpu")
     assert status == 0
-    steps = ("Timing a step", "process time", "Training: about", "Training and measuring 6", "measured\n", "Report: ")
+    steps = ("Planning: ", "process time", "Training: about", "Training and measuring 6", "measured\n", "Report: ")
     assert [out.index(step) for step in steps] == sorted(out.index(step) for step in steps)
 
 

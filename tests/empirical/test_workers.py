@@ -71,6 +71,12 @@ def test_a_gpu_is_touched_only_if_it_is_used(monkeypatch: pytest.MonkeyPatch) ->
     assert touched == [0, 1, 2, 0]
 
 
+def test_a_worker_that_sees_no_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match="sees no GPU"):
+        prepare_process(torch.device("cuda"), 3)
+
+
 def test_sigterm_unwinds() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as raised, ended_by_sigterm():

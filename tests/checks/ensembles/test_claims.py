@@ -156,8 +156,18 @@ def test_what_is_confirmed_and_what_is_exploratory() -> None:
     ("design", "blocks", "verdict", "remark"),
     [
         (DIGITS, 3, Verdict.HOLDS, "Exploratory: as make reproduce trains. 9 seeds in 3 of 8 blocks."),
-        (DIGITS, 4, Verdict.INCONCLUSIVE, "Exploratory: no verdict before all are there. 12 seeds in 4 of 8 blocks."),
-        (FASHION, 3, Verdict.INCONCLUSIVE, "Exploratory: no verdict before all are there. 9 seeds in 3 of 8 blocks."),
+        (
+            DIGITS,
+            4,
+            Verdict.INCONCLUSIVE,
+            "Exploratory: no verdict before all blocks are there. 12 seeds in 4 of 8 blocks.",
+        ),
+        (
+            FASHION,
+            3,
+            Verdict.INCONCLUSIVE,
+            "Exploratory: no verdict before all blocks are there. 9 seeds in 3 of 8 blocks.",
+        ),
     ],
 )
 def test_a_design_in_the_making_is_shown_and_not_judged(

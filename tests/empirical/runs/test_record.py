@@ -103,6 +103,12 @@ def test_a_truncated_record_is_named(tmp_path: Path) -> None:
             load_record(path)
 
 
+def test_predictions_are_no_record_and_nobody_is_told_to_delete_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", probs=np.ones((1, 1, 1)))
+    with pytest.raises(StoreError, match=r"mine\.npz is not the record of a run, .* sharpdiv metrics reads$"):
+        load_record(tmp_path / "mine.npz")
+
+
 # NumPy leaves a file open whose archive it cannot read.
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_a_flipped_bit_never_changes_what_is_read(tmp_path: Path) -> None:
