@@ -17,7 +17,7 @@ from sharpdiv.checks.closed_forms import (
     theorems,
 )
 from sharpdiv.checks.ensembles import claims as ensembles
-from sharpdiv.checks.ensembles import rule
+from sharpdiv.checks.ensembles import norms, rule
 from sharpdiv.checks.kernels import frozen_features, lazy_limit, lazy_to_rich, real_training
 from sharpdiv.empirical.errors import InputError
 
@@ -44,6 +44,7 @@ CLAIMS: tuple[Claim, ...] = (
     *ascents.CLAIMS,
     *rule.CLAIMS,
     *ensembles.CLAIMS,
+    *norms.CLAIMS,
 )
 """Claims of this package, in the order of the report."""
 
