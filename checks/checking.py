@@ -6,8 +6,8 @@ from functools import cache, partial
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.registry import all_claims
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.engines.workers import processes, shared
 from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
-from sharpdiv.empirical.workers import processes, shared
 from sharpdiv.theory.errors import ConvergenceError, DomainError
 
 __all__ = ["check_claims"]

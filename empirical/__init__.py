@@ -13,7 +13,8 @@ The rooms in the order of an experiment:
   ``representation``, ``streaming`` (in batches), ``files``;
 * ``connectivity``: the loss between members, on ``lines`` and ``planes``, with ``batch_norm`` recalibrated;
 * ``lazy``: training with scaled outputs, and ``random_features``, the referee of that theory;
-* ``store`` and ``atomic`` (files), ``workers`` (processes), ``provenance``.
+* ``engines``: work as a ``graph``, done by a ``pool`` of processes or on a ``cluster``;
+* ``store`` and ``atomic`` (files), ``devices``, ``provenance``.
 """
 
 import lazy_loader

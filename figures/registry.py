@@ -7,8 +7,8 @@ from pathlib import Path
 import threadpoolctl
 
 from sharpdiv.checks.results import Evidence
+from sharpdiv.empirical.engines.workers import processes, shared
 from sharpdiv.empirical.store import write_atomically
-from sharpdiv.empirical.workers import processes, shared
 
 # Each module registers its figure.
 from sharpdiv.figures.diagrams import idea, training  # noqa: F401

@@ -19,7 +19,7 @@ from sharpdiv.checks.kernels.alpha_sweep import dial_pieces
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.dials import Dial
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, plane_pieces, save_planes
-from sharpdiv.empirical.graph import Piece
+from sharpdiv.empirical.engines.graph import Piece
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import held, train_pieces
 from sharpdiv.empirical.runs.folders import run_folder

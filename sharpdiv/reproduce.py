@@ -27,18 +27,18 @@ from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
 from sharpdiv.checks.results import Evidence, load_evidence
-from sharpdiv.empirical.cluster import Cluster, read_cluster
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
+from sharpdiv.empirical.engines.cluster import Cluster, read_cluster
+from sharpdiv.empirical.engines.graph import Graph
+from sharpdiv.empirical.engines.parsl_engine import ParslEngine
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device, default_workers
+from sharpdiv.empirical.engines.working import Engine, work
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.graph import Graph
-from sharpdiv.empirical.parsl_engine import ParslEngine
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
 from sharpdiv.empirical.store import write_atomically
-from sharpdiv.empirical.workers import choose_device, default_workers
-from sharpdiv.empirical.working import Engine, work
 from sharpdiv.figures.registry import FIGURES, drawable
 from sharpdiv.figures.registry import render as render_figures
 from sharpdiv.job import Job, Say, is_there, record_of

@@ -25,16 +25,16 @@ from sharpdiv.checks.ascents.networks import (
 )
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
 from sharpdiv.empirical.devices import float32_products
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device, single_thread
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.errors import DivergenceError
-from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.lazy.equal_loss import EqualLoss, train_to_losses
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.plan import PlannedRun
 from sharpdiv.empirical.store import digest, load_tensors, save_json, save_tensors
-from sharpdiv.empirical.workers import choose_device, single_thread
-from sharpdiv.empirical.working import work
 
 __all__ = ["plan_sweep", "run_sweep", "sweep_pieces"]
 

@@ -22,14 +22,14 @@ import torch
 from sharpdiv.checks.kernels.alpha_members import folder_of, member_of, predict_member, train_member
 from sharpdiv.checks.kernels.alpha_results import assemble
 from sharpdiv.checks.kernels.dials import ASCENT_STEPS, CONSTANTS, LIMIT, Dial, Network
-from sharpdiv.empirical.graph import Graph, Piece
-from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device, single_thread
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.plan import PlannedRun
 from sharpdiv.empirical.store import save_json
-from sharpdiv.empirical.workers import choose_device, single_thread
-from sharpdiv.empirical.working import work
 
 __all__ = ["dial_pieces", "plan_dial", "run_dial"]
 

@@ -23,6 +23,7 @@ from torch import nn
 from sharpdiv.checks.kernels.compared import ComparedRun, KernelComparison
 from sharpdiv.checks.kernels.predicting import in_units, linearized, measured, predicted, steps_to
 from sharpdiv.empirical.data.splits import load_data
+from sharpdiv.empirical.engines.workers import choose_device
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
@@ -30,7 +31,6 @@ from sharpdiv.empirical.runs.ensembles import Progress
 from sharpdiv.empirical.runs.folders import open_run
 from sharpdiv.empirical.runs.member import new_member
 from sharpdiv.empirical.runs.record import RunRecord, load_record
-from sharpdiv.empirical.workers import choose_device
 from sharpdiv.theory.kernels import LinearizedNetwork
 
 __all__ = ["compare_runs"]

@@ -11,12 +11,12 @@ from sharpdiv.empirical.connectivity.lines import Barriers, barriers
 from sharpdiv.empirical.connectivity.members import State
 from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.devices import float32_products
+from sharpdiv.empirical.engines.workers import choose_device
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
 from sharpdiv.empirical.runs.folders import open_run, require_same_data
 from sharpdiv.empirical.runs.member import load_member
-from sharpdiv.empirical.workers import choose_device
 
 __all__ = ["RunMembers", "open_members"]
 

@@ -14,17 +14,17 @@ from sharpdiv.empirical.batches import samples_of
 from sharpdiv.empirical.connectivity.lines import Barriers
 from sharpdiv.empirical.connectivity.of_runs import open_members
 from sharpdiv.empirical.connectivity.planes import LossPlane, loss_on_plane
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.errors import InputError, StoreError
-from sharpdiv.empirical.graph import Graph, Piece
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import Progress, member_piece
 from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.plan import forward_flops
 from sharpdiv.empirical.store import load_json, load_tensors, save_json
-from sharpdiv.empirical.workers import choose_device
-from sharpdiv.empirical.working import work
 
 __all__ = ["SCHEMA", "PlaneConfig", "RunPlane", "plane_pieces", "plane_runs", "planes_from_json", "save_planes"]
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from sharpdiv.empirical.engines.workers import choose_device
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import choose_device
 
 __all__ = ["Checkpoints", "fitting", "load_state"]
 

@@ -17,11 +17,13 @@ from torch import Tensor
 from sharpdiv.empirical.curvature.per_sample import per_sample_sharpness
 from sharpdiv.empirical.data.splits import ImageData, load_data
 from sharpdiv.empirical.devices import float32_products
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.errors import StoreError
-from sharpdiv.empirical.graph import Graph, Piece
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.optim.sharpbalance import sharpness_aware_sets
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.provenance import provenance
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.costs import training_cost
@@ -36,8 +38,6 @@ from sharpdiv.empirical.runs.folders import (
 )
 from sharpdiv.empirical.runs.member import Member, load_member, new_member, save_member, stream, train
 from sharpdiv.empirical.store import load_json, load_tensors, save_json, save_tensors
-from sharpdiv.empirical.workers import choose_device
-from sharpdiv.empirical.working import work
 
 __all__ = [
     "CHECKPOINT_SECONDS",

@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.splits import ImageData
+from sharpdiv.empirical.engines.workers import single_thread
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from sharpdiv.empirical.runs.config import Precision, RunConfig
 from sharpdiv.empirical.runs.member import new_member
-from sharpdiv.empirical.workers import single_thread
 
 __all__ = ["CARDS", "LAUNCH_SECONDS", "SUSTAINED", "Card", "Work", "hours_of", "operations_of_step", "random_images"]
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import choose_device
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.errors import StoreError
-from sharpdiv.empirical.graph import Graph, Piece
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs.assembling import assemble
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.costs import measuring_cost
@@ -26,8 +28,6 @@ from sharpdiv.empirical.runs.measure_member import measure_member
 from sharpdiv.empirical.runs.measured_images import run_data
 from sharpdiv.empirical.runs.record import RunRecord, load_record
 from sharpdiv.empirical.store import digest, load_json
-from sharpdiv.empirical.workers import choose_device
-from sharpdiv.empirical.working import work
 
 __all__ = ["measure", "measure_pieces", "measure_runs", "result_piece"]
 

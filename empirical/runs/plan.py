@@ -10,12 +10,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sharpdiv.empirical.data.datasets import DATASETS
+from sharpdiv.empirical.engines.workers import choose_device, single_thread
 from sharpdiv.empirical.optim.methods import METHODS, Treated
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.folders import lacks_first_phase, run_folder, trained_epochs
 from sharpdiv.empirical.runs.gpu_time import Work, operations_of_step, random_images
 from sharpdiv.empirical.runs.member import new_member, train
-from sharpdiv.empirical.workers import choose_device, single_thread
 
 __all__ = ["PlannedRun", "forward_flops", "plan_runs", "training_work"]
 

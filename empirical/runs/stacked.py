@@ -16,6 +16,7 @@ import torch
 
 from sharpdiv.empirical.data.splits import ImageData, TrainingImages
 from sharpdiv.empirical.devices import float32_products, moved
+from sharpdiv.empirical.engines.workers import choose_device, single_thread
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.optim.methods import METHODS, Treated, sam_around_sgd
 from sharpdiv.empirical.optim.stacked import Stack
@@ -33,7 +34,6 @@ from sharpdiv.empirical.runs.folders import (
 )
 from sharpdiv.empirical.runs.member import Member, batches_of_epoch, load_member, new_member, save_member, stream
 from sharpdiv.empirical.store import load_json, save_json
-from sharpdiv.empirical.workers import choose_device, single_thread
 
 __all__ = ["stackable", "train_held", "train_stacked"]
 

@@ -19,8 +19,8 @@ from sharpdiv.cli.errors import UsageError, nearest
 from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import show
+from sharpdiv.empirical.engines.workers import default_workers
 from sharpdiv.empirical.store import write_atomically
-from sharpdiv.empirical.workers import default_workers
 from sharpdiv.paths import CHECKOUT
 
 __all__ = ["check", "status"]

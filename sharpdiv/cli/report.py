@@ -20,8 +20,8 @@ from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import RUNS, Device
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.train import print_plan
-from sharpdiv.empirical.cluster import read_cluster
-from sharpdiv.empirical.workers import default_workers
+from sharpdiv.empirical.engines.cluster import read_cluster
+from sharpdiv.empirical.engines.workers import default_workers
 from sharpdiv.figures.registry import FIGURES, drawable, render
 from sharpdiv.paths import RESULTS
 from sharpdiv.reproduce import Profile, write_html

@@ -8,12 +8,12 @@ from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.options import RUNS, Device, Flat
 from sharpdiv.cli.progress import progress
 from sharpdiv.cli.show import duration, table
+from sharpdiv.empirical.engines.workers import choose_device, default_workers
 from sharpdiv.empirical.runs.config import Precision, RunConfig, read_fields, write_config
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.gpu_time import CARDS, LAUNCH_SECONDS, SUSTAINED, Work, hours_of
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.stacked import train_stacked
-from sharpdiv.empirical.workers import choose_device, default_workers
 
 __all__ = ["from_file", "print_plan", "train"]
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from sharpdiv.empirical.graph import Graph
-from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.engines.graph import Graph
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.profiles import Design
-from sharpdiv.empirical.working import work
 from sharpdiv.job import Job, Say
 
 SMALL_RUN = RunConfig(

@@ -10,12 +10,12 @@ from sharpdiv import reproduce as job
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.connectivity import run_planes
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
-from sharpdiv.empirical.graph import Graph
-from sharpdiv.empirical.pool import Pool
+from sharpdiv.empirical.engines.graph import Graph
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.working import work
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 from sharpdiv.empirical.runs.record import load_record
-from sharpdiv.empirical.working import work
 from sharpdiv.job import Job
 from tests.cli.small_design import DESIGN, HOW, RECORDS, SMALL_RUN, measure_blocks
 

@@ -14,8 +14,8 @@ from sharpdiv.checks.ascents.networks import DESCENT, FittedNetwork, Regime, Swe
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli import report
+from sharpdiv.empirical.engines.pool import Pool
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs import ensembles as runs
 from sharpdiv.empirical.runs import member as training
 from sharpdiv.empirical.runs.config import RunConfig
@@ -149,7 +149,7 @@ def test_a_main_job_out_of_time_says_what_is_left_and_goes_on(
     """The first block of seeds is whole, and nothing of the second one is lost."""
     ticks = itertools.count()
     with monkeypatch.context() as context:  # a tick before a piece of this process, and one after it but for cheap ones
-        context.setattr("sharpdiv.empirical.working.monotonic", lambda: float(next(ticks)))
+        context.setattr("sharpdiv.empirical.engines.working.monotonic", lambda: float(next(ticks)))
         context.setattr(job, "_deadline", lambda minutes: None if minutes is None else 48.0)
         context.setattr(job, "Pool", lambda *arguments, **_: Pool(*arguments))
         status, out, err = reproduce(capsys, tmp_path, "--minutes", "9")

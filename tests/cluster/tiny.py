@@ -18,17 +18,17 @@ from unittest.mock import patch
 import torch
 
 from sharpdiv import RunConfig
-from sharpdiv.empirical.cluster import read_cluster
+from sharpdiv.empirical.engines.cluster import read_cluster
+from sharpdiv.empirical.engines.graph import Graph
+from sharpdiv.empirical.engines.parsl_engine import ParslEngine
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.working import Engine, work
 from sharpdiv.empirical.errors import DivergenceError
-from sharpdiv.empirical.graph import Graph
 from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
-from sharpdiv.empirical.parsl_engine import ParslEngine
-from sharpdiv.empirical.pool import Pool
 from sharpdiv.empirical.runs.ensembles import held, train_pieces
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measuring import measure_pieces
 from sharpdiv.empirical.store import load_json
-from sharpdiv.empirical.working import Engine, work
 
 CPU = torch.device("cpu")
 TINY = RunConfig(

@@ -18,10 +18,10 @@ from sharpdiv.checks.ascents.sweep import run_sweep
 from sharpdiv.checks.kernels.alpha_sweep import run_dial
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.dials import Dial, Network
-from sharpdiv.empirical import workers
 from sharpdiv.empirical.curvature.measures import MEASURES
 from sharpdiv.empirical.data.splits import TrainingImages
 from sharpdiv.empirical.devices import float32_products
+from sharpdiv.empirical.engines import workers
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from sharpdiv.empirical.runs import member as training

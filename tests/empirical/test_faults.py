@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from sharpdiv.empirical.engines.workers import start_context
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.optim.sharpbalance import sharpbalance_step
 from sharpdiv.empirical.runs import ensembles as runs
@@ -20,7 +21,6 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.folders import create, locked, run_folder
 from sharpdiv.empirical.store import load_json, load_tensors
-from sharpdiv.empirical.workers import start_context
 
 TINY = RunConfig(
     "sharpbalance",

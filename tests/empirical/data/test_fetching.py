@@ -20,8 +20,8 @@ from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.fetching import fetch
 from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.data.verifying import verify
+from sharpdiv.empirical.engines.workers import start_context
 from sharpdiv.empirical.errors import InputError, StoreError
-from sharpdiv.empirical.workers import start_context
 from tests.empirical.data.small import FILE, IMAGES, MD5, RAW, assert_published, damage, put, small
 
 

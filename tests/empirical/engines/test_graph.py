@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 from hypothesis import strategies as st
 
+from sharpdiv.empirical.engines.graph import Graph, Piece
 from sharpdiv.empirical.errors import GraphError
-from sharpdiv.empirical.graph import Graph, Piece
 from tests.laws import Mutation, law
 
 
@@ -59,10 +59,14 @@ def longest(name: str, pieces: dict[str, Piece]) -> float:
 
 @law(
     Mutation(
-        "by own cost", "sharpdiv.empirical.graph._ways", lambda _: lambda pieces: {n: p.cost for n, p in pieces.items()}
+        "by own cost",
+        "sharpdiv.empirical.engines.graph._ways",
+        lambda _: lambda pieces: {n: p.cost for n, p in pieces.items()},
     ),
     Mutation(
-        "the shortest", "sharpdiv.empirical.graph._ways", lambda f: lambda pieces: {n: -w for n, w in f(pieces).items()}
+        "the shortest",
+        "sharpdiv.empirical.engines.graph._ways",
+        lambda f: lambda pieces: {n: -w for n, w in f(pieces).items()},
     ),
     pieces=graphs(),
 )

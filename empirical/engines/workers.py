@@ -15,7 +15,7 @@ from typing import Any
 import threadpoolctl
 import torch
 
-from sharpdiv.empirical.allocator import keep_memory
+from sharpdiv.empirical.engines.allocator import keep_memory
 from sharpdiv.empirical.errors import InputError, WorkerError
 
 __all__ = [

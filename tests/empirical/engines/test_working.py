@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import start_context
+from sharpdiv.empirical.engines.working import Submit, work
 from sharpdiv.empirical.errors import DivergenceError, StoreError, WorkerError
-from sharpdiv.empirical.graph import Graph, Piece
-from sharpdiv.empirical.pool import Pool
-from sharpdiv.empirical.workers import start_context
-from sharpdiv.empirical.working import Submit, work
 
 
 class LostError(Exception):

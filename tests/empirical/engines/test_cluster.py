@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sharpdiv.empirical.cluster import Cluster, read_cluster
+from sharpdiv.empirical.engines.cluster import Cluster, read_cluster
+from sharpdiv.empirical.engines.parsl_engine import ParslEngine
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.parsl_engine import ParslEngine
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from sharpdiv.empirical.cluster import Cluster
 from sharpdiv.empirical.data.folders import data_folder
+from sharpdiv.empirical.engines.cluster import Cluster
+from sharpdiv.empirical.engines.workers import ended_by_sigterm, prepare_process
+from sharpdiv.empirical.engines.working import Submit
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import ended_by_sigterm, prepare_process
-from sharpdiv.empirical.working import Submit
 
 __all__ = ["ParslEngine", "call"]
 

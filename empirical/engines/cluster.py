@@ -18,7 +18,7 @@ class Cluster:
     """Jobs that do pieces of work, and what each of them has.
 
     Examples:
-        >>> from sharpdiv.empirical.cluster import Cluster
+        >>> from sharpdiv.empirical.engines.cluster import Cluster
         >>> Cluster("slurm", gpus_per_job=1, workers_per_gpu=2, jobs=8).workers
         16
         >>> Cluster("slurm", walltime="4h")
@@ -84,7 +84,7 @@ def read_cluster(path: Path) -> Cluster:
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from sharpdiv.empirical.cluster import read_cluster
+        >>> from sharpdiv.empirical.engines.cluster import read_cluster
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "cluster.toml"
         ...     _ = path.write_text('kind = "local"\njobs = 2')

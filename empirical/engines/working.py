@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Protocol, runtime_checkable
 
+from sharpdiv.empirical.engines.graph import Graph, Piece
+from sharpdiv.empirical.engines.workers import single_thread
 from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
-from sharpdiv.empirical.graph import Graph, Piece
-from sharpdiv.empirical.workers import single_thread
 
 __all__ = ["Engine", "Submit", "work"]
 
@@ -74,9 +74,9 @@ def work(
 
     Examples:
         >>> from functools import partial
-        >>> from sharpdiv.empirical.graph import Graph, Piece
-        >>> from sharpdiv.empirical.pool import Pool
-        >>> from sharpdiv.empirical.working import work
+        >>> from sharpdiv.empirical.engines.graph import Graph, Piece
+        >>> from sharpdiv.empirical.engines.pool import Pool
+        >>> from sharpdiv.empirical.engines.working import work
         >>> eat = Piece("eat", partial(print, "eaten"), needs=("cook",))
         >>> work(Graph([eat, Piece("cook", partial(print, "cooked"))]), Pool(workers=1))
         cooked

@@ -21,7 +21,7 @@ def keep_memory() -> bool:
         Whether it is so now; False on systems without glibc, where nothing is changed.
 
     Examples:
-        >>> from sharpdiv.empirical.allocator import keep_memory
+        >>> from sharpdiv.empirical.engines.allocator import keep_memory
         >>> keep_memory() in (True, False)
         True
     """

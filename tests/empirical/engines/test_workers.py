@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from sharpdiv.empirical import allocator
 from sharpdiv.empirical.atomic import write_atomically
+from sharpdiv.empirical.engines import allocator
+from sharpdiv.empirical.engines.pool import Pool
+from sharpdiv.empirical.engines.workers import ended_by_sigterm, prepare_process, single_thread
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.pool import Pool
-from sharpdiv.empirical.workers import ended_by_sigterm, prepare_process, single_thread
 
 STEP = """
 import resource, sys, torch
-from sharpdiv.empirical.allocator import keep_memory
+from sharpdiv.empirical.engines.allocator import keep_memory
 if sys.argv[1] == "kept":
     assert keep_memory()
 for _ in range(40):
@@ -57,7 +57,7 @@ def test_other_systems_are_left_alone(platform: str, monkeypatch: pytest.MonkeyP
 
 def test_a_gpu_is_touched_only_if_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many workers as there may be take the GPUs in turns."""
-    monkeypatch.setattr("sharpdiv.empirical.workers.keep_memory", lambda: False)
+    monkeypatch.setattr("sharpdiv.empirical.engines.workers.keep_memory", lambda: False)
     touched: list[int] = []
     monkeypatch.setattr("torch.cuda.set_device", touched.append)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)

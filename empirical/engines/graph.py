@@ -59,7 +59,7 @@ class Graph:
 
     Examples:
         >>> from functools import partial
-        >>> from sharpdiv.empirical.graph import Graph, Piece
+        >>> from sharpdiv.empirical.engines.graph import Graph, Piece
         >>> eat = Piece("eat", partial(print, "eaten"), needs=("cook",), cost=1)
         >>> graph = Graph([Piece("lay", partial(print, "laid"), cost=1.5), eat, Piece("cook", partial(print, "cooked"), cost=1)])
         >>> list(graph.pieces)  # two units from cook to the end, one and a half from lay

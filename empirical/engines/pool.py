@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from sharpdiv.empirical.engines.workers import KILLED, default_workers, prepare_process, processes
+from sharpdiv.empirical.engines.working import Submit
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import KILLED, default_workers, prepare_process, processes
-from sharpdiv.empirical.working import Submit
 
 __all__ = ["Pool"]
 
