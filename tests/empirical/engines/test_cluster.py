@@ -10,7 +10,7 @@ from sharpdiv.empirical.engines.cluster import Cluster, read_cluster
 from sharpdiv.empirical.engines.parsl_engine import ParslEngine
 from sharpdiv.empirical.errors import InputError
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
 def written(folder: Path, text: str) -> Path:
