@@ -7,10 +7,10 @@ import pytest
 __all__ = ["LOOKS", "in_dark_mode", "on_a_phone", "too_wide", "violations"]
 
 LOOKS = [
-    pytest.param(False, True, id="wide-dark"),
-    pytest.param(True, False, id="phone-light"),
+    pytest.param(True, True, id="phone-dark"),
+    pytest.param(False, True, id="wide-dark", marks=pytest.mark.long),
+    pytest.param(True, False, id="phone-light", marks=pytest.mark.long),
     pytest.param(False, False, id="wide-light", marks=pytest.mark.long),
-    pytest.param(True, True, id="phone-dark", marks=pytest.mark.long),
 ]
 """On a phone or not, in the dark or not."""
 _SERIOUS = {"serious", "critical"}

@@ -119,6 +119,7 @@ def test_a_dial_changes_every_curve(explorer: Any, capsys: pytest.CaptureFixture
     assert read_off(explorer, "sharpbalance").items() <= there.items()
 
 
+@pytest.mark.long
 def test_the_papers_settings(explorer: Any) -> None:
     explorer.get_by_role("button", name="Fig. 2").click()
     explorer.wait_for_function("document.querySelector('.readout caption').innerText == 'At ρ = 0.4'")
@@ -128,6 +129,7 @@ def test_the_papers_settings(explorer: Any) -> None:
     assert explorer.locator(".chart .line.sam.broad").count() == 6
 
 
+@pytest.mark.long
 def test_what_is_out_of_range_is_said_in_a_sentence(explorer: Any) -> None:
     press(explorer, "[data-dial=n]", "Home")
     press(explorer, "[data-dial=blocks]", "End")
@@ -139,6 +141,7 @@ def test_what_is_out_of_range_is_said_in_a_sentence(explorer: Any) -> None:
     explorer.wait_for_selector(".readout")
 
 
+@pytest.mark.long
 def test_a_range_that_is_none_is_said_in_a_sentence(explorer: Any) -> None:
     ends = explorer.locator(".span input")
     ends.nth(1).fill("-1")
