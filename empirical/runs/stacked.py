@@ -28,6 +28,7 @@ from sharpdiv.empirical.runs.folders import (
     create,
     first_phase_path,
     locked,
+    remove_checkpoints,
     require_same_data,
     run_folder,
 )
@@ -295,6 +296,4 @@ def _save(place: _Place, data: ImageData, seconds: float, members: int) -> None:
     save_member(path if stops else checkpoint_path(folder, member.seed, member.epoch), member, config.run_id)
     if stops:
         place.seconds = 0.0
-    kept = 0 if stops else 2
-    for old in checkpoints(folder, member.seed, range(start + 1, config.epochs))[kept:]:
-        old.unlink()
+    remove_checkpoints(folder, member.seed, range(start + 1, config.epochs), keep=0 if stops else 2)

@@ -239,6 +239,21 @@ def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_checkpoints_of_a_member_that_was_killed_at_its_end_are_removed(
+    undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was written, and what is of no more use since was not removed."""
+    with monkeypatch.context() as context:
+        context.setattr(runs, "remove_checkpoints", lambda *_, **__: None)
+        train_here(tmp_path)
+    left = {path.name for path in tmp_path.rglob("checkpoint-*")}
+    assert {"checkpoint-1-1.safetensors", "checkpoint-1-11.safetensors"} <= left
+    train_here(tmp_path)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+    assert weights(tmp_path, TINY) == undisturbed
+
+
+@pytest.mark.slow
 def test_a_missing_first_phase_is_trained_again(undisturbed: dict[int, Any], tmp_path: Path) -> None:
     train_here(tmp_path)
     first = run_folder(tmp_path, TINY.start)
