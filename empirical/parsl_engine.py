@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,8 +19,8 @@ import torch
 
 from sharpdiv.empirical.cluster import Cluster
 from sharpdiv.empirical.data.folders import data_folder
-from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import ended_by_sigterm, prepare_process
+from sharpdiv.empirical.errors import InputError, WorkerError
+from sharpdiv.empirical.workers import do_apart, ended_by_sigterm, prepare_process
 from sharpdiv.empirical.working import Submit
 
 __all__ = ["ParslEngine", "call"]
@@ -53,7 +54,9 @@ class ParslEngine:
             from parsl.errors import ParslError
             from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
         except ModuleNotFoundError as error:
-            raise InputError("work on a cluster needs Parsl: pip install '.[cluster]' in the folder of sharpdiv") from error
+            raise InputError(
+                "work on a cluster needs Parsl: pip install '.[cluster]' in the folder of sharpdiv"
+            ) from error
         self.cluster, self.folder, self.device = cluster, folder.resolve(), device
         self.slots, self.attempts = cluster.workers, cluster.retries + 1
         self.lost: tuple[type[BaseException], ...] = (ManagerLost, WorkerLost, ParslError)
@@ -68,14 +71,22 @@ class ParslEngine:
 
         Yields:
             What has a function called in one of them.
+
+        Raises:
+            WorkerError: if Parsl cannot be started.
         """
         from parsl import DataFlowKernel, python_app
 
         with ended_by_sigterm(), _found_programs():
-            kernel = DataFlowKernel(self._config())
+            config = self._config()
+            try:
+                kernel = DataFlowKernel(config)
+            except Exception as error:  # Parsl has none of its own for this
+                raise WorkerError(f"Parsl could not be started ({error}); run again to continue") from error
             app: Callable[..., Future[object]] = python_app(call, data_flow_kernel=kernel)
             try:
-                yield partial(app, self.device)
+                with _watched(config.executors[0]):
+                    yield partial(app, self.device)
             finally:
                 kernel.cleanup()  # ends the jobs, whatever they are doing
 
@@ -128,6 +139,33 @@ class ParslEngine:
         )
 
 
+@contextmanager
+def _watched(executor: Any) -> Iterator[None]:
+    """Have all pieces fail if Parsl's interchange, between this process and the jobs, is gone: Parsl itself would wait forever."""
+    from parsl.errors import ParslError
+
+    interchange, client, ended = executor.interchange_proc, executor.command_client, threading.Event()
+    client.run = partial(client.run, timeout_s=_SILENCE)
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            if interchange.poll() is not None:
+                client.ok = False  # nobody answers
+                try:
+                    executor.set_bad_state_and_fail_all(ParslError("Parsl's interchange was killed"))
+                finally:
+                    executor.provider.cancel(list(executor.job_ids_to_block))  # jobs, which Parsl then leaves alone
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
 def _programs() -> str:
     """The interpreter's folder, where Parsl's programs are."""
     return str(Path(sys.executable).parent)
@@ -152,7 +190,7 @@ def call(device: str, do: Callable[[], object]) -> None:
         do: the piece.
     """
     _prepared(device)
-    do()
+    do_apart(do)
 
 
 @cache

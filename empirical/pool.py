@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from sharpdiv.empirical.errors import InputError
-from sharpdiv.empirical.workers import KILLED, default_workers, prepare_process, processes
+from sharpdiv.empirical.workers import KILLED, default_workers, do_apart, prepare_process, processes
 from sharpdiv.empirical.working import Submit
 
 __all__ = ["Pool"]
@@ -55,10 +55,10 @@ class Pool:
 
             def submit(do: Callable[[], object]) -> "Future[object]":
                 try:
-                    return pools[-1].submit(do)
+                    return pools[-1].submit(do_apart, do)
                 except BrokenProcessPool:
                     pools.append(stack.enter_context(processes(self.slots, device=self.device)))
-                    return pools[-1].submit(do)
+                    return pools[-1].submit(do_apart, do)
 
             yield submit
 

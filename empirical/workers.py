@@ -1,9 +1,10 @@
 """Where and how many at once: the choice of a device, and processes that use it."""
 
 import os
+import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ __all__ = [
     "KILLED",
     "choose_device",
     "default_workers",
+    "do_apart",
     "ended_by_sigterm",
     "prepare_process",
     "processes",
@@ -98,9 +100,10 @@ def processes(workers: int, given: object = None, device: torch.device | None = 
         try:
             yield pool
         except BaseException as error:
-            # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
+            # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours. One that is stopped can only
+            # be killed.
             for process in list((pool._processes or {}).values()):
-                process.terminate()
+                process.kill()
             pool.shutdown(cancel_futures=True)  # and waits until they are gone
             if isinstance(error, BrokenProcessPool):
                 raise WorkerError(KILLED) from error
@@ -156,6 +159,39 @@ def prepare_process(device: torch.device | None, number: int = 0) -> None:
     torch.set_num_threads(1)
     if device is not None and device.type == "cuda":
         torch.cuda.set_device(number % torch.cuda.device_count())
+
+
+def do_apart(do: Callable[[], object]) -> None:
+    """Do a piece of work in a process of its own: what it returns stays there, as files say what it made.
+
+    Args:
+        do: the piece.
+
+    Raises:
+        WorkerError: in place of an error that cannot cross to another process, or of one that would end the process that gets it.
+
+    Examples:
+        >>> import sys
+        >>> from functools import partial
+        >>> from sharpdiv.empirical.workers import do_apart
+        >>> do_apart(partial(sys.exit, 3))
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.WorkerError: SystemExit: 3
+    """
+    try:
+        do()
+    except BaseException as error:
+        if isinstance(error, Exception) and _crosses(error):
+            raise
+        raise WorkerError(f"{type(error).__name__}: {error}") from None
+
+
+def _crosses(error: Exception) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301  # what was just pickled
+    except Exception:  # whatever the error's own methods raise
+        return False
 
 
 @contextmanager

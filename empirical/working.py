@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
+from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import Protocol, runtime_checkable
 
@@ -153,7 +154,9 @@ class _Run:
     def _ended(self) -> Iterable[Future[object]]:
         if not self.running:
             return ()
-        ended = wait(self.running, timeout=self._in_time(), return_when=FIRST_COMPLETED).done
+        remaining = self._in_time()
+        most = None if remaining is None else min(remaining, TIMEOUT_MAX)
+        ended = wait(self.running, timeout=most, return_when=FIRST_COMPLETED).done
         if not ended:
             self._in_time()
         return ended
@@ -177,6 +180,8 @@ class _Run:
             heapq.heappush(self.ready, self.rank[piece.name])
         elif isinstance(error, _OWN):
             self.failed[piece.name] = error
+        elif isinstance(error, WorkerError):
+            raise WorkerError(f"{piece.name}: {error}") from error
         else:
             raise error
 
@@ -188,12 +193,13 @@ class _Run:
         kept = sorted(set().union(*map(self.graph.after, self.failed)) - self.failed.keys(), key=self.rank.__getitem__)
         if not others and not kept:
             raise first
+        kind = next(kind for kind in _OWN if isinstance(first, kind))  # one that is made of a text alone
         parts = [str(first)]
         if others:
             parts.append(f"{len(others)} more failed ({_some(list(self.failed)[1:])})")
         if kept:
             parts.append(f"not done for want of {'them' if others else 'it'}: {_some(kept)}")
-        raise type(first)("; ".join(parts)) from first
+        raise kind("; ".join(parts)) from first
 
 
 def _some(names: list[str]) -> str:
