@@ -20,7 +20,7 @@ import torch
 from sharpdiv.empirical.cluster import Cluster
 from sharpdiv.empirical.data.folders import data_folder
 from sharpdiv.empirical.errors import InputError, WorkerError
-from sharpdiv.empirical.workers import do_apart, ended_by_sigterm, prepare_process
+from sharpdiv.empirical.workers import do_apart, ended_by_sigterm, follow_parent, prepare_process
 from sharpdiv.empirical.working import Submit
 
 __all__ = ["ParslEngine", "call"]
@@ -195,5 +195,6 @@ def call(device: str, do: Callable[[], object]) -> None:
 
 @cache
 def _prepared(device: str) -> None:
-    """Once in a process: its GPU is among those that the job was given, by its number there."""
+    """Once in a process: its GPU is among those that the job was given, by its number there. It ends with the job's manager."""
+    follow_parent()
     prepare_process(torch.device(device), int(os.environ.get("PARSL_WORKER_RANK", "0")))

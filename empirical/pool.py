@@ -1,5 +1,6 @@
 """The engine on this machine: pieces of work in processes, or one after the other in this one."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +13,9 @@ from sharpdiv.empirical.workers import KILLED, default_workers, do_apart, prepar
 from sharpdiv.empirical.working import Submit
 
 __all__ = ["Pool"]
+
+_MOMENT = 0.2
+"""Seconds before lost processes are started again."""
 
 
 class Pool:
@@ -56,7 +60,9 @@ class Pool:
             def submit(do: Callable[[], object]) -> "Future[object]":
                 try:
                     return pools[-1].submit(do_apart, do)
-                except BrokenProcessPool:
+                except (BrokenProcessPool, ConnectionError):
+                    # If what starts processes was killed itself, the system takes a moment to say so.
+                    time.sleep(_MOMENT)
                     pools.append(stack.enter_context(processes(self.slots, device=self.device)))
                     return pools[-1].submit(do_apart, do)
 

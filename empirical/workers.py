@@ -25,6 +25,7 @@ __all__ = [
     "default_workers",
     "do_apart",
     "ended_by_sigterm",
+    "follow_parent",
     "prepare_process",
     "processes",
     "shared",
@@ -128,15 +129,8 @@ def start_context() -> ForkServerContext | SpawnContext:
 def _start_worker(
     started: "Synchronized[int]", environment: dict[str, str], given: object, device: torch.device | None
 ) -> None:
-    """Prepare a process, which ends when the parent is killed (it would wait forever)."""
-    parent = parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    """Prepare a process, which ends when the parent is killed."""
+    follow_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
     os.environ.clear()  # the server's, which may be older than what was set here since
     os.environ.update(environment)
@@ -145,6 +139,18 @@ def _start_worker(
     prepare_process(device, number)
     threadpoolctl.threadpool_limits(1)
     _shared.append(given)
+
+
+def follow_parent() -> None:
+    """Have this process end when the one that started it is gone: it would wait forever, for work or for a lock."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def prepare_process(device: torch.device | None, number: int = 0) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children
+from multiprocessing import active_children, get_all_start_methods
 from pathlib import Path
 
 import pytest
@@ -257,3 +257,21 @@ def fail_behind(flag: Path) -> None:
         time.sleep(0.01)
     time.sleep(0.1)
     fill_the_disk()
+
+
+def kill_the_server(flag: Path) -> None:
+    """What forks the processes is gone, the first time."""
+    if not flag.exists():
+        flag.touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("forkserver" not in get_all_start_methods(), reason="processes are not forked from a server here")
+def test_a_killed_server_of_processes_is_replaced(tmp_path: Path) -> None:
+    for number in range(3):  # how soon its end is known varies
+        assert (
+            work(Graph([Piece("a", partial(kill_the_server, tmp_path / str(number)))]), Pool(workers=1, apart=True))
+            == ()
+        )
