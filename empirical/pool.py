@@ -58,13 +58,14 @@ class Pool:
             pools = [stack.enter_context(processes(self.slots, device=self.device))]
 
             def submit(do: Callable[[], object]) -> "Future[object]":
-                try:
-                    return pools[-1].submit(do_apart, do)
-                except (BrokenProcessPool, ConnectionError):
-                    # If what starts processes was killed itself, the system takes a moment to say so.
-                    time.sleep(_MOMENT)
-                    pools.append(stack.enter_context(processes(self.slots, device=self.device)))
-                    return pools[-1].submit(do_apart, do)
+                for _ in range(self.attempts):
+                    try:
+                        return pools[-1].submit(do_apart, do)
+                    except (BrokenProcessPool, ConnectionError):
+                        # If what starts processes was killed itself, the system takes a moment to say so.
+                        time.sleep(_MOMENT)
+                        pools.append(stack.enter_context(processes(self.slots, device=self.device)))
+                return pools[-1].submit(do_apart, do)
 
             yield submit
 

@@ -7,13 +7,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children, get_all_start_methods
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+import torch
 
 from sharpdiv.empirical.errors import DivergenceError, StoreError, WorkerError
 from sharpdiv.empirical.graph import Graph, Piece
@@ -259,19 +261,22 @@ def fail_behind(flag: Path) -> None:
     fill_the_disk()
 
 
-def kill_the_server(flag: Path) -> None:
-    """What forks the processes is gone, the first time."""
-    if not flag.exists():
-        flag.touch()
-        os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(60)
+def test_a_killed_server_of_processes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is noticed a moment later than that of its processes: until then nobody answers."""
+    refused = deque([BrokenProcessPool(), ConnectionRefusedError(), ConnectionResetError()])
+
+    @contextmanager
+    def refusing(workers: int, *, device: torch.device) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001
+        with ThreadPoolExecutor(workers) as pool:
+            if refused:
+                monkeypatch.setattr(pool, "submit", partial(fail_with, refused.popleft()))
+            yield pool
+
+    monkeypatch.setattr("sharpdiv.empirical.pool.processes", refusing)
+    monkeypatch.setattr("sharpdiv.empirical.pool._MOMENT", 0.0)
+    assert work(Graph([piece("a")]), Pool(workers=2)) == ()
+    assert (done, len(refused)) == (["a"], 0)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif("forkserver" not in get_all_start_methods(), reason="processes are not forked from a server here")
-def test_a_killed_server_of_processes_is_replaced(tmp_path: Path) -> None:
-    for number in range(3):  # how soon its end is known varies
-        assert (
-            work(Graph([Piece("a", partial(kill_the_server, tmp_path / str(number)))]), Pool(workers=1, apart=True))
-            == ()
-        )
+def fail_with(error: Exception, *_: object) -> None:
+    raise error
