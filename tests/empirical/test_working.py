@@ -266,7 +266,7 @@ def test_a_killed_server_of_processes_is_replaced(monkeypatch: pytest.MonkeyPatc
     refused = deque([BrokenProcessPool(), ConnectionRefusedError(), ConnectionResetError()])
 
     @contextmanager
-    def refusing(workers: int, *, device: torch.device) -> Iterator[ThreadPoolExecutor]:  # noqa: ARG001
+    def refusing(workers: int, *, device: torch.device) -> Iterator[ThreadPoolExecutor]:
         with ThreadPoolExecutor(workers) as pool:
             if refused:
                 monkeypatch.setattr(pool, "submit", partial(fail_with, refused.popleft()))
