@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from sharpdiv.empirical import parsl_job
 from sharpdiv.empirical.cluster import Cluster
 from sharpdiv.empirical.data.folders import data_folder
 from sharpdiv.empirical.errors import InputError, WorkerError
@@ -93,8 +94,10 @@ class ParslEngine:
     def _config(self) -> Any:
         from parsl.config import Config
         from parsl.executors import HighThroughputExecutor
+        from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
         from parsl.jobs.error_handlers import windowed_error_handler
 
+        python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Parsl fills in what is in braces
         executor = HighThroughputExecutor(
             label="pieces",
             provider=self._provider(),
@@ -103,6 +106,7 @@ class ParslEngine:
             cores_per_worker=1e-3,  # how many there are is said above, however many cores a job sees
             heartbeat_period=_HEARTBEAT,
             heartbeat_threshold=_SILENCE,
+            launch_cmd=f"{python} -m {parsl_job.__name__} {{addresses}} {{worker_port}} {DEFAULT_LAUNCH_CMD}",
             interchange_launch_cmd=(sys.executable, "-c", _FOLLOW, "interchange.py"),
             # Lost jobs are replaced; jobs that fail one after the other have a wrong setup.
             block_error_handler=partial(windowed_error_handler, threshold=self.cluster.jobs + 2),
