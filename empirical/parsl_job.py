@@ -1,19 +1,22 @@
 """Parsl's program in a job, which ends with whoever is to get its work: python -m sharpdiv.empirical.parsl_job HOSTS PORT COMMAND.
 
-A program that starts when nobody answers any more waits for ever, and the job with it.
+Parsl's program waits for ever if it starts when nobody answers any more, and leaves processes behind if it is killed.
 """
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 
 __all__ = ["run"]
 
 
 def run(command: Iterable[str], hosts: Iterable[str], port: int, *, every: float = 5.0, silence: float = 25.0) -> int:
-    """Run a program as long as one of some hosts answers at a port.
+    """Run a program as long as one of some hosts answers at a port; whatever it started ends with it.
 
     Args:
         command: the program and its arguments.
@@ -32,16 +35,17 @@ def run(command: Iterable[str], hosts: Iterable[str], port: int, *, every: float
         3
     """
     hosts, heard = list(hosts), monotonic()
-    with subprocess.Popen(list(command)) as program:  # noqa: S603  # Parsl's own
-        while program.poll() is None:
-            try:
-                program.wait(every)
-            except subprocess.TimeoutExpired:
-                if any(_answers(host, port) for host in hosts):
-                    heard = monotonic()
-                elif monotonic() - heard > silence:
-                    program.kill()
-    return program.returncode
+    program = subprocess.Popen(list(command), process_group=0)  # noqa: S603  # Parsl's own
+    try:
+        while monotonic() - heard <= silence:
+            with suppress(subprocess.TimeoutExpired):
+                return program.wait(every)
+            if any(_answers(host, port) for host in hosts):
+                heard = monotonic()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+    return program.wait()
 
 
 def _answers(host: str, port: int) -> bool:
@@ -53,4 +57,5 @@ def _answers(host: str, port: int) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(run(sys.argv[3:], sys.argv[1].split(","), int(sys.argv[2])))
