@@ -257,7 +257,7 @@ def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.d
     path, between = first_phase_path(root, config, seed), range(1, config.switch)
     if path.exists():
         load_tensors(path)
-        remove_checkpoints(path.parent, seed, between)
+        remove_checkpoints(path.parent, seed, range(between.stop))
         return
     data = load_run_data(config)
     aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
@@ -271,7 +271,7 @@ def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device
     path = folder / f"member-{seed}.safetensors"
     if path.exists():
         load_tensors(path)
-        remove_checkpoints(folder, seed, range(1, config.epochs))
+        remove_checkpoints(folder, seed, range(config.epochs))
         return
     data = load_run_data(config)
     aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
@@ -318,7 +318,7 @@ def _train_to(
     train(member, config, data, between.stop, aware, checkpoint)
     save_record()
     save_member(path, member, config.run_id)  # this file says that the member is done
-    remove_checkpoints(path.parent, member.seed, between)
+    remove_checkpoints(path.parent, member.seed, range(between.stop))
 
 
 def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:

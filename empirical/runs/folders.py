@@ -137,9 +137,15 @@ def locked(folders: Iterable[Path]) -> Iterator[None]:
                 stack.enter_context(filelock.FileLock(folder / ".lock", blocking=False))
             except filelock.Timeout:
                 raise StoreError(f"{folder} is being trained by another process; wait for it or stop it") from None
-            for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while writing
-                leftover.unlink(missing_ok=True)
+            stack.callback(_remove_leftovers, folder)
+            _remove_leftovers(folder)
         yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed while writing left: an earlier one, or a worker of this one."""
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, seed: int, epoch: int) -> Path:

@@ -218,6 +218,16 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
     assert weights(tmp_path, TINY) == undisturbed
 
 
+def test_what_killed_processes_were_writing_is_removed(tmp_path: Path) -> None:
+    """Of an earlier process, and of a worker of this one."""
+    leftover = tmp_path / ".member-1.safetensors.host.123.tmp"
+    leftover.touch()
+    with locked([tmp_path]):
+        assert not leftover.exists()
+        leftover.touch()
+    assert not leftover.exists()
+
+
 def hold(root: Path, ready: Any) -> None:
     with locked([create(root, TINY)]):
         ready.set()
