@@ -87,6 +87,7 @@ def work(
     run = _Run(graph, engine, progress, deadline)
     if graph.pieces:
         try:
+            run.in_time()  # or nothing is started
             with single_thread(), engine.lanes() as submit:
                 run.drive(submit)
         except _TimeIsUpError:
@@ -132,7 +133,7 @@ class _Run:
                 self._take(self.running.pop(future), future)
 
     def _start(self, piece: Piece, submit: Submit) -> None:
-        self._in_time()
+        self.in_time()
         if not piece.here:
             self.running[submit(piece.do)] = piece
             return
@@ -143,7 +144,7 @@ class _Run:
             future.set_exception(error)
         self._take(piece, future)
 
-    def _in_time(self) -> float | None:
+    def in_time(self) -> float | None:
         """Seconds that remain; None without a limit."""
         if self.deadline is None:
             return None
@@ -154,11 +155,11 @@ class _Run:
     def _ended(self) -> Iterable[Future[object]]:
         if not self.running:
             return ()
-        remaining = self._in_time()
+        remaining = self.in_time()
         most = None if remaining is None else min(remaining, TIMEOUT_MAX)
         ended = wait(self.running, timeout=most, return_when=FIRST_COMPLETED).done
         if not ended:
-            self._in_time()
+            self.in_time()
         return ended
 
     def _take(self, piece: Piece, future: "Future[object]") -> None:
