@@ -22,7 +22,7 @@ from sharpdiv.empirical.connectivity.run_planes import PlaneConfig, RunPlane, pl
 from sharpdiv.empirical.engines.graph import Piece
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import held, train_pieces
-from sharpdiv.empirical.runs.folders import run_folder
+from sharpdiv.empirical.runs.folders import locked, run_folder
 from sharpdiv.empirical.runs.measuring import measure_pieces, result_piece
 from sharpdiv.empirical.runs.profiles import Design
 from sharpdiv.empirical.runs.record import load_record
@@ -63,7 +63,7 @@ def is_there(folder: Path, design: Design, name: str, run: RunConfig) -> bool:
 
 @dataclass
 class Job:
-    """What there is to do, and where; a context that holds the runs that are in training."""
+    """What there is to do, and where; a context that holds the folder of results, and the runs that are in training."""
 
     runs: Path
     """folder of all runs"""
@@ -87,6 +87,9 @@ class Job:
         self._place = torch.device(self.device)
 
     def __enter__(self) -> "Job":
+        # Of two at once each would take blocks from the other, and what one puts with the results the other would undo.
+        self.target.mkdir(parents=True, exist_ok=True)
+        self._held.enter_context(locked([self.target]))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,6 +97,8 @@ class Job:
 
     def add_small(self, dial: Dial | None, sweep: Sweep | None) -> None:
         """Add the small networks of dial and sweep, which come first."""
+        folders = [self.runs / name for name, small in (("dial", dial), ("ascents", sweep)) if small]
+        self._held.enter_context(locked(folders))
         if dial:
             self.pieces += dial_pieces(dial, self.runs, self.target, self._place, priority=-1)
         if sweep:
@@ -150,10 +155,11 @@ class Job:
 
     def _publish(self, design: Design, block: Sequence[int], of: Mapping[str, RunConfig], lock: ExitStack) -> None:
         """Put a block's records with the results, and let go of its runs."""
+        # Records come last: a run whose record is there is not looked at again.
+        add_weight_norms(self.target / "weight-norms.json", of.values(), self.runs)
         for run in of.values():
             content = (run_folder(self.runs, run) / "record.npz").read_bytes()
             write_atomically(record_of(self.target, design, run), content)
-        add_weight_norms(self.target / "weight-norms.json", of.values(), self.runs)
         lock.close()
         self.measured += 1
         self.say(f"{design.name}: block of seeds {', '.join(map(str, block))} is measured")

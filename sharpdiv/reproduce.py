@@ -113,6 +113,7 @@ def reproduce(
     Raises:
         InputError: if the profile has nothing on the data sets, there is no such folder to take results from, or no time, the
             options of the cluster cannot be used, or networks that have to be trained alone are to be stacked.
+        StoreError: if another process does the main job in this folder.
     """
     deadline = _deadline(minutes)
     runs = runs if on is None else runs.resolve()  # jobs have working folders of their own
@@ -139,20 +140,20 @@ def reproduce(
         engine: Engine = Pool(choose_device(device), workers, apart=minutes is not None)
     else:
         engine = ParslEngine(cluster, runs / "cluster", device)
-    if have is not None:
-        _take(have, target, designs)
-    for config in {config.data: config for config in missing}.values():
-        load_run_data(config)  # what is missing is said now, not after hours
-    members = sum(len(config.seeds) for config in missing)
-    say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
     with Job(runs, target, device, say, stacked=stacked) as job:
+        if have is not None:
+            _take(have, target, designs)
+        for config in {config.data: config for config in missing}.values():
+            load_run_data(config)  # what is missing is said now, not after hours
+        members = sum(len(config.seeds) for config in missing)
+        say(f"Training and measuring {len(missing)} ensembles, {members} networks, in {runs}")
         job.add_small(dial, sweep)
         for design in designs:
             look = design.name == "digits" and profile != "quick"  # a picture that takes minutes
             job.add(design, planes=PlaneConfig() if look else None)
         left = _work(job, engine, progress, deadline)
-    _describe(designs if profile == "gpu" else [], target, say)
-    return Reproduction(left=left) if left else _report(target, workers, say)
+        _describe(designs if profile == "gpu" else [], target, say)
+        return Reproduction(left=left) if left else _report(target, workers, say)
 
 
 def _cluster(on: Path, device: str, workers: int | None) -> Cluster:

@@ -95,7 +95,7 @@ def read_cluster(path: Path) -> Cluster:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     known = {field.name: field.type for field in fields(Cluster)}
     for name, value in found.items():

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ from typing import Any
 import torch
 
 from sharpdiv.empirical.data.folders import data_folder
+from sharpdiv.empirical.engines import parsl_job
 from sharpdiv.empirical.engines.cluster import Cluster
-from sharpdiv.empirical.engines.workers import ended_by_sigterm, prepare_process
+from sharpdiv.empirical.engines.workers import do_apart, ended_by_sigterm, follow_parent, prepare_process
 from sharpdiv.empirical.engines.working import Submit
-from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.errors import InputError, WorkerError
 
 __all__ = ["ParslEngine", "call"]
 
@@ -70,22 +72,32 @@ class ParslEngine:
 
         Yields:
             What has a function called in one of them.
+
+        Raises:
+            WorkerError: if Parsl cannot be started.
         """
         from parsl import DataFlowKernel, python_app
 
         with ended_by_sigterm(), _found_programs():
-            kernel = DataFlowKernel(self._config())
+            config = self._config()
+            try:
+                kernel = DataFlowKernel(config)
+            except Exception as error:  # Parsl has none of its own for this
+                raise WorkerError(f"Parsl could not be started ({error}); run again to continue") from error
             app: Callable[..., Future[object]] = python_app(call, data_flow_kernel=kernel)
             try:
-                yield partial(app, self.device)
+                with _watched(config.executors[0]):
+                    yield partial(app, self.device)
             finally:
                 kernel.cleanup()  # ends the jobs, whatever they are doing
 
     def _config(self) -> Any:
         from parsl.config import Config
         from parsl.executors import HighThroughputExecutor
+        from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
         from parsl.jobs.error_handlers import windowed_error_handler
 
+        python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Parsl fills in what is in braces
         executor = HighThroughputExecutor(
             label="pieces",
             provider=self._provider(),
@@ -94,6 +106,7 @@ class ParslEngine:
             cores_per_worker=1e-3,  # how many there are is said above, however many cores a job sees
             heartbeat_period=_HEARTBEAT,
             heartbeat_threshold=_SILENCE,
+            launch_cmd=f"{python} -m {parsl_job.__name__} {{addresses}} {{worker_port}} {DEFAULT_LAUNCH_CMD}",
             interchange_launch_cmd=(sys.executable, "-c", _FOLLOW, "interchange.py"),
             # Lost jobs are replaced; jobs that fail one after the other have a wrong setup.
             block_error_handler=partial(windowed_error_handler, threshold=self.cluster.jobs + 2),
@@ -130,6 +143,33 @@ class ParslEngine:
         )
 
 
+@contextmanager
+def _watched(executor: Any) -> Iterator[None]:
+    """Have all pieces fail if Parsl's interchange, between this process and the jobs, is gone: Parsl itself would wait forever."""
+    from parsl.errors import ParslError
+
+    interchange, client, ended = executor.interchange_proc, executor.command_client, threading.Event()
+    client.run = partial(client.run, timeout_s=_SILENCE)
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            if interchange.poll() is not None:
+                client.ok = False  # nobody answers
+                try:
+                    executor.set_bad_state_and_fail_all(ParslError("Parsl's interchange was killed"))
+                finally:
+                    executor.provider.cancel(list(executor.job_ids_to_block))  # jobs, which Parsl then leaves alone
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
 def _programs() -> str:
     """The interpreter's folder, where Parsl's programs are."""
     return str(Path(sys.executable).parent)
@@ -154,10 +194,11 @@ def call(device: str, do: Callable[[], object]) -> None:
         do: the piece.
     """
     _prepared(device)
-    do()
+    do_apart(do)
 
 
 @cache
 def _prepared(device: str) -> None:
-    """Once in a process: its GPU is among those that the job was given, by its number there."""
+    """Once in a process: its GPU is among those that the job was given, by its number there. It ends with the job's manager."""
+    follow_parent()
     prepare_process(torch.device(device), int(os.environ.get("PARSL_WORKER_RANK", "0")))

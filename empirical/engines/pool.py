@@ -1,5 +1,6 @@
 """The engine on this machine: pieces of work in processes, or one after the other in this one."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -7,11 +8,14 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from sharpdiv.empirical.engines.workers import KILLED, default_workers, prepare_process, processes
+from sharpdiv.empirical.engines.workers import KILLED, default_workers, do_apart, prepare_process, processes
 from sharpdiv.empirical.engines.working import Submit
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["Pool"]
+
+_MOMENT = 0.2
+"""Seconds before lost processes are started again."""
 
 
 class Pool:
@@ -54,11 +58,14 @@ class Pool:
             pools = [stack.enter_context(processes(self.slots, device=self.device))]
 
             def submit(do: Callable[[], object]) -> "Future[object]":
-                try:
-                    return pools[-1].submit(do)
-                except BrokenProcessPool:
-                    pools.append(stack.enter_context(processes(self.slots, device=self.device)))
-                    return pools[-1].submit(do)
+                for _ in range(self.attempts):
+                    try:
+                        return pools[-1].submit(do_apart, do)
+                    except (BrokenProcessPool, ConnectionError):
+                        # If what starts processes was killed itself, the system takes a moment to say so.
+                        time.sleep(_MOMENT)
+                        pools.append(stack.enter_context(processes(self.slots, device=self.device)))
+                return pools[-1].submit(do_apart, do)
 
             yield submit
 

@@ -1,9 +1,10 @@
 """Where and how many at once: the choice of a device, and processes that use it."""
 
 import os
+import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ __all__ = [
     "KILLED",
     "choose_device",
     "default_workers",
+    "do_apart",
     "ended_by_sigterm",
+    "follow_parent",
     "prepare_process",
     "processes",
     "shared",
@@ -98,9 +101,10 @@ def processes(workers: int, given: object = None, device: torch.device | None = 
         try:
             yield pool
         except BaseException as error:
-            # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours.
+            # Writes are atomic, so a piece may be cut off anywhere; waiting for it could take hours. One that is stopped can only
+            # be killed.
             for process in list((pool._processes or {}).values()):
-                process.terminate()
+                process.kill()
             pool.shutdown(cancel_futures=True)  # and waits until they are gone
             if isinstance(error, BrokenProcessPool):
                 raise WorkerError(KILLED) from error
@@ -125,15 +129,8 @@ def start_context() -> ForkServerContext | SpawnContext:
 def _start_worker(
     started: "Synchronized[int]", environment: dict[str, str], given: object, device: torch.device | None
 ) -> None:
-    """Prepare a process, which ends when the parent is killed (it would wait forever)."""
-    parent = parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    """Prepare a process, which ends when the parent is killed."""
+    follow_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the piece, not only its Python code
     os.environ.clear()  # the server's, which may be older than what was set here since
     os.environ.update(environment)
@@ -142,6 +139,18 @@ def _start_worker(
     prepare_process(device, number)
     threadpoolctl.threadpool_limits(1)
     _shared.append(given)
+
+
+def follow_parent() -> None:
+    """Have this process end when the one that started it is gone: it would wait forever, for work or for a lock."""
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def prepare_process(device: torch.device | None, number: int = 0) -> None:
@@ -163,6 +172,39 @@ def prepare_process(device: torch.device | None, number: int = 0) -> None:
                 "this process sees no GPU: look at CUDA_VISIBLE_DEVICES, or in a job at its partition, gpus_per_job and setup"
             )
         torch.cuda.set_device(number % count)
+
+
+def do_apart(do: Callable[[], object]) -> None:
+    """Do a piece of work in a process of its own: what it returns stays there, as files say what it made.
+
+    Args:
+        do: the piece.
+
+    Raises:
+        WorkerError: in place of an error that cannot cross to another process, or of one that would end the process that gets it.
+
+    Examples:
+        >>> import sys
+        >>> from functools import partial
+        >>> from sharpdiv.empirical.engines.workers import do_apart
+        >>> do_apart(partial(sys.exit, 3))
+        Traceback (most recent call last):
+        ...
+        sharpdiv.empirical.errors.WorkerError: SystemExit: 3
+    """
+    try:
+        do()
+    except BaseException as error:
+        if isinstance(error, Exception) and _crosses(error):
+            raise
+        raise WorkerError(f"{type(error).__name__}: {error}") from None
+
+
+def _crosses(error: Exception) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301  # what was just pickled
+    except Exception:  # whatever the error's own methods raise
+        return False
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
+from threading import TIMEOUT_MAX
 from time import monotonic
 from typing import Protocol, runtime_checkable
 
@@ -86,6 +87,7 @@ def work(
     run = _Run(graph, engine, progress, deadline)
     if graph.pieces:
         try:
+            run.in_time()  # or nothing is started
             with single_thread(), engine.lanes() as submit:
                 run.drive(submit)
         except _TimeIsUpError:
@@ -131,7 +133,7 @@ class _Run:
                 self._take(self.running.pop(future), future)
 
     def _start(self, piece: Piece, submit: Submit) -> None:
-        self._in_time()
+        self.in_time()
         if not piece.here:
             self.running[submit(piece.do)] = piece
             return
@@ -142,7 +144,7 @@ class _Run:
             future.set_exception(error)
         self._take(piece, future)
 
-    def _in_time(self) -> float | None:
+    def in_time(self) -> float | None:
         """Seconds that remain; None without a limit."""
         if self.deadline is None:
             return None
@@ -153,9 +155,11 @@ class _Run:
     def _ended(self) -> Iterable[Future[object]]:
         if not self.running:
             return ()
-        ended = wait(self.running, timeout=self._in_time(), return_when=FIRST_COMPLETED).done
+        remaining = self.in_time()
+        most = None if remaining is None else min(remaining, TIMEOUT_MAX)
+        ended = wait(self.running, timeout=most, return_when=FIRST_COMPLETED).done
         if not ended:
-            self._in_time()
+            self.in_time()
         return ended
 
     def _take(self, piece: Piece, future: "Future[object]") -> None:
@@ -177,6 +181,8 @@ class _Run:
             heapq.heappush(self.ready, self.rank[piece.name])
         elif isinstance(error, _OWN):
             self.failed[piece.name] = error
+        elif isinstance(error, WorkerError):
+            raise WorkerError(f"{piece.name}: {error}") from error
         else:
             raise error
 
@@ -188,12 +194,13 @@ class _Run:
         kept = sorted(set().union(*map(self.graph.after, self.failed)) - self.failed.keys(), key=self.rank.__getitem__)
         if not others and not kept:
             raise first
+        kind = next(kind for kind in _OWN if isinstance(first, kind))  # one that is made of a text alone
         parts = [str(first)]
         if others:
             parts.append(f"{len(others)} more failed ({_some(list(self.failed)[1:])})")
         if kept:
             parts.append(f"not done for want of {'them' if others else 'it'}: {_some(kept)}")
-        raise type(first)("; ".join(parts)) from first
+        raise kind("; ".join(parts)) from first
 
 
 def _some(names: list[str]) -> str:

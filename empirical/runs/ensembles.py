@@ -33,6 +33,7 @@ from sharpdiv.empirical.runs.folders import (
     create,
     first_phase_path,
     locked,
+    remove_checkpoints,
     require_same_data,
     run_folder,
 )
@@ -253,14 +254,15 @@ def _treated(config: RunConfig) -> Treated:
 
 def _train_first_phase(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
     """Train a member of SGD or SAM to the switch epoch and keep its state."""
-    path = first_phase_path(root, config, seed)
+    path, between = first_phase_path(root, config, seed), range(1, config.switch)
     if path.exists():
         load_tensors(path)
+        remove_checkpoints(path.parent, seed, range(between.stop))
         return
     data = load_run_data(config)
     aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
     start = partial(new_member, config, data, seed, device)
-    _train_to(path, start, config, data, aware, range(1, config.switch), every)
+    _train_to(path, start, config, data, aware, between, every)
 
 
 def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device, every: float) -> None:
@@ -269,6 +271,7 @@ def _train_member(root: Path, config: RunConfig, seed: int, device: torch.device
     path = folder / f"member-{seed}.safetensors"
     if path.exists():
         load_tensors(path)
+        remove_checkpoints(folder, seed, range(config.epochs))
         return
     data = load_run_data(config)
     aware = torch.full((len(data.train_labels),), _treated(config) == Treated.ALL)
@@ -309,15 +312,13 @@ def _train_to(
         if member.epoch in between and time.perf_counter() - written >= every:
             save_record()
             save_member(checkpoint_path(path.parent, member.seed, member.epoch), member, config.run_id)
-            for old in checkpoints(path.parent, member.seed, between)[2:]:
-                old.unlink(missing_ok=True)
+            remove_checkpoints(path.parent, member.seed, between, keep=2)
             written = time.perf_counter()
 
     train(member, config, data, between.stop, aware, checkpoint)
     save_record()
     save_member(path, member, config.run_id)  # this file says that the member is done
-    for old in checkpoints(path.parent, member.seed, between):
-        old.unlink(missing_ok=True)
+    remove_checkpoints(path.parent, member.seed, range(between.stop))
 
 
 def _last_checkpoint(folder: Path, config: RunConfig, data: ImageData, fresh: Member, between: range) -> Member | None:

@@ -28,6 +28,7 @@ __all__ = [
     "lacks_first_phase",
     "locked",
     "open_run",
+    "remove_checkpoints",
     "require_same_data",
     "run_folder",
     "trained_epochs",
@@ -136,9 +137,15 @@ def locked(folders: Iterable[Path]) -> Iterator[None]:
                 stack.enter_context(filelock.FileLock(folder / ".lock", blocking=False))
             except filelock.Timeout:
                 raise StoreError(f"{folder} is being trained by another process; wait for it or stop it") from None
-            for leftover in folder.glob(".*.tmp"):  # of a process that was killed while writing
-                leftover.unlink(missing_ok=True)
+            stack.callback(_remove_leftovers, folder)
+            _remove_leftovers(folder)
         yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed while writing left: an earlier one, or a worker of this one."""
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, seed: int, epoch: int) -> Path:
@@ -184,6 +191,30 @@ def checkpoints(folder: Path, seed: int, between: range) -> list[Path]:
         if match and int(match[1]) in between:
             found[int(match[1])] = path
     return [found[epoch] for epoch in sorted(found, reverse=True)]
+
+
+def remove_checkpoints(folder: Path, seed: int, between: range, keep: int = 0) -> None:
+    """Remove checkpoints of a member that are of no more use, also those that a killed process did not come to remove.
+
+    Args:
+        folder: folder of the run.
+        seed: seed of the member.
+        between: epochs that are looked for.
+        keep: number of the newest ones that stay.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.runs.folders import checkpoint_path, remove_checkpoints
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for epoch in range(1, 6):
+        ...         checkpoint_path(Path(folder), 3, epoch).touch()
+        ...     remove_checkpoints(Path(folder), 3, range(1, 5), keep=1)
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['checkpoint-3-4.safetensors', 'checkpoint-3-5.safetensors']
+    """
+    for old in checkpoints(folder, seed, between)[keep:]:
+        old.unlink(missing_ok=True)
 
 
 def first_phase_path(root: Path, config: RunConfig, seed: int) -> Path:

@@ -51,14 +51,20 @@ def shared_images(path: Path, shape: tuple[int, ...], parts: Iterable[UInt8[Tens
 def _write(path: Path, parts: Iterable[Tensor]) -> None:
     """The file, part by part, and behind it what says that it is whole."""
     _record(path).unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a process that was killed while writing
+        leftover.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.images.tmp")
     checksum = hashlib.sha256()
-    with temporary.open("wb") as file:
-        for part in parts:
-            content = part.contiguous().numpy().data
-            file.write(content)
-            checksum.update(content)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            for part in parts:
+                content = part.contiguous().numpy().data
+                file.write(content)
+                checksum.update(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     save_json(_record(path), {"content": checksum.hexdigest()})
 
 

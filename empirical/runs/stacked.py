@@ -29,6 +29,7 @@ from sharpdiv.empirical.runs.folders import (
     create,
     first_phase_path,
     locked,
+    remove_checkpoints,
     require_same_data,
     run_folder,
 )
@@ -182,12 +183,7 @@ def _groups(configs: Iterable[RunConfig]) -> list[list[RunConfig]]:
 def _train_group(stops: dict[RunConfig, tuple[int, ...]], root: Path, how: _How) -> None:
     """Train the members of one stack to their ends; those that are behind are trained until they have caught up."""
     data = load_run_data(next(iter(stops)))
-    places = [
-        _opened(root, config, seed, kept, data, how.device)
-        for config, kept in stops.items()
-        for seed in config.seeds
-        if not (run_folder(root, config) / f"member-{seed}.safetensors").exists()
-    ]
+    places = _resumed(stops, root, data, how.device)
     total = sum(place.stops[-1] for place in places)
     while left := [p for p in places if p.member.epoch < p.stops[-1]]:
         behind = min(place.member.epoch for place in left)
@@ -202,17 +198,51 @@ def _tell(progress: Progress, places: list[_Place], total: int) -> None:
     progress("training", sum(place.member.epoch for place in places), total)
 
 
+def _resumed(
+    stops: dict[RunConfig, tuple[int, ...]], root: Path, data: ImageData, device: torch.device
+) -> list[_Place]:
+    """The members that are left, where they go on.
+
+    Rounding depends on who else is in the stack. Of a process that was killed while it kept the states of an epoch, some are there
+    and some are not: all go on from those before, which are removed last, also members that are trained.
+
+    Returns:
+        Members, in the order of their runs and seeds.
+    """
+    every = [(config, seed, kept) for config, kept in stops.items() for seed in config.seeds]
+    trained = {(c, seed): (run_folder(root, c) / f"member-{seed}.safetensors").exists() for c, seed, _ in every}
+    opened = {one: _opened(root, *one, data, device) for one in every if not trained[one[:2]]}
+    behind = min((place.member.epoch for place in opened.values()), default=-1)
+    for one in every:
+        config, seed, _ = one
+        folder = run_folder(root, config)
+        ahead = one not in opened or opened[one].member.epoch > behind
+        if ahead and checkpoint_path(folder, seed, behind).exists():
+            opened[one] = _opened(root, *one, data, device, latest=behind)
+        elif one not in opened:
+            remove_checkpoints(folder, seed, range(config.epochs))
+    return [opened[one] for one in every if one in opened]
+
+
 def _opened(
-    root: Path, config: RunConfig, seed: int, stops: tuple[int, ...], data: ImageData, device: torch.device
+    root: Path,
+    config: RunConfig,
+    seed: int,
+    stops: tuple[int, ...],
+    data: ImageData,
+    device: torch.device,
+    latest: int | None = None,
 ) -> _Place:
-    """A member at the last state of it that is whole, or new."""
+    """A member at the last state of it that is whole, at most the latest, or new."""
     folder, first = run_folder(root, config), first_phase_path(root, config, seed)
-    states = checkpoints(folder, seed, range(1, config.epochs))
+    until = config.epochs if latest is None else latest + 1
+    states = checkpoints(folder, seed, range(until))
     if first.exists():
         stops = tuple(sorted({config.switch, *stops}))
-        states = [*checkpoints(folder, seed, range(config.switch + 1, config.epochs)), first]
+        if config.switch < until:
+            states = [*checkpoints(folder, seed, range(config.switch + 1, until)), first]
     elif config.switch in stops:  # what is past the exchange has left nothing to start from
-        states = checkpoints(folder, seed, range(1, config.switch))
+        states = checkpoints(folder, seed, range(min(until, config.switch)))
     found = next((member for path in states if (member := _loaded(path, config, data, seed, device))), None)
     place = _Place(root, config, found or new_member(config, data, seed, device), stops)
     record = place.path(place.member.epoch + 1).with_suffix(".json")
@@ -242,6 +272,13 @@ def _train_together(
     images = TrainingImages(data, next(members[0].model.parameters()).device, config.augment)
     for member in members:
         member.model.train()
+    if members[0].epoch == 0:
+        for place in places:
+            save_member(
+                checkpoint_path(run_folder(place.root, place.config), place.member.seed, 0),
+                place.member,
+                place.config.run_id,
+            )
     stack = Stack([m.model for m in members], [m.optimizer for m in members])
     began = time.perf_counter()
     for epoch in range(members[0].epoch, until):
@@ -256,8 +293,11 @@ def _train_together(
         if last or time.perf_counter() - began >= how.checkpoint_seconds:
             stack.unstack()
             spent, began = time.perf_counter() - began, time.perf_counter()
-            for place in (place for place in places if place not in lost):
+            kept = [place for place in places if place not in lost]
+            for place in kept:
                 _save(place, data, spent / len(places), len(places))
+            for place in kept:  # until all are there, those before are needed
+                _clear(place)
         if last:
             return lost
     return []
@@ -292,9 +332,14 @@ def _save(place: _Place, data: ImageData, seconds: float, members: int) -> None:
     place.seconds += seconds
     spent = {"seconds": place.seconds, "from_epoch": start, "stacked": members}
     save_json(path.with_suffix(".json"), {**where, "data_sha256": data.source, **spent})
-    save_member(path if stops else checkpoint_path(folder, member.seed, member.epoch), member, config.run_id)
+    if member.epoch < place.stops[-1]:
+        save_member(checkpoint_path(folder, member.seed, member.epoch), member, config.run_id)
     if stops:
+        save_member(path, member, config.run_id)
         place.seconds = 0.0
-    kept = 0 if stops else 2
-    for old in checkpoints(folder, member.seed, range(start + 1, config.epochs))[kept:]:
-        old.unlink()
+
+
+def _clear(place: _Place) -> None:
+    """Remove checkpoints that are of no more use: all but the last two, or all at the end."""
+    folder, ends = run_folder(place.root, place.config), place.member.epoch == place.stops[-1]
+    remove_checkpoints(folder, place.member.seed, range(place.config.epochs), keep=0 if ends else 2)

@@ -100,7 +100,8 @@ def add_weight_norms(path: Path, runs: Iterable[RunConfig], root: Path) -> None:
             found = weight_norms(config, root)
             norms[found.key] = found
     if norms:
-        save_json(path, {_KEY: [asdict(each) for each in norms.values()]})
+        ordered = sorted(norms.values(), key=lambda each: each.key)  # whichever was trained first
+        save_json(path, {_KEY: [asdict(each) for each in ordered]})
 
 
 def weight_norms_from_json(value: dict[str, Any]) -> tuple[WeightNorms, ...]:

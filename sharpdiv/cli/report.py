@@ -29,6 +29,9 @@ from sharpdiv.reproduce import reproduce as do_main_job
 
 __all__ = ["figures", "report", "reproduce"]
 
+_NO_TIME = 1e-6
+"""Minutes that are left where the start of the command took all of them."""
+
 
 def figures(*, only: tuple[str, ...] = (), out: Path = RUNS / "figures", results: Path | None = None) -> int:
     """Render the figures from results, as PNG, SVG and PDF.
@@ -108,7 +111,7 @@ def reproduce(
         print("Nothing was trained.")
         return 0
     with progress("reproduce") as report:
-        left = None if minutes is None else minutes - elapsed() / 60  # the plan took some
+        left = minutes and max(minutes - elapsed() / 60, min(minutes, _NO_TIME))  # the plan took some
         made = do_main_job(profile, workers=workers, minutes=left, on=on, stacked=stacked, progress=report, **options)
     if made.left:
         return 0

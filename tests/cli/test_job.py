@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import sharpdiv.job
 from sharpdiv import reproduce as job
 from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.connectivity import run_planes
@@ -13,9 +14,11 @@ from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.engines.graph import Graph
 from sharpdiv.empirical.engines.pool import Pool
 from sharpdiv.empirical.engines.working import work
+from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 from sharpdiv.empirical.runs.record import load_record
+from sharpdiv.empirical.store import digest, write_atomically
 from sharpdiv.job import Job
 from tests.cli.small_design import DESIGN, HOW, RECORDS, SMALL_RUN, measure_blocks
 
@@ -103,3 +106,36 @@ def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     job._take(theirs, tmp_path / "others", [replace(design, name="tiny")])
     assert not (tmp_path / "others" / "planes.json").exists()
     assert len(measured) == 6  # asked for again, and there already
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_while_it_publishes_lacks_nothing_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block is there when its records are, and with them all else of it."""
+    whole, target = replace(DESIGN, blocks=((1, 2),)), tmp_path / "reproduce"
+    write = write_atomically
+
+    def die(path: Path, content: bytes) -> None:
+        write(path, content)
+        (target / ".leftover.host.123.tmp").touch()
+        (target / "tiny" / ".leftover.host.123.tmp").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(sharpdiv.job, "write_atomically", die)
+        with pytest.raises(KeyboardInterrupt):
+            measure_blocks(whole, tmp_path)
+    assert len(list(target.glob("tiny/*.npz"))) == 1
+    measure_blocks(whole, tmp_path)
+    assert {norms.key for norms in load_evidence(target).weight_norms} == {digest(c.to_json()) for c in whole.all_runs}
+    assert not list(target.rglob(".*.tmp"))
+
+
+def test_of_two_jobs_in_one_folder_the_second_is_refused_at_once(tmp_path: Path) -> None:
+    """It takes no block that the first would come to."""
+    with (
+        Job(tmp_path, tmp_path / "reproduce", "cpu", lambda _: None),
+        pytest.raises(StoreError, match=r"reproduce is being trained by another process; wait for it or stop it"),
+    ):
+        measure_blocks(DESIGN, tmp_path)

@@ -312,6 +312,9 @@ def test_a_time_limit_counts_from_the_start_of_the_command(
     monkeypatch.setattr(report, "do_main_job", stop)
     assert run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "9")[0] == 0
     assert given == [7.5]
+    run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "1")  # all of it is gone
+    run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "-1")  # for others to refuse, as it was given
+    assert given[1:] == [1e-6, -1.0]
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
     assert [job._deadline(minutes) for minutes in (None, 9.0, 0.5)] == [None, 1530.0, 1025.0]
 

@@ -218,6 +218,16 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
     assert weights(tmp_path, TINY) == undisturbed
 
 
+def test_what_killed_processes_were_writing_is_removed(tmp_path: Path) -> None:
+    """Of an earlier process, and of a worker of this one."""
+    leftover = tmp_path / ".member-1.safetensors.host.123.tmp"
+    leftover.touch()
+    with locked([tmp_path]):
+        assert not leftover.exists()
+        leftover.touch()
+    assert not leftover.exists()
+
+
 def hold(root: Path, ready: Any) -> None:
     with locked([create(root, TINY)]):
         ready.set()
@@ -236,6 +246,21 @@ def test_two_processes_cannot_train_the_same_run(tmp_path: Path) -> None:
     process.kill()
     process.join()
     train_here(tmp_path)  # the lock ends with its process
+
+
+@pytest.mark.slow
+def test_checkpoints_of_a_member_that_was_killed_at_its_end_are_removed(
+    undisturbed: dict[int, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was written, and what is of no more use since was not removed."""
+    with monkeypatch.context() as context:
+        context.setattr(runs, "remove_checkpoints", lambda *_, **__: None)
+        train_here(tmp_path)
+    left = {path.name for path in tmp_path.rglob("checkpoint-*")}
+    assert {"checkpoint-1-1.safetensors", "checkpoint-1-11.safetensors"} <= left
+    train_here(tmp_path)
+    assert not list(tmp_path.rglob("checkpoint-*"))
+    assert weights(tmp_path, TINY) == undisturbed
 
 
 @pytest.mark.slow

@@ -54,6 +54,11 @@ def test_the_page_has_every_key_with_its_default() -> None:
         ("kind = 'slurm'\ndirectives = [1]", "directives must be a list of texts, got 1 in it"),
         ("kind = 'slurm'\ndirectives = ['mem=1G']", "directives must be options of sbatch .*, got 'mem=1G'"),
         ("kind = local", "is not TOML"),
+        ("", "kind must be 'local' or 'slurm', got 'none'"),
+        ("kind = ['local']", "kind must be a text, got \\['local'\\]"),
+        ("[kind]", "kind must be a text, got {}"),
+        ("kind = 'local'\njobs = 2.0", "jobs must be a whole number, got 2.0"),
+        (f"kind = {'[' * 5000}", "is not TOML"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -2,21 +2,24 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+import torch
 
 from sharpdiv.empirical.engines.graph import Graph, Piece
 from sharpdiv.empirical.engines.pool import Pool
-from sharpdiv.empirical.engines.workers import start_context
+from sharpdiv.empirical.engines.workers import do_apart, start_context
 from sharpdiv.empirical.engines.working import Submit, work
 from sharpdiv.empirical.errors import DivergenceError, StoreError, WorkerError
 
@@ -37,10 +40,12 @@ class Fake:
         self.started: list[str] = []
         self.most = 0
         self.open = False
+        self.lanes_opened = 0
 
     @contextmanager
     def lanes(self) -> Iterator[Submit]:
         self.open = True
+        self.lanes_opened += 1
         queue: deque[tuple[Future[object], Callable[[], object]]] = deque()
         filled, ended = threading.Semaphore(0), threading.Event()
 
@@ -156,7 +161,9 @@ def test_the_time_limit_cuts_off_what_goes_on() -> None:
     left = work(Graph([piece("a"), piece("b", "a"), piece("c", here=True)]), engine, deadline=began + 0.1)
     assert set(left) >= {"a", "b"}
     assert not engine.open
-    assert work(Graph([piece("a"), piece("b", "a")]), Pool(workers=1), deadline=began) == ("a", "b")
+    engine = Fake()
+    assert work(Graph([piece("a"), piece("b", "a")]), engine, deadline=began) == ("a", "b")
+    assert engine.lanes_opened == 0  # jobs may cost something
 
 
 def kill_once(flag: Path) -> None:
@@ -196,3 +203,84 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     assert work(Graph(pieces), Pool(workers=2)) == ()
     assert {path.name for path in tmp_path.iterdir()} == {"flag", *map(str, range(6))}
     assert all(path.read_text() != str(os.getpid()) for path in tmp_path.glob("[0-9]"))
+
+
+class OwnError(DivergenceError):
+    """Made of two things: what is made of its text alone, such as a copy in another process, fails."""
+
+    def __init__(self, epoch: int, loss: float) -> None:
+        super().__init__(f"loss {loss} in epoch {epoch}")
+
+
+def test_failures_of_any_make_are_put_together() -> None:
+    with pytest.raises(DivergenceError, match=r"^loss inf in epoch 3; not done for want of it: b$"):
+        work(Graph([piece("a", error=OwnError(3, float("inf"))), piece("b", "a")]), Fake())
+
+
+def fail_oddly() -> None:
+    raise OwnError(3, 0.5)
+
+
+def answer_at_length() -> bytes:
+    return bytes(2**20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("do", "said"), [(fail_oddly, "OwnError: loss 0.5 in epoch 3"), (partial(sys.exit, 0), "SystemExit: 0")]
+)
+def test_what_cannot_cross_between_processes_is_named(do: Callable[[], object], said: str) -> None:
+    """It is no lost process, and ends this one neither."""
+    with pytest.raises(WorkerError, match=f"^a: {said}$"):
+        work(Graph([Piece("a", do)]), Pool(workers=1, apart=True))
+
+
+def test_what_a_piece_returns_stays_where_it_is() -> None:
+    assert do_apart(answer_at_length) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize("limit", [1e10, 1e300, float("inf")])
+def test_a_time_limit_may_be_beyond_what_a_system_waits(limit: float) -> None:
+    assert work(Graph([piece("a")]), Fake(), deadline=limit) == ()
+
+
+def stop_oneself(flag: Path) -> None:
+    flag.touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """It would not hear that it should end."""
+    pieces = [Piece("a", partial(stop_oneself, tmp_path / "flag")), Piece("b", partial(fail_behind, tmp_path / "flag"))]
+    with pytest.raises(OSError, match="No space left"):
+        work(Graph(pieces), Pool(workers=2))
+    assert not active_children()
+
+
+def fail_behind(flag: Path) -> None:
+    while not flag.exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    fill_the_disk()
+
+
+def test_a_killed_server_of_processes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is noticed a moment later than that of its processes: until then nobody answers."""
+    refused = deque([BrokenProcessPool(), ConnectionRefusedError(), ConnectionResetError()])
+
+    @contextmanager
+    def refusing(workers: int, *, device: torch.device) -> Iterator[ThreadPoolExecutor]:
+        with ThreadPoolExecutor(workers) as pool:
+            if refused:
+                monkeypatch.setattr(pool, "submit", partial(fail_with, refused.popleft()))
+            yield pool
+
+    monkeypatch.setattr("sharpdiv.empirical.engines.pool.processes", refusing)
+    monkeypatch.setattr("sharpdiv.empirical.engines.pool._MOMENT", 0.0)
+    assert work(Graph([piece("a")]), Pool(workers=2)) == ()
+    assert (done, len(refused)) == (["a"], 0)
+
+
+def fail_with(error: Exception, *_: object) -> None:
+    raise error

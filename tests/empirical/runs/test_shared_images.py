@@ -50,7 +50,11 @@ def test_an_interrupted_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         shared_images(tmp_path / "some", (4, 3), broken())
+    assert not list(tmp_path.glob(".*.tmp"))
+    for leftover in (".some.images.tmp", ".some.json.host.123.tmp"):  # of who was killed
+        (tmp_path / leftover).touch()
     assert torch.equal(shared_images(tmp_path / "some", (4, 3), iter(PARTS)), torch.cat(PARTS))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_what_a_process_writes_stays_there(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sharpdiv.empirical.runs import stacked as module
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import load_run_data, train_runs
 from sharpdiv.empirical.runs.folders import run_folder, trained_epochs, training_record
-from sharpdiv.empirical.runs.member import load_member
+from sharpdiv.empirical.runs.member import load_member, save_member
 from sharpdiv.empirical.runs.stacked import stackable, train_stacked
 from sharpdiv.empirical.store import load_json, load_tensors
 from tests.pretend import DEVICE, pretended
@@ -94,6 +94,53 @@ def test_an_interrupted_stack_ends_with_the_same_bits(at: int, tmp_path: Path) -
     assert [trained_epochs(tmp_path / "cut", config, 2) for config in CONFIGS[:3]] == [at, at, at]
     train_stacked(CONFIGS, tmp_path / "cut", checkpoint_seconds=0.0)
     assert bits(tmp_path / "cut") == bits(tmp_path / "whole")
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saves", [1, 7, 10, 13, 16, 19, 21, 24, 29, 31])
+def test_a_stack_that_is_killed_while_it_is_kept_ends_with_the_same_bits(
+    saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six members some are a checkpoint ahead, at the exchange, or trained: rounding depends on who is in the stack."""
+    train_stacked(CONFIGS, tmp_path / "whole", checkpoint_seconds=0.0)
+    save, done = save_member, 0
+
+    def die(*args: Any) -> None:
+        nonlocal done
+        if done == saves:
+            raise KeyboardInterrupt
+        done += 1
+        save(*args)
+
+    stacks: list[int] = []
+    step = Stack.step
+
+    def counted(self: Stack, *args: Any) -> torch.Tensor:
+        stacks.append(len(self._models))
+        return step(self, *args)
+
+    with monkeypatch.context() as context:
+        context.setattr(module, "save_member", die)
+        with pytest.raises(KeyboardInterrupt):
+            train_stacked(CONFIGS, tmp_path / "cut", checkpoint_seconds=0.0)
+    monkeypatch.setattr(Stack, "step", counted)
+    train_stacked(CONFIGS, tmp_path / "cut", checkpoint_seconds=0.0)
+    assert set(stacks) == {6}
+    assert bits(tmp_path / "cut") == bits(tmp_path / "whole")
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+def test_a_stack_that_is_killed_behind_its_last_state_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(module, "remove_checkpoints", lambda *_, **__: None)
+        train_stacked([SGD], tmp_path, checkpoint_seconds=0.0)
+    before = bits(tmp_path)
+    assert len(list(tmp_path.rglob("checkpoint-1-*"))) == 4  # at every epoch but the last
+    train_stacked([SGD], tmp_path)
+    assert bits(tmp_path) == before
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 

@@ -64,7 +64,13 @@ def test_norms_are_added_run_by_run_and_read_with_the_results(tmp_path: Path) ->
     add_weight_norms(file, [CONFIG, other], tmp_path)  # the other is not there yet
     trained(tmp_path, other)
     add_weight_norms(file, [other], tmp_path)
-    assert load_evidence(file.parent).weight_norms == (weight_norms(CONFIG, tmp_path), weight_norms(other, tmp_path))
+    norms = [weight_norms(CONFIG, tmp_path), weight_norms(other, tmp_path)]
+    assert load_evidence(file.parent).weight_norms == tuple(sorted(norms, key=lambda each: each.key))
+    whole = file.read_bytes()
+    file.unlink()
+    for config in (other, CONFIG):  # whichever was trained first
+        add_weight_norms(file, [config], tmp_path)
+    assert file.read_bytes() == whole
 
 
 def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
