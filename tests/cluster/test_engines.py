@@ -130,19 +130,6 @@ def test_jobs_that_begin_when_nobody_is_there_any_more_end(tmp_path: Path) -> No
     process.communicate(timeout=60)
 
 
-def test_a_killed_interchange_is_noticed(tmp_path: Path) -> None:
-    """Parsl itself would wait for ever."""
-    pytest.importorskip("parsl")
-    toml = options(tmp_path, "kind = 'local'", "jobs = 1")
-    process = begin(toml, tmp_path / "runs", "--slow")
-    wait_for(process, tmp_path / "runs", "checkpoint-*")
-    for each in started():
-        if b"interchange.py" in (Path("/proc") / str(each) / "cmdline").read_bytes():
-            os.kill(each, signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode == 1
-
-
 def wait_for(process: "subprocess.Popen[str]", root: Path, files: str) -> None:
     while not any(root.rglob(files)):
         assert process.poll() is None
