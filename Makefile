@@ -58,7 +58,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sharpdiv tests benchmarks
 
+# Beside other people's libraries, where they can be installed; renews benchmarks/measured.json and the table of the README.
 bench: $(STAMP)
+	-@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,oracle]' >$(BIN)/../oracle.log 2>&1
 	$(BIN)/python -m benchmarks
 
 # The site, in runs/site: opens from the folder, without a network; "python -m http.server -d runs/site" adds its search.
