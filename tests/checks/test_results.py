@@ -162,7 +162,7 @@ def test_what_was_not_measured_is_refused(tmp_path: Path) -> None:
     assert "has no checksum" in _refusal(tmp_path)
     (tmp_path / "other.json").unlink()
     np.savez(tmp_path / "predictions.npz", probs=np.ones(3))
-    assert "not a whole record" in _refusal(tmp_path)
+    assert "is not the record of a run" in _refusal(tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------------------- records
