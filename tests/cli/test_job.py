@@ -65,7 +65,7 @@ def test_a_shorter_measurement_does_not_pass_for_a_whole_one(tmp_path: Path, mon
     assert job._as_measured(longer, [target]).how == short.how
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,7 +216,9 @@ def without_provenance(value: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.usefixtures("chosen")
 @pytest.mark.parametrize("kind", ["cuda", pytest.param("mps", marks=pytest.mark.long)])
-@pytest.mark.parametrize("job", [runs, dial, pytest.param(ascents, marks=pytest.mark.long), comparison])
+@pytest.mark.parametrize(
+    "job", [runs, *(pytest.param(job, marks=pytest.mark.long) for job in (dial, ascents, comparison))]
+)
 def test_what_is_found_is_the_same_on_the_device(
     job: Callable[[Path, str], list[dict[str, Any]]], kind: Kind, tmp_path: Path
 ) -> None:

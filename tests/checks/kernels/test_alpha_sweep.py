@@ -78,7 +78,7 @@ def test_a_trained_last_layer_is_predicted_to_rounding() -> None:
         assert worst(run_dial(SMALL, Path(name), workers=1)) < 1e-10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_is_predicted_better_the_larger_alpha(folder: Path) -> None:
     network = Network(width=2, activation="gelu", alphas=(3.0, 100.0), optimizers=("sam",))
     (found,) = run_dial(replace(SMALL, networks=(network,)), folder, workers=1)["networks"]
