@@ -59,20 +59,12 @@ def _compare(_: Evidence) -> Finding:
         for name, (value, stderr) in measured.items():
             expected, own_error = predicted[name]
             scores.append(abs(value - expected) / np.hypot(stderr, own_error))
-            numbers.append(
-                (
-                    f"{name} at rho = {rho:.3g}: theory, PyTorch",
-                    beside_theory(number(expected), number(value, stderr), _MEMBERS),
-                )
-            )
+            both = beside_theory(number(expected), number(value, stderr), _MEMBERS)
+            numbers.append((f"{name} at rho = {rho:.3g}: theory, PyTorch", both))
         mean_kappa = predicted["kappa of the mean"][0]
         differences.append(abs(kappas[-1] / mean_kappa - 1))
-        numbers.append(
-            (
-                f"kappa of the mean at rho = {rho:.3g}: theory, PyTorch",
-                beside_theory(number(mean_kappa, form=".6g"), number(kappas[-1], form=".6g")),
-            )
-        )
+        both = beside_theory(number(mean_kappa, form=".6g"), number(kappas[-1], form=".6g"))
+        numbers.append((f"kappa of the mean at rho = {rho:.3g}: theory, PyTorch", both))
     return Finding(
         Verdict.HOLDS if np.max(scores) <= 4 and np.max(differences) <= 1e-3 else Verdict.FAILS,
         (

@@ -81,6 +81,20 @@ def measured(path: Path) -> dict[str, Any]:
 
 @pytest.mark.long
 @pytest.mark.slow
+def do_at_once(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
+    """The main job without an interruption."""
+    status, out, err = reproduce(capsys, runs)
+    assert (status, err) == (0, "")
+    for said in ("Training and measuring 6 ensembles, 12 networks", "block of seeds 1, 2 is", "block of seeds 3, 4 is"):
+        assert said in out
+    assert "alternating-sum" in out
+    assert "c1-digits" in out
+    assert (runs / "reproduce" / "paper_checks.md").exists()
+    ascents = [found.name for found in load_evidence(runs / "reproduce").ascents]
+    assert ascents == ["two-layer relu, scale 0.5, f, alpha = 1"]
+    assert sorted(records(runs / "reproduce")) == sorted(RECORDS)
+
+
 def test_an_interrupted_main_job_continues(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -89,20 +103,8 @@ def test_an_interrupted_main_job_continues(
 ) -> None:
     """What a block measured stays, to the byte; the rest ends as if nothing had happened."""
     whole, target = tmp_path / "whole", tmp_path / "runs" / "reproduce"
-    status, out, err = reproduce(capsys, whole)
-    assert (status, err) == (0, "")
-    assert "Training and measuring 6 ensembles, 12 networks" in out
-    assert "tiny: block of seeds 1, 2 is measured" in out
-    assert "tiny: block of seeds 3, 4 is measured" in out
-    assert "alternating-sum" in out
-    assert "c1-digits" in out
-    assert (whole / "reproduce" / "paper_checks.md").exists()
-    assert [found.name for found in load_evidence(whole / "reproduce").ascents] == [
-        "two-layer relu, scale 0.5, f, alpha = 1"
-    ]
-    assert sorted(records(whole / "reproduce")) == sorted(RECORDS)
+    do_at_once(capsys, whole)
     assert len(trained) == 12
-
     epoch = training._train_epoch
 
     def stop(member: training.Member, *rest: Any) -> None:

@@ -40,19 +40,10 @@ def lightning(k: int) -> float:
 
     data = DataLoader(TensorDataset(*batch(0, 12 * k * STEPS)), batch_size=12)
     module, twin = Network(), Network()
-    pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=PROCESSES,
-        strategy="ddp_fork",
-        accumulate_grad_batches=k,
-        callbacks=[SAMCallback()],
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(module, data)
+    options: dict[str, Any] = {"accelerator": "cpu", "devices": PROCESSES, "strategy": "ddp_fork", "max_epochs": 1}
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    options |= {"accumulate_grad_batches": k, "callbacks": [SAMCallback()], "use_distributed_sampler": False, **quiet}
+    pl.Trainer(**options).fit(module, data)
     optimizer, batches = twin.configure_optimizers(), list(data)
     for step in range(STEPS):
 

@@ -42,13 +42,12 @@ def columns(name: str, **changes: Callable[[Columns, torch.Tensor, torch.Tensor]
 BOUND_FROM_DER = Mutation(
     "bound from pairs of different members",
     "sharpdiv.empirical.predictions.metrics.PointStatistics.metrics",
-    lambda f: (
-        lambda self, counts: (
-            (right := f(self, counts))
-            | {"competence_bound": (2 * (self.classes - 1) * right["der"] - 3 * self.classes + 4) / self.classes}
-        )
-    ),
+    lambda f: lambda self, counts: with_wrong_bound(f(self, counts), self.classes),
 )
+
+
+def with_wrong_bound(right: dict[str, Any], classes: int) -> dict[str, Any]:
+    return right | {"competence_bound": (2 * (classes - 1) * right["der"] - 3 * classes + 4) / classes}
 
 
 def plain_calibration_error(probs: np.ndarray, labels: np.ndarray) -> float:
