@@ -7,7 +7,7 @@ from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Value, Verdict
 from sharpdiv.checks.ensembles.conditions import chosen, rival
 from sharpdiv.checks.ensembles.cost import SMALL, cost
 from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Estimate, Table, decide, estimated, holm
-from sharpdiv.checks.ensembles.missing import command, missing
+from sharpdiv.checks.ensembles.missing import command, missing, waiting
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
 from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
@@ -72,18 +72,9 @@ def _check(question: Question, design: Design, evidence: Evidence) -> Finding:
         status,
         _effects(question, study),
         confirmed,
-        reasons=_missing(design, study.blocks),
+        reasons={} if judge else waiting(design, study.blocks),
         decisive=question.tells,
     )
-
-
-def _missing(design: Design, blocks: int) -> dict[Verdict, str]:
-    """What a verdict waits for."""
-    if judged(design, blocks):
-        return {}
-    return {
-        Verdict.INCONCLUSIVE: f"{blocks} of {len(design.blocks)} blocks of seeds are there, no verdict before all are"
-    }
 
 
 _HEADLINE = {

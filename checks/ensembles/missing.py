@@ -1,11 +1,12 @@
 """What trains a design, and what is said where too little of it is there."""
 
+from sharpdiv.checks.claim import Verdict
 from sharpdiv.empirical.runs.config import Precision
 from sharpdiv.empirical.runs.gpu_time import CARDS, hours_of
 from sharpdiv.empirical.runs.plan import training_work
 from sharpdiv.empirical.runs.profiles import PROFILES, Design
 
-__all__ = ["command", "missing"]
+__all__ = ["command", "missing", "waiting"]
 
 
 def command(design: Design) -> str:
@@ -42,3 +43,18 @@ def missing(design: Design, blocks: int) -> str:
         f"{first} {len(design.all_runs)} ensembles of ResNet-18 take, in GPU hours of training, {', '.join(of_cards)}: computed "
         "from operations and launches, nobody measured them here; measuring comes on top."
     )
+
+
+def waiting(design: Design, blocks: int) -> dict[Verdict, str]:
+    """What an open verdict waits for, in a few words.
+
+    Args:
+        design: what is to be trained.
+        blocks: how many of its blocks are measured.
+
+    Returns:
+        For ``Finding.reasons``.
+    """
+    return {
+        Verdict.INCONCLUSIVE: f"{blocks} of {len(design.blocks)} blocks of seeds are there, no verdict before all are"
+    }

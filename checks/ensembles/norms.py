@@ -13,7 +13,7 @@ from jaxtyping import Float
 from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles.claims import judged
 from sharpdiv.checks.ensembles.conditions import CURVE
-from sharpdiv.checks.ensembles.missing import command, missing
+from sharpdiv.checks.ensembles.missing import command, missing, waiting
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.quantity import number, several
@@ -68,10 +68,9 @@ def _check(design: Design, evidence: Evidence) -> Finding:
     )
     if judged(design, study.blocks):
         return found
-    waiting = {
-        Verdict.INCONCLUSIVE: f"{study.blocks} of {len(design.blocks)} blocks of seeds are there, no verdict before all are"
-    }
-    return Finding(Verdict.INCONCLUSIVE, found.numbers, found.remark, found.effects, reasons=waiting)
+    return Finding(
+        Verdict.INCONCLUSIVE, found.numbers, found.remark, found.effects, reasons=waiting(design, study.blocks)
+    )
 
 
 CLAIMS = tuple(

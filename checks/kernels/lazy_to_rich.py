@@ -87,7 +87,8 @@ def _sign_flip(evidence: Evidence) -> Finding:
     rise = judge(predicted, 1)
     fall = judge(measured, -1, rows=(*rows, *rise.numbers), remark=f"That D rises in theory: {rise.verdict}.")
     worse = next(v for v in (Verdict.FAILS, Verdict.INCONCLUSIVE, Verdict.HOLDS) if v in {rise.verdict, fall.verdict})
-    return replace(fall, verdict=worse)
+    reasons = fall.reasons if fall.verdict == worse else {Verdict.FAILS: "D does not rise in theory"}
+    return replace(fall, verdict=worse, reasons=reasons)
 
 
 def _both(alpha: float, theory: float, trained: float, form: str = "+.2g") -> Several:

@@ -14,7 +14,7 @@ from sharpdiv.empirical.errors import InputError
 __all__ = ["Columns", "read_csv", "read_parquet", "read_text", "whole"]
 
 _LABELS = {"label", "labels"}
-_LONG = {"member", "members", "model", "seed", "sample", "samples", "class", "prob", "probability"}
+_LONG = {"member", "members", "sample", "samples"}  # other words may be names of classes
 _INDICES = {"", "index", "unnamed: 0", "__index_level_0__"}
 _EXACT = 2**53  # whole numbers that float64 tells apart
 

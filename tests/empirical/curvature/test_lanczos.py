@@ -87,6 +87,22 @@ def test_single_precision_ends_at_its_rounding() -> None:
     assert found == pytest.approx([30, 9], rel=1e-5)
 
 
+@law(
+    Mutation(
+        "orthogonal once",
+        "sharpdiv.empirical.curvature.lanczos._orthogonal",
+        lambda _: lambda v, basis: ((basis @ v).double().numpy(), v - (basis @ v) @ basis),
+    ),
+)
+def test_what_is_left_of_a_vector_is_orthogonal_to_rounding() -> None:
+    """Of a vector that lies in the space but for 1e-4: what is left is orthogonal to a few units of rounding of its own length."""
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(400, 10, generator=generator))[0].T.contiguous()
+    vector = torch.randn(10, generator=generator) @ basis + 1e-4 * torch.randn(400, generator=generator)
+    rest = lanczos._orthogonal(vector, basis)[1]
+    assert float((basis @ rest).norm() / rest.norm()) < 20 * torch.finfo(torch.float32).eps
+
+
 def test_what_has_no_number_or_no_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     with pytest.raises(DivergenceError, match="not finite"):

@@ -356,3 +356,39 @@ def test_a_state_without_meaning_is_refused_before_anything_is_loaded() -> None:
         optimizer.load_state_dict(saved)
     assert optimizer.rho == 0.1
     assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+@law(
+    Mutation(
+        "one memory for all",
+        "sharpdiv.empirical.optim.sam.SAM._copies",
+        lambda f: lambda self, weights: self.__dict__.setdefault("_one", f(self, weights)) if weights else [],
+    ),
+    Mutation(
+        "the copies of the step before",
+        "sharpdiv.empirical.optim.sam.SAM._copies",
+        lambda f: (
+            lambda self, weights: (
+                self._spare if [s.shape for s in self._spare] == [p.shape for p in weights] else f(self, weights)
+            )
+        ),
+    ),
+)
+def test_weights_come_back_to_the_bit_from_passes_inside_passes_and_after_changes() -> None:
+    """Copies are in the memory of the step before, which fits, does not fit any more, or is in use."""
+    torch.manual_seed(0)
+    weights = [nn.Parameter(torch.randn(5)), nn.Parameter(torch.randn(2, 3))]
+    optimizer = SAM(weights, torch.optim.SGD, rho=0.5, lr=0.1)
+    for having in ([0, 1], [0, 1], [1], [0]):
+        for i, weight in enumerate(weights):
+            weight.grad = torch.randn_like(weight) if i in having else None
+        with torch.no_grad():
+            weights[0].add_(1.0)
+        before = [weight.detach().clone() for weight in weights]
+        with optimizer.perturbed():
+            inside = [weight.detach().clone() for weight in weights]
+            with optimizer.perturbed():
+                pass
+            assert all(map(torch.equal, weights, inside))
+        assert all(map(torch.equal, weights, before))
+        assert not any(torch.equal(inside[i], before[i]) for i in having)
