@@ -27,9 +27,10 @@ test-oracle: $(STAMP)
 	fi
 
 # Engines on this machine as on a cluster, with the extra "cluster" and, where it is installed, a SLURM of two nodes of its own.
+ENGINES :=
 test-cluster: $(STAMP)
 	@if $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,cluster]' >$(BIN)/../cluster.log 2>&1; then \
-	  $(BIN)/pytest -m "" -rs tests/cluster; \
+	  $(BIN)/pytest -m "" -rs -k "$(ENGINES)" tests/cluster; \
 	else \
 	  echo "test-cluster: not run, the extra 'cluster' could not be installed: $$(grep -m 1 ERROR $(BIN)/../cluster.log || tail -n 1 $(BIN)/../cluster.log)"; \
 	fi
