@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 
 from sharpdiv.checks.claim import Claim, Finding
-from sharpdiv.checks.registry import all_claims
-from sharpdiv.checks.results import Evidence
-from sharpdiv.empirical.engines.workers import processes, shared
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.errors import DivergenceError, InputError, NotMeasuredError, StoreError, WorkerError
 from sharpdiv.theory.errors import ConvergenceError, DomainError
 
@@ -20,7 +18,7 @@ def check_claims(
     claims: Iterable[Claim],
     evidence: Evidence,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     say: Callable[[str], object] = print,
 ) -> tuple[tuple[Claim, Finding], ...]:
     """Check claims, saying each verdict in order as soon as it is there.
@@ -28,7 +26,8 @@ def check_claims(
     Args:
         claims: to check; those of ``all_claims`` may be checked in other processes.
         evidence: what those about networks are checked on.
-        workers: claims checked at once, in processes if more than one: a script then needs ``if __name__ == "__main__"``.
+        workers: claims checked at once, in processes if more than one: a script then needs ``if __name__ == "__main__"``. None for
+            one per usable core.
         say: told every verdict.
 
     Returns:
@@ -38,9 +37,9 @@ def check_claims(
         InputError: if there are to be fewer than one worker.
     """
     claims = tuple(claims)
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    several = workers > 1 and len(claims) > _WORTH_PROCESSES and all(_known().get(c.id) is c for c in claims)
+    several = workers != 1 and len(claims) > _WORTH_PROCESSES and all(_known().get(c.id) is c for c in claims)
     check = partial(_spread, workers=workers) if several else _here
     findings = []
     for claim, finding in zip(claims, check(claims, evidence), strict=True):
@@ -53,13 +52,19 @@ def _here(claims: Sequence[Claim], evidence: Evidence) -> Iterator[Finding]:
     return (_checked(claim, evidence) for claim in claims)
 
 
-def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int) -> Iterator[Finding]:
+def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int | None) -> Iterator[Finding]:
     """Findings in order; a check may be any function, so it is its claim's id that goes to the process."""
-    with processes(workers, evidence) as pool:
+    import torch
+
+    from sharpdiv.empirical.engines.workers import default_workers, processes
+
+    with processes(workers or default_workers(torch.device("cpu")), evidence) as pool:
         yield from pool.map(_check, [claim.id for claim in claims])
 
 
 def _check(name: str) -> Finding:
+    from sharpdiv.empirical.engines.workers import shared
+
     return _checked(_known()[name], shared())
 
 
@@ -79,4 +84,8 @@ def _checked(claim: Claim, evidence: Evidence) -> Finding:
 
 @cache
 def _known() -> dict[str, Claim]:
+    from sharpdiv.checks.registry import (
+        all_claims,  # brings PyTorch, as what follows does; one closed form does without
+    )
+
     return {claim.id: claim for claim in all_claims()}

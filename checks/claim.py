@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from sharpdiv.checks.effect import Effect
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import Quantity, Row, Value, number
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["Claim", "Effect", "Finding", "Quantity", "Row", "Subject", "Value", "Verdict", "number"]

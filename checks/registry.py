@@ -4,18 +4,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from sharpdiv.checks.ascents import claims as ascents
 from sharpdiv.checks.claim import Claim
-from sharpdiv.checks.closed_forms import (
-    bounds,
-    data_models,
-    feature_learning,
-    finite_size,
-    learned_sharpbalance,
-    learned_tradeoff,
-    models,
-    random_features,
-    sharpness,
-    theorems,
-)
+from sharpdiv.checks.closed_forms import claims as closed_forms
 from sharpdiv.checks.ensembles import claims as ensembles
 from sharpdiv.checks.ensembles import norms, rule
 from sharpdiv.checks.kernels import frozen_features, lazy_limit, lazy_to_rich, real_training
@@ -27,16 +16,7 @@ GROUP = "sharpdiv.claims"
 """Group of entry points, each a sequence of claims."""
 
 CLAIMS: tuple[Claim, ...] = (
-    *theorems.CLAIMS,
-    *sharpness.CLAIMS,
-    *bounds.CLAIMS,
-    *finite_size.CLAIMS,
-    *data_models.CLAIMS,
-    *random_features.CLAIMS,
-    *feature_learning.CLAIMS,
-    *learned_tradeoff.CLAIMS,
-    *learned_sharpbalance.CLAIMS,
-    *models.CLAIMS,
+    *closed_forms.CLAIMS,
     *frozen_features.CLAIMS,
     *lazy_limit.CLAIMS,
     *lazy_to_rich.CLAIMS,

@@ -6,7 +6,7 @@ from textwrap import fill
 
 from matplotlib import figure as matplotlib_figure
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.figures.style import SYMBOLS, TITLE_SIZE
 from sharpdiv.registry import Registry
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import threadpoolctl
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.engines.workers import processes, shared
 from sharpdiv.empirical.store import write_atomically
 

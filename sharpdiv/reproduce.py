@@ -20,13 +20,14 @@ from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.ensembles.described import described
 from sharpdiv.checks.ensembles.verdicts import Beside, beside
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_sweep import plan_dial
 from sharpdiv.checks.kernels.dials import DIALS, Dial
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report.html import Picture, Report, html
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.summary import summary
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.connectivity.run_planes import PlaneConfig
 from sharpdiv.empirical.engines.cluster import Cluster, read_cluster
 from sharpdiv.empirical.engines.graph import Graph

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from sharpdiv.checks.ascents.networks import DESCENT, FULL_BATCH, SWEEPS, Ascent, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.members import jackknife, shares_of_members, square, without_each
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, judge
 
 __all__ = ["CLAIMS", "changes", "few_samples"]

@@ -7,8 +7,8 @@ import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import standard_errors
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import count, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import critical_rho
 from sharpdiv.theory.setting import Setting

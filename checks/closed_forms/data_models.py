@@ -15,8 +15,8 @@ from sharpdiv.checks.closed_forms.agreement import (
     z_scores,
 )
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import count
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import monotone_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import Simulation, simulate

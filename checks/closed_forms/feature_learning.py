@@ -9,8 +9,8 @@ from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.closed_forms.agreement import Z
 from sharpdiv.checks.closed_forms.paired_draws import Draws, diagonal_draws, two_layer_draws
 from sharpdiv.checks.effect import Effect
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import Several, count, number, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting

@@ -8,8 +8,8 @@ from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, all_within, largest, z_scores
 from sharpdiv.checks.closed_forms.partitions import partition_moment
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import beside_theory, count, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate
 from sharpdiv.theory.spectra.data_law import data_law

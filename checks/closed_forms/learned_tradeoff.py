@@ -7,9 +7,9 @@ import numpy as np
 from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z
 from sharpdiv.checks.closed_forms.paired_draws import Draws, diagonal_draws, two_layer_draws
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.quantity import Quantity, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Value, Verdict, number
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff
 from sharpdiv.theory.feature_learning.diagonal.setting import DiagonalSetting
 from sharpdiv.theory.feature_learning.two_layer.closed_forms import two_layer_tradeoff

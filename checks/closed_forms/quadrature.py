@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict, number
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.theory.filters import critical_rho, phi, sam_filter
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.spectra.narayana import alternating_phi, exact_phi

@@ -5,8 +5,8 @@ import numpy as np
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import Z, standard_errors
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import beside_theory, several, span
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.random_features.closed_forms import random_feature_tradeoff
 from sharpdiv.theory.random_features.setting import RandomFeatureSetting
 from sharpdiv.theory.random_features.simulation import simulate_random_features

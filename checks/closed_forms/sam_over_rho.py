@@ -5,8 +5,8 @@ import numpy as np
 from sharpdiv.checks.claim import Claim, Finding, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, agreement, all_within, largest, z_scores
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import count, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import monotone_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate

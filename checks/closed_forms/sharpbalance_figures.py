@@ -13,8 +13,8 @@ from sharpdiv.checks.closed_forms.agreement import (
     z_scores,
 )
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import Several, several, span
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate

@@ -7,8 +7,8 @@ import numpy as np
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, Z, all_within, largest, standard_errors, z_scores
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import beside_theory, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.filters import critical_rho, phi
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import simulate

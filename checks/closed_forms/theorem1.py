@@ -16,8 +16,8 @@ from sharpdiv.checks.closed_forms.agreement import (
     z_scores,
 )
 from sharpdiv.checks.effect import Effect, of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import count, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import critical_rho, phi
 from sharpdiv.theory.setting import Setting

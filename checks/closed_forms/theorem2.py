@@ -5,8 +5,8 @@ import numpy as np
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.closed_forms.agreement import FOUR_ERRORS, agreement, all_within, largest, z_scores
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.estimate import Estimate
 from sharpdiv.theory.filters import Training, critical_rho
 from sharpdiv.theory.setting import Setting

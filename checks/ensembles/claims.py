@@ -12,8 +12,8 @@ from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, proto
 from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
 from sharpdiv.checks.ensembles.study import Study
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import PValue, Quantity, count, number, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, MEASURED_IN_FULL, PROFILES, Design
 

@@ -2,8 +2,8 @@
 
 from sharpdiv.checks.claim import Effect, Finding, Row, Verdict
 from sharpdiv.checks.ensembles.missing import missing
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import span
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.runs.profiles import LABELS, Design
 
 __all__ = ["SMALL", "cost"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import LABELS, Design
 from sharpdiv.empirical.store import digest
 

@@ -15,9 +15,9 @@ from sharpdiv.checks.ensembles.claims import judged
 from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.missing import command, missing, waiting
 from sharpdiv.checks.ensembles.study import Condition, Study
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.quantity import number, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import Comparison, judge
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, Design
 

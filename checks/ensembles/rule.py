@@ -17,8 +17,8 @@ from sharpdiv.checks.ensembles.crossed import (
 from sharpdiv.checks.ensembles.planning import IN_TRIPLES, Component, power
 from sharpdiv.checks.ensembles.protocol import committed, deviation, protocol, protocol_commit
 from sharpdiv.checks.ensembles.questions import QUESTIONS
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import count, number, percent, several
-from sharpdiv.checks.results import Evidence
 
 __all__ = ["CLAIMS", "false_statements", "type_one_error"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles.claims import CLAIMS
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 
 __all__ = ["Beside", "beside"]

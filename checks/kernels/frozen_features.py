@@ -11,8 +11,8 @@ import torch
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
 from sharpdiv.checks.effect import of_agreements
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import beside_theory
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.splits import digits
 from sharpdiv.empirical.lazy.random_features import RandomFeatures, head_sharpness, train_heads
 from sharpdiv.theory.filters import critical_rho, sam_filter

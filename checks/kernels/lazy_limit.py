@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Value, Verdict, number
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, SYMBOLS, curves
 from sharpdiv.checks.quantity import percent as share
 from sharpdiv.checks.quantity import several
-from sharpdiv.checks.results import Evidence
 
 __all__ = ["CLAIMS", "COMMAND", "SETTING", "missing", "percent"]
 

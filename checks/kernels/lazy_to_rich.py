@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_curves import (
     COMPARED_AT,
     SYMBOLS,
@@ -21,7 +22,6 @@ from sharpdiv.checks.kernels.lazy_limit import COMMAND, SETTING, missing, percen
 from sharpdiv.checks.kernels.ranks import spearman
 from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.quantity import Several, Value, several
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, aligned, judge
 
 __all__ = ["CLAIMS"]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict, number
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
 from sharpdiv.checks.kernels.ranks import spearman
-from sharpdiv.checks.results import Evidence
 from sharpdiv.checks.statistics import LEVEL, Comparison, judge
 
 __all__ = ["CLAIMS"]

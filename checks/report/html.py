@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from sharpdiv import __version__
 from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles.verdicts import Beside
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.report.formulas import mathml, prose
 from sharpdiv.checks.report.plots import forest, scatter
 from sharpdiv.checks.report.points import points
@@ -23,7 +24,6 @@ from sharpdiv.checks.report.serialize import plain
 from sharpdiv.checks.report.summary import HOW_TO_READ, by_topic, why
 from sharpdiv.checks.report.topics import COLUMNS, TOPICS
 from sharpdiv.checks.report.words import SIGNS, WHOSE, counts, decisive, firmness
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.provenance import commit
 
 __all__ = ["Picture", "Report", "figures_shown", "html"]

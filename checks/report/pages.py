@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sharpdiv.checks.claim import Claim, Effect, Finding, Verdict
 from sharpdiv.checks.report.words import WHOSE, firmness, signed
-from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.atomic import write_atomically
 
 __all__ = ["FOLDER", "page", "write_pages"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS
 from sharpdiv.empirical.runs.record import RunRecord
 from sharpdiv.empirical.store import digest

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import LABELS
 from sharpdiv.empirical.runs.record import RunRecord
 from sharpdiv.figures.ensembles.measured import (

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from sharpdiv.checks.ensembles.quantities import DIVERSITY
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.figures.ensembles.measured import (
     BARS,
     CURVES,

@@ -14,7 +14,7 @@ from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.crossed import GROUPS, Table, estimated, leave_out_means
 from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from sharpdiv.checks.ensembles.quantities import LEVELS
 from sharpdiv.checks.ensembles.questions import QUESTIONS
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS
 from sharpdiv.figures.ensembles.measured import (

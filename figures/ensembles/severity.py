@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from sharpdiv.checks.ensembles.crossed import Table
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.corruptions import SEVERITIES
 from sharpdiv.empirical.runs.profiles import LABELS
 from sharpdiv.empirical.runs.record import RunRecord

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from sharpdiv.checks.ensembles.conditions import BALANCE, CURVE
 from sharpdiv.checks.ensembles.quantities import SHARPNESS, sharpness
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.figures.ensembles.measured import (
     each,
     legend_below,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sharpdiv.checks.ensembles.conditions import CURVE
 from sharpdiv.checks.ensembles.quantities import DIVERSITY
 from sharpdiv.checks.ensembles.study import Condition, Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.measured import (

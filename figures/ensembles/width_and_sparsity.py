@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sharpdiv.checks.ensembles.crossed import Table
 from sharpdiv.checks.ensembles.quantities import DIVERSITY, LEVELS
 from sharpdiv.checks.ensembles.study import Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.ensembles.measured import (

@@ -3,8 +3,8 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.compared import KernelComparison
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_curves import COMPARED_AT, changes_at_equal_loss, curves
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.members import jackknife
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import ALPHAS, COLORS, SMALL, new_figure

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_curves import curves
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.kernels.lazy_to_rich import title

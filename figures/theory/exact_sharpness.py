@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import COLORS, mark_unstable, new_figure
 from sharpdiv.theory.plots import LABELS, plot_columns

@@ -13,8 +13,8 @@ from sharpdiv.checks.ascents.claims import changes, few_samples
 from sharpdiv.checks.ascents.networks import Ascent, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.closed_forms.models import MODELS, NAMES, Model
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.members import jackknife
-from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import COLORS, new_figure
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.figures.figure import figure
 from sharpdiv.figures.style import COLORS, new_figure
 from sharpdiv.theory.feature_learning.diagonal.closed_forms import diagonal_tradeoff

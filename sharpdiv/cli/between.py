@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.options import Device, Flat, Json
 from sharpdiv.cli.own import given

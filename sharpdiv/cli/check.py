@@ -6,21 +6,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Claim, Finding
-from sharpdiv.checks.registry import CLAIMS, all_claims
+from sharpdiv.checks.closed_forms import claims as closed_forms
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.report.pages import FOLDER, write_pages
 from sharpdiv.checks.report.serialize import claim_json, finding_json
 from sharpdiv.checks.report.summary import summary
 from sharpdiv.cli.errors import UsageError, nearest
-from sharpdiv.cli.evidence import evidence
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import show
-from sharpdiv.empirical.engines.workers import default_workers
-from sharpdiv.empirical.store import write_atomically
+from sharpdiv.empirical.atomic import write_atomically
 from sharpdiv.paths import CHECKOUT
 
 __all__ = ["check", "status"]
@@ -46,14 +44,13 @@ def check(
         results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
         json: where to write the verdicts with their numbers, intervals and units.
     """
-    claims = _select(only, CLAIMS if write else all_claims())
+    claims, found = _asked_for(only, results, ours=write, measured=not list_)
     report = _report(whole=not (only or list_)) if write else None
     if list_:
         lines = (f"{claim.id:<36} {claim.subject:<14} {claim.title}" for claim in claims)
         show({"claims": [claim_json(claim) for claim in claims]}, json, "\n".join(lines))
         return 0
-    at_once = default_workers(torch.device("cpu"))
-    findings = check_claims(claims, evidence(results), workers=at_once, say=_silent if json == "-" else print)
+    findings = check_claims(claims, found, workers=None, say=_silent if json == "-" else print)
     if report:
         write_atomically(report, summary(findings).encode())
         write_pages(report.with_name(FOLDER), findings)
@@ -69,6 +66,19 @@ def _report(*, whole: bool) -> Path:
     if CHECKOUT is None:
         raise UsageError("--write renews paper_checks.md of a checkout, and this is an installed package")
     return CHECKOUT / "paper_checks.md"
+
+
+def _asked_for(
+    only: Sequence[str], results: Path | None, *, ours: bool, measured: bool
+) -> tuple[list[Claim], Evidence]:
+    """Claims, and what was measured; closed forms need nothing of it and do not wait for PyTorch."""
+    if only and results is None and {*only} <= {claim.id for claim in closed_forms.CLAIMS}:
+        return _select(only, closed_forms.CLAIMS), Evidence()
+    from sharpdiv.checks.registry import CLAIMS, all_claims
+    from sharpdiv.cli.evidence import evidence
+
+    claims = _select(only, CLAIMS if ours else all_claims())
+    return claims, evidence(results) if measured else Evidence()
 
 
 def _select(only: Sequence[str], claims: Sequence[Claim]) -> list[Claim]:

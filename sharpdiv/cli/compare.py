@@ -5,9 +5,9 @@ from typing import Annotated
 
 import tyro
 
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.compare import compare_runs
 from sharpdiv.checks.kernels.compared import QUANTITIES, KernelComparison
-from sharpdiv.checks.results import Evidence
 from sharpdiv.cli.options import RUNS, Device, Flat, Json
 from sharpdiv.cli.own import given
 from sharpdiv.cli.own_compare import OwnInitial, compare_own

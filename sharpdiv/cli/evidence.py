@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.evidence import Evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.paths import RESULTS
 

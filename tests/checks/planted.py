@@ -9,7 +9,7 @@ import numpy as np
 from sharpdiv.checks.ensembles.protocol import committed
 from sharpdiv.checks.ensembles.quantities import SHARPNESS
 from sharpdiv.checks.ensembles.study import Condition, Study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.profiles import DESIGNS, MEASURED_IN_FULL, Design
 from sharpdiv.empirical.runs.record import RunRecord

@@ -7,8 +7,8 @@ import pytest
 
 from sharpdiv.checks.checking import check_claims
 from sharpdiv.checks.claim import Finding
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import InputError, NotMeasuredError, WorkerError
 from tests.laws import types_unchecked
 

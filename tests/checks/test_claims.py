@@ -11,9 +11,10 @@ import pytest
 
 from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.closed_forms.theorem1 import finite_lower_scores
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.registry import CLAIMS
 from sharpdiv.checks.report.pages import page
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import StoreError
 
 PROJECT = Path(__file__).parents[2]

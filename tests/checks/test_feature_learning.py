@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sharpdiv.checks.claim import Verdict
 from sharpdiv.checks.closed_forms import feature_learning
 from sharpdiv.checks.closed_forms.paired_draws import Draws
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 from sharpdiv.theory.feature_learning.tradeoff import LearnedSimulation
 from sharpdiv.theory.feature_learning.two_layer.edge import critical_rho
 from tests.laws import Mutation, law

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.compared import KernelComparison
 from sharpdiv.checks.kernels.dials import Network
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
@@ -35,7 +36,7 @@ def without(block: int, name: str) -> list[RunRecord]:
 
 @law(
     Mutation(
-        "every block", "sharpdiv.checks.results.Evidence.blocks", lambda _: lambda self, design: design.blocks[:3]
+        "every block", "sharpdiv.checks.evidence.Evidence.blocks", lambda _: lambda self, design: design.blocks[:3]
     ),
 )
 def test_only_whole_blocks_enter() -> None:
@@ -62,7 +63,7 @@ def test_one_block_is_no_study() -> None:
 @law(
     Mutation(
         "as they come",
-        "sharpdiv.checks.results.Evidence.study",
+        "sharpdiv.checks.evidence.Evidence.study",
         lambda f: lambda self, design: f(self, replace(design, blocks=design.blocks[::-1])),
     ),
 )

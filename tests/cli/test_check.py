@@ -97,7 +97,7 @@ def test_the_report_is_renewed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(check, "CHECKOUT", tmp_path)
-    monkeypatch.setattr(check, "CLAIMS", [claim for claim in CLAIMS if claim.id == "alternating-sum"])
+    monkeypatch.setattr("sharpdiv.checks.registry.CLAIMS", [claim for claim in CLAIMS if claim.id == "alternating-sum"])
     (tmp_path / "paper_checks").mkdir()
     (tmp_path / "paper_checks" / "gone.md").touch()
     status, out, _ = run(capsys, "check", "--write")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sharpdiv.checks.ensembles.protocol import made_up_study
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.corruptions import SEVERITIES
 from sharpdiv.empirical.runs.profiles import DESIGNS, Design
 from sharpdiv.empirical.runs.record import RunRecord

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.evidence import Evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures.registry import FIGURES, drawable, render

@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.evidence import Evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.figures import style as figure_style
 from sharpdiv.figures.registry import FIGURES, drawable

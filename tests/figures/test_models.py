@@ -11,8 +11,8 @@ from sharpdiv.checks.ascents.claims import changes, few_samples
 from sharpdiv.checks.ascents.networks import DESCENT, SWEEPS, Ascent, Regime
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
 from sharpdiv.checks.closed_forms.models import MODELS, NAMES
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.members import jackknife
-from sharpdiv.checks.results import Evidence
 from sharpdiv.figures.style import style
 from sharpdiv.figures.theory import models
 

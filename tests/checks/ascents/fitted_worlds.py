@@ -6,7 +6,7 @@ import numpy as np
 
 from sharpdiv.checks.ascents.networks import DESCENT, FULL_BATCH, Ascent, FittedNetwork, Regime
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 
 __all__ = ["FEW", "LAZY", "SUBTRACTED", "WAYS", "Effect", "planted", "planted_evidence", "stated"]
 

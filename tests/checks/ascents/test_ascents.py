@@ -26,7 +26,8 @@ from sharpdiv.checks.ascents.networks import (
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.ascents.sweep import plan_sweep, run_sweep
 from sharpdiv.checks.claim import Finding, Verdict
-from sharpdiv.checks.results import Evidence, load_evidence
+from sharpdiv.checks.evidence import Evidence
+from sharpdiv.checks.results import load_evidence
 from sharpdiv.empirical.errors import DivergenceError, StoreError
 from sharpdiv.empirical.lazy.equal_loss import train_to_losses
 from sharpdiv.empirical.store import save_json

@@ -13,8 +13,8 @@ from sharpdiv.checks.ensembles.cost import cost
 from sharpdiv.checks.ensembles.crossed import Decision, decide, estimated
 from sharpdiv.checks.ensembles.protocol import asked
 from sharpdiv.checks.ensembles.verdicts import beside
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, PROFILES, Design
 from tests.checks.planted import COMMIT, changed, planted_evidence

@@ -7,7 +7,7 @@ import pytest
 
 from sharpdiv.checks.ensembles.described import described
 from sharpdiv.checks.ensembles.quantities import MAIN_SHARPNESS
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
 from sharpdiv.empirical.runs.record import RunRecord
 from tests.checks.planted import planted_evidence

@@ -6,7 +6,7 @@ import numpy as np
 
 from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.ensembles.norms import CLAIMS
-from sharpdiv.checks.results import Evidence
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from tests.checks.planted import changed, planted_evidence
 from tests.laws import Mutation, law

@@ -3,10 +3,10 @@
 import numpy as np
 
 from sharpdiv.checks.claim import Verdict
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import Network
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 from tests.checks.fake_dial import fake_network
 
 HEAD, GELU, GROUP, BATCH = (

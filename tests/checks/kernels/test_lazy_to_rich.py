@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sharpdiv.checks.claim import Finding, Verdict
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.alpha_network import DialNetwork
 from sharpdiv.checks.kernels.dials import Network
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 from tests.checks.fake_dial import fake_network
 
 BY_ID = {claim.id: claim for claim in CLAIMS}

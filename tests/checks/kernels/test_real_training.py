@@ -3,9 +3,9 @@
 import pytest
 
 from sharpdiv.checks.claim import Verdict
+from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.compared import QUANTITIES, ComparedRun, KernelComparison
 from sharpdiv.checks.registry import CLAIMS
-from sharpdiv.checks.results import Evidence
 
 CLAIM = next(claim for claim in CLAIMS if claim.id == "lazy-real")
 RHOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
