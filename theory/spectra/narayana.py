@@ -89,14 +89,16 @@ def filter_polynomial(i: int, j: int, learning_rate: Fraction, rho: Fraction) ->
         >>> print(*filter_polynomial(1, 1, Fraction(1, 10), Fraction(2)))  # x - x^2/10 - x^3/5
         0 1 -1/10 -1/5
     """
-    # In integers over one denominator: reducing every fraction at every step takes ten times as long.
+    # In integers over one denominator, as q p' = i q' p of p = q^i has them: two products for each power of x.
     scale = learning_rate.denominator * rho.denominator
-    linear, square = learning_rate.numerator * rho.denominator, learning_rate.numerator * rho.numerator
-    coefficients = [0] * j + [1]
-    for _ in range(i):
-        shifted = zip([*coefficients, 0, 0], [0, *coefficients, 0], [0, 0, *coefficients], strict=True)
-        coefficients = [scale * c - linear * before - square * second for c, before, second in shifted]
-    return [Fraction(c, scale**i) for c in coefficients]
+    linear, square = -learning_rate.numerator * rho.denominator, -learning_rate.numerator * rho.numerator
+    denominator = scale**i
+    before, last = 0, denominator
+    coefficients = [last]
+    for m in range(1, 2 * i + 1):
+        before, last = last, ((i - m + 1) * linear * last + (2 * i - m + 2) * square * before) // (m * scale)
+        coefficients.append(last)
+    return [Fraction(0)] * j + [Fraction(c, denominator) for c in coefficients]
 
 
 def exact_phi(i: int, j: int, ratio: Fraction, learning_rate: Fraction, rho: Fraction) -> Fraction:
