@@ -15,6 +15,7 @@ from sharpdiv.theory.symbolic.two_layer import (
     origin_attracts,
     two_layer_friction,
     two_layer_hyperbola,
+    two_layer_improvement,
     two_layer_null_space,
 )
 from sharpdiv.theory.symbolic.wishart import finite_size, joint_moment
@@ -45,5 +46,6 @@ __all__ = [
     "trace",
     "two_layer_friction",
     "two_layer_hyperbola",
+    "two_layer_improvement",
     "two_layer_null_space",
 ]

@@ -10,6 +10,7 @@ from sharpdiv.theory.symbolic.two_layer import (
     origin_attracts,
     two_layer_friction,
     two_layer_hyperbola,
+    two_layer_improvement,
     two_layer_null_space,
 )
 from sharpdiv.theory.symbolic.wishart import finite_size
@@ -46,6 +47,7 @@ def proofs() -> tuple[Proof, ...]:
         diagonal.flow_pythagoras(),
         diagonal.common_fall_flattens(),
         two_layer_null_space(),
+        two_layer_improvement(),
         two_layer_hyperbola(),
         two_layer_friction(),
         origin_attracts(),

@@ -2,12 +2,19 @@
 
 import sympy as sp
 
-from sharpdiv.theory.symbolic.proof import Proof
+from sharpdiv.theory.symbolic.proof import Proof, equal
 
-__all__ = ["origin_attracts", "two_layer_friction", "two_layer_hyperbola", "two_layer_null_space"]
+__all__ = [
+    "origin_attracts",
+    "two_layer_friction",
+    "two_layer_hyperbola",
+    "two_layer_improvement",
+    "two_layer_null_space",
+]
 
 _tau = sp.Symbol("tau", real=True)
 _first, _second, _target, _curvature = sp.symbols("A_0 U_0 t lambda", positive=True)
+_bias, _variance = sp.symbols("b s_w^2", positive=True)
 _on_output, _on_hidden = sp.symbols("K J", positive=True)
 
 
@@ -40,6 +47,55 @@ def _loss(entries: tuple[sp.Symbol, ...], x: tuple[sp.Symbol, ...], y: sp.Expr) 
     """Half the square of a'Wx - y."""
     a, rows = entries[:2], (entries[2:4], entries[4:6])
     return (sum(a[k] * (rows[k][0] * x[0] + rows[k][1] * x[1]) for k in range(2)) - y) ** 2 / 2
+
+
+def _unseen_errors(members: int) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """Mean over W of D, member and ensemble error in one direction that no sample shows, for two units a member."""
+    # W there is as drawn, of variance s_w^2 and independent of a; the target has the component b.
+    entries = sp.symbols(f"w_1:{2 * members + 1}")
+    units = sp.symbols(f"a_1:{2 * members + 1}", positive=True)
+    outputs = [entries[2 * i] * units[2 * i] + entries[2 * i + 1] * units[2 * i + 1] for i in range(members)]
+    mean = sum(outputs) / members
+    parts = (
+        sum((output - mean) ** 2 for output in outputs) / (members - 1),
+        sum((output - _bias) ** 2 for output in outputs) / members,
+        (mean - _bias) ** 2,
+    )
+    diversity, member, ensemble = (_mean_over_normal(part, entries) for part in parts)
+    return diversity, member, ensemble
+
+
+def _mean_over_normal(quadratic: sp.Expr, entries: tuple[sp.Symbol, ...]) -> sp.Expr:
+    """Mean of a polynomial of degree 2 over independent normal entries of mean 0 and variance ``s_w^2``."""
+    terms = sp.Poly(quadratic, *entries).terms()
+    return sum(value * _variance ** (sum(powers) // 2) for powers, value in terms if all(p % 2 == 0 for p in powers))
+
+
+def two_layer_improvement() -> Proof:
+    """The improvement rate is an increasing function of D alone: the bias does not see rho.
+
+    Returns:
+        The proof for three members of two units and one direction; of several, numerators and denominators add up.
+
+    Examples:
+        >>> from sharpdiv.theory.symbolic import two_layer_improvement
+        >>> two_layer_improvement().holds
+        True
+    """
+    members = 3
+    diversity, member, ensemble = _unseen_errors(members)
+    value = sp.Symbol("D", positive=True)
+    closed = (1 - sp.Rational(1, members)) * value / (_bias**2 + value)
+    return Proof(
+        "two-layer-improvement",
+        "In two-layer linear networks the improvement rate rises with D, and with nothing else that SAM moves",
+        r"\mathrm{member} = b^2 + D, \quad \mathrm{ensemble} = b^2 + \tfrac1M D, \quad"
+        r" \mathrm{EIR} = \bigl(1 - \tfrac1M\bigr) \frac{D}{b^2 + D}, \quad \partial_D \mathrm{EIR} > 0",
+        equal(member, _bias**2 + diversity)
+        and equal(ensemble, _bias**2 + diversity / members)
+        and sp.cancel((member - ensemble) / member - closed.subs(value, diversity)) == 0
+        and bool(sp.cancel(sp.diff(closed, value)).is_positive),
+    )
 
 
 def _hyperbola() -> tuple[sp.Expr, sp.Expr, sp.Expr]:

@@ -21,6 +21,22 @@ def test_sam_does_not_move_what_no_sample_shows() -> None:
 
 @law(
     Mutation(
+        "divided by the members",
+        f"{ROOM}._unseen_errors",
+        lambda f: lambda members: (f(members)[0] * (members - 1) / members, *f(members)[1:]),
+    ),
+    Mutation(
+        "a bias that is not there",
+        f"{ROOM}._mean_over_normal",
+        lambda f: lambda quadratic, entries: f(quadratic, entries) + two_layer._bias,
+    ),
+)
+def test_the_improvement_rate_is_a_function_of_d() -> None:
+    assert two_layer.two_layer_improvement().holds
+
+
+@law(
+    Mutation(
         "a rotation",
         f"{ROOM}._hyperbola",
         lambda f: lambda: tuple(v.subs(two_layer._tau, sp.I * two_layer._tau) for v in f()),
