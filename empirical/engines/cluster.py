@@ -11,6 +11,8 @@ from sharpdiv.empirical.errors import InputError
 __all__ = ["Cluster", "read_cluster"]
 
 _OF_SLURM = ("partition", "walltime", "directives")
+_MOST = 10_000
+"""Of any number: more is a slip of the finger."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for name, least in (("gpus_per_job", 0), ("workers_per_gpu", 1), ("jobs", 1), ("retries", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if not least <= getattr(self, name) <= _MOST:
+                raise InputError(f"{name} must be between {least} and {_MOST}, got {getattr(self, name)}")
         if not re.fullmatch(r"\d+:[0-5]\d:[0-5]\d", self.walltime):
             raise InputError(f"walltime must be HH:MM:SS, got {self.walltime!r}")
         if wrong := [line for line in self.directives if not line.startswith("-")]:
