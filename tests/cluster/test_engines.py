@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sharpdiv.empirical.engines.parsl_engine import _SILENCE
 from sharpdiv.empirical.runs.folders import run_folder
 from tests.cluster.slurm import call, lacking, two_nodes
 from tests.cluster.tiny import STEPS, TINY
@@ -128,6 +129,34 @@ def test_jobs_that_begin_when_nobody_is_there_any_more_end(tmp_path: Path) -> No
     wait_for(process, tmp_path / "runs", "block-*/*/manager.log")
     process.kill()
     process.communicate(timeout=60)
+
+
+def test_a_pause_of_everything_changes_no_bit(engine: object, expected: str, tmp_path: Path) -> None:
+    """As where a laptop is closed, for longer than Parsl takes a job without a sign of life to be lost."""
+    process = begin(engine, tmp_path / "runs", "--slow")
+    wait_for(process, tmp_path / "runs", "checkpoint-*")
+    asleep = started()
+    for each in asleep:
+        os.kill(each, signal.SIGSTOP)
+    time.sleep(_SILENCE + 5)
+    for each in asleep:
+        os.kill(each, signal.SIGCONT)
+    assert ended(process) == expected
+
+
+def test_without_parsls_interchange_it_ends_and_can_go_on(expected: str, tmp_path: Path) -> None:
+    """Parsl itself would wait for ever for what stands between it and the jobs."""
+    pytest.importorskip("parsl")
+    toml = options(tmp_path, "kind = 'local'", "jobs = 2")
+    process = begin(toml, tmp_path / "runs", "--slow")
+    wait_for(process, tmp_path / "runs", "checkpoint-*")
+    # It gives itself a title, which takes the place of the mark.
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (interchange,) = (c for c in children if b"interchange" in Path(f"/proc/{c}/cmdline").read_bytes())
+    os.kill(int(interchange), signal.SIGKILL)
+    process.communicate(timeout=200)  # it takes Parsl two minutes to see that there is nobody to say good-bye to
+    assert process.returncode == 1
+    assert ended(begin(toml, tmp_path / "runs")) == expected
 
 
 def wait_for(process: "subprocess.Popen[str]", root: Path, files: str) -> None:
