@@ -116,7 +116,7 @@ def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:
                 axes.errorbar(place + shift, value, ends, fmt=marker, ms=4, capsize=2, color=color)
     axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set_xticks(range(len(found)), [_short(each) for each, _ in found], fontsize=6.5)
-    axes.set(title=f"trained on digits, {_ways(found)}", xlabel="network", xlim=(-0.6, len(found) - 0.4))
+    axes.set(title=f"trained on digits, {_ways(found)}", xlabel="network × initial scale", xlim=(-0.6, len(found) - 0.4))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
@@ -125,7 +125,7 @@ def _short(found: FittedRegime) -> str:
     if network.kind == "residual":
         return "residual"
     activation = {"relu": "ReLU", "gelu": "GELU"}.get(network.activation, network.activation)
-    return f"{activation}\nscale {network.scale:g}"
+    return f"{activation}\n× {network.scale:g}"
 
 
 def _ways(found: list[tuple[FittedRegime, Ascent]]) -> str:
