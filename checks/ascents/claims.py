@@ -10,110 +10,47 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
-from sharpdiv.checks.ascents.networks import DESCENT, FULL_BATCH, SWEEPS, Ascent, Regime
+from sharpdiv.checks.ascents.changes import EARLY, SYMBOLS, change, changes, comparable, few_samples, ordinary
+from sharpdiv.checks.ascents.models import model_signs
+from sharpdiv.checks.ascents.networks import FULL_BATCH, SWEEPS, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.claim import Claim, Finding, Row, Verdict
 from sharpdiv.checks.evidence import Evidence
-from sharpdiv.checks.members import jackknife, shares_of_members, square, without_each
+from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.statistics import LEVEL, Comparison, judge
 
-__all__ = ["CLAIMS", "changes", "few_samples"]
+__all__ = ["CLAIMS"]
 
-_SYMBOLS = {
-    "diversity": "D",
-    "trace": "trace",
-    "eir": "EIR",
-    "member_error": "member error",
-    "last_norm": "|a|^2",
-}
-_EARLY, _LATE = 0, -1
-"""Of the losses that members are compared at."""
 _COMMAND = "sharpdiv reproduce --profile cpu"
 _MISSING = Finding(Verdict.NOT_RUN, remark=f"There is no sweep over ascents in these results; run {_COMMAND}.")
 
 
-def few_samples(found: FittedRegime) -> Ascent | None:
-    """The way to train whose ascents are of the fewest samples, by the largest rho.
-
-    Args:
-        found: a network in a regime.
-
-    Returns:
-        None if there is only full batch.
-    """
-    ways = [ascent for ascent in found.fitted if ascent.m]
-    return min(ways, key=lambda ascent: (ascent.m, -ascent.fraction)) if ways else None
-
-
-def changes(found: FittedRegime, ascent: Ascent, quantity: str, level: int = _LATE) -> Float[np.ndarray, " subsets"]:
-    """Logarithm of the ratio of a quantity to that of gradient descent, at one training loss.
-
-    Args:
-        found: a network in a regime.
-        ascent: a way to train it.
-        quantity: diversity, eir, member_error, ensemble_error, trace, last_norm, norm or steps.
-        level: place of the loss.
-
-    Returns:
-        Of the ensemble, and without each of its members in turn.
-    """
-    after, before = (_values(found, way, quantity, level) for way in (ascent, DESCENT))
-    with np.errstate(invalid="ignore", divide="ignore"):  # an EIR below 0 has none
-        return np.log(after / before)
-
-
-def _values(found: FittedRegime, ascent: Ascent, quantity: str, level: int) -> Float[np.ndarray, " subsets"]:
-    fitted = found.fitted[ascent]
-    members = len(fitted.steps)
-    if quantity in {"trace", "last_norm", "norm", "steps"}:
-        return shares_of_members(members) @ getattr(fitted, quantity)[:, level]
-    return without_each(square(fitted.products[level], members), np.arange(members))[quantity]
-
-
-def _change(found: FittedRegime, ascent: Ascent, quantity: str, level: int = _LATE) -> Comparison:
-    label = f"{found.name}, loss {found.losses[level]:g}, {ascent.name}"
-    statistic = f"log ratio of {_SYMBOLS[quantity]} to gradient descent"
-    return jackknife(label, changes(found, ascent, quantity, level), statistic)
-
-
-def _comparable(evidence: Evidence) -> list[FittedRegime]:
-    """Where there is gradient descent, to which all is compared."""
-    return [found for found in evidence.ascents if DESCENT in found.fitted]
-
-
-def _ordinary(evidence: Evidence) -> list[FittedRegime]:
-    return [found for found in _comparable(evidence) if found.regime == Regime()]
-
-
 def _in_both(evidence: Evidence, regime: Regime) -> list[tuple[FittedRegime, FittedRegime]]:
     """Networks trained ordinarily and in another regime."""
-    others = {found.network.name: found for found in _comparable(evidence) if found.regime == regime}
-    pairs = [(found, others.get(found.network.name)) for found in _ordinary(evidence)]
+    others = {found.network.name: found for found in comparable(evidence) if found.regime == regime}
+    pairs = [(found, others.get(found.network.name)) for found in ordinary(evidence)]
     return [(found, other) for found, other in pairs if other is not None]
 
 
 def _together(evidence: Evidence) -> Finding:
     """Trace, D and EIR fall where ascents are of few samples."""
-    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each))]
+    found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each))]
     if not found:
         return _MISSING
-    rows = [_change(each, few, quantity).row() for each, few in found for quantity in ("member_error", "last_norm")]
-    family = [_change(each, few, quantity) for each, few in found for quantity in ("trace", "diversity", "eir")]
+    rows = [change(each, few, quantity).row() for each, few in found for quantity in ("member_error", "last_norm")]
+    family = [change(each, few, quantity) for each, few in found for quantity in ("trace", "diversity", "eir")]
     return judge(family, -1, rows=rows)
 
 
 def _against_full_batch(evidence: Evidence) -> Finding:
     """D falls, and by less where one ascent is of all samples, at a rho as large or ten times as large."""
-    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each)) and FULL_BATCH in each.fitted]
+    found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each)) and FULL_BATCH in each.fitted]
     if not found:
         return _MISSING
-    rows = [
-        _change(each, FULL_BATCH, quantity).row() for each, _ in found for quantity in ("trace", "diversity", "eir")
-    ]
+    rows = [change(each, FULL_BATCH, quantity).row() for each, _ in found for quantity in ("trace", "diversity", "eir")]
     # Where D falls in neither, the larger rise of the two is no fall.
-    family = [_change(each, few, "diversity") for each, few in found]
+    family = [change(each, few, "diversity") for each, few in found]
     family += [
         jackknife(
             f"{each.name}: {few.name} against {FULL_BATCH.name}",
@@ -151,18 +88,18 @@ def _power_of_m(evidence: Evidence) -> Finding:
     """The exponent of m in the fall of trace and D."""
     family: list[Comparison] = []
     shown: list[Comparison] = []
-    for each in _ordinary(evidence):
+    for each in ordinary(evidence):
         few = few_samples(each)
         ways = [ascent for ascent in each.fitted if few and ascent.fraction == few.fraction and ascent.m]
         if len(ways) < 3:
             continue
         sizes = np.log([ascent.m for ascent in ways])
         for quantity in ("trace", "diversity"):
-            shown += [_change(each, ascent, quantity) for ascent in ways]
+            shown += [change(each, ascent, quantity) for ascent in ways]
             falls = -np.stack([changes(each, ascent, quantity) for ascent in ways])
             # What rises has no exponent; where it clearly does the claim fails.
             slopes = np.polyfit(sizes, np.log(falls), 1)[0] if (falls > 0).all() else np.full_like(falls[0], np.nan)
-            family.append(jackknife(each.name, slopes, f"exponent of m in the fall of log {_SYMBOLS[quantity]}"))
+            family.append(jackknife(each.name, slopes, f"exponent of m in the fall of log {SYMBOLS[quantity]}"))
     of_all = judge(shown, -1)
     rising = of_all.remark if of_all.verdict == Verdict.FAILS else ""
     return _within(family, _POWER, [c.row() for c in shown], rising) if family else _MISSING
@@ -170,7 +107,7 @@ def _power_of_m(evidence: Evidence) -> Finding:
 
 def _of_norms(evidence: Evidence) -> Finding:
     """The share of the change of log D that the change of the last layer's norm is."""
-    found = [(each, few) for each in _ordinary(evidence) if (few := few_samples(each))]
+    found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each))]
     if not found:
         return _MISSING
     with np.errstate(invalid="ignore", divide="ignore"):  # where nothing changes
@@ -194,7 +131,7 @@ def _subtracted(evidence: Evidence) -> Finding:
     ]
     if not pairs:
         return _MISSING
-    rows = [_change(other, few, quantity).row() for _, other, few in pairs for quantity in ("trace", "diversity")]
+    rows = [change(other, few, quantity).row() for _, other, few in pairs for quantity in ("trace", "diversity")]
     # Without a fall with f there is none to hide.
     family = [
         jackknife(f"{each.name}, {few.name}", -changes(each, few, "diversity"), "fall of log D")
@@ -216,14 +153,14 @@ def _early(evidence: Evidence) -> Finding:
     pairs = [
         (other, few) for _, other in _in_both(evidence, Regime(subtract_initial=True)) if (few := few_samples(other))
     ]
-    return judge([_change(other, few, "diversity", _EARLY) for other, few in pairs], 1) if pairs else _MISSING
+    return judge([change(other, few, "diversity", EARLY) for other, few in pairs], 1) if pairs else _MISSING
 
 
 def _lazy(evidence: Evidence) -> Finding:
     """In the lazy regime nothing moves."""
-    found = [each for each in _comparable(evidence) if each.regime.alpha > 1]
+    found = [each for each in comparable(evidence) if each.regime.alpha > 1]
     ways = [(each, ascent) for each in found for ascent in (FULL_BATCH, few_samples(each)) if ascent in each.fitted]
-    family = [_change(each, ascent, q) for each, ascent in ways if ascent for q in ("trace", "diversity")]
+    family = [change(each, ascent, q) for each, ascent in ways if ascent for q in ("trace", "diversity")]
     return _within(family, _NOTHING, ()) if family else _MISSING
 
 
@@ -283,6 +220,15 @@ CLAIMS = (
         "At equal training loss, late in training, SAM with ascents of few samples lowers the trace of the Hessian, D and EIR.",
         _FAMILY,
         _together,
+    ),
+    _claim(
+        "models",
+        "Trained networks have the signs of models that learn features",
+        "At equal training loss, late in training, SAM with ascents of few samples lowers trace, D and EIR, as in two-layer and "
+        "diagonal linear networks, and as in no model in which nothing multiplies a weight.",
+        f"{_FAMILY}; it fails, too, if another model has the signs. How much of the change of D a model explains decides nothing. "
+        "Stated when the results were there",
+        model_signs,
     ),
     _claim(
         "full-batch",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from sharpdiv.checks.ascents.claims import changes, few_samples
+from sharpdiv.checks.ascents.changes import changes, few_samples
 from sharpdiv.checks.ascents.networks import Ascent, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.closed_forms.models import MODELS, NAMES, Model
@@ -116,7 +116,9 @@ def _measured(axes: Axes, found: list[tuple[FittedRegime, Ascent]]) -> None:
                 axes.errorbar(place + shift, value, ends, fmt=marker, ms=4, capsize=2, color=color)
     axes.axhline(0, color=COLORS["muted"], lw=0.8)
     axes.set_xticks(range(len(found)), [_short(each) for each, _ in found], fontsize=6.5)
-    axes.set(title=f"trained on digits, {_ways(found)}", xlabel="network × initial scale", xlim=(-0.6, len(found) - 0.4))
+    axes.set(
+        title=f"trained on digits, {_ways(found)}", xlabel="network × initial scale", xlim=(-0.6, len(found) - 0.4)
+    )
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 

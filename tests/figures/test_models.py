@@ -7,7 +7,7 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from numpy.testing import assert_allclose
 
-from sharpdiv.checks.ascents.claims import changes, few_samples
+from sharpdiv.checks.ascents.changes import changes, few_samples
 from sharpdiv.checks.ascents.networks import DESCENT, SWEEPS, Ascent, Regime
 from sharpdiv.checks.ascents.results import Fitted, FittedRegime
 from sharpdiv.checks.closed_forms.models import MODELS, NAMES
