@@ -5,12 +5,27 @@ from jaxtyping import Float
 
 from sharpdiv.checks.ascents.networks import DESCENT, Ascent, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
+from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.members import jackknife, shares_of_members, square, without_each
 from sharpdiv.checks.statistics import Comparison
 
-__all__ = ["EARLY", "LATE", "SYMBOLS", "change", "changes", "comparable", "few_samples", "ordinary"]
+__all__ = [
+    "COMMAND",
+    "EARLY",
+    "LATE",
+    "MISSING",
+    "SYMBOLS",
+    "change",
+    "changes",
+    "comparable",
+    "few_samples",
+    "ordinary",
+]
 
+COMMAND = "sharpdiv reproduce --profile cpu"
+"""What trains the sweep over ascents."""
+MISSING = Finding(Verdict.NOT_RUN, remark=f"There is no sweep over ascents in these results; run {COMMAND}.")
 SYMBOLS = {
     "diversity": "D",
     "trace": "trace",
@@ -18,6 +33,7 @@ SYMBOLS = {
     "member_error": "member error",
     "last_norm": "|a|^2",
 }
+"""Quantities as lines of a finding call them."""
 EARLY, LATE = 0, -1
 """Of the losses that members are compared at."""
 

@@ -11,7 +11,17 @@ from functools import partial
 
 import numpy as np
 
-from sharpdiv.checks.ascents.changes import EARLY, SYMBOLS, change, changes, comparable, few_samples, ordinary
+from sharpdiv.checks.ascents.changes import (
+    COMMAND,
+    EARLY,
+    MISSING,
+    SYMBOLS,
+    change,
+    changes,
+    comparable,
+    few_samples,
+    ordinary,
+)
 from sharpdiv.checks.ascents.models import model_signs
 from sharpdiv.checks.ascents.networks import FULL_BATCH, SWEEPS, Regime
 from sharpdiv.checks.ascents.results import FittedRegime
@@ -21,9 +31,6 @@ from sharpdiv.checks.members import jackknife
 from sharpdiv.checks.statistics import LEVEL, Comparison, judge
 
 __all__ = ["CLAIMS"]
-
-_COMMAND = "sharpdiv reproduce --profile cpu"
-_MISSING = Finding(Verdict.NOT_RUN, remark=f"There is no sweep over ascents in these results; run {_COMMAND}.")
 
 
 def _in_both(evidence: Evidence, regime: Regime) -> list[tuple[FittedRegime, FittedRegime]]:
@@ -37,7 +44,7 @@ def _together(evidence: Evidence) -> Finding:
     """Trace, D and EIR fall where ascents are of few samples."""
     found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each))]
     if not found:
-        return _MISSING
+        return MISSING
     rows = [change(each, few, quantity).row() for each, few in found for quantity in ("member_error", "last_norm")]
     family = [change(each, few, quantity) for each, few in found for quantity in ("trace", "diversity", "eir")]
     return judge(family, -1, rows=rows)
@@ -47,7 +54,7 @@ def _against_full_batch(evidence: Evidence) -> Finding:
     """D falls, and by less where one ascent is of all samples, at a rho as large or ten times as large."""
     found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each)) and FULL_BATCH in each.fitted]
     if not found:
-        return _MISSING
+        return MISSING
     rows = [change(each, FULL_BATCH, quantity).row() for each, _ in found for quantity in ("trace", "diversity", "eir")]
     # Where D falls in neither, the larger rise of the two is no fall.
     family = [change(each, few, "diversity") for each, few in found]
@@ -102,14 +109,14 @@ def _power_of_m(evidence: Evidence) -> Finding:
             family.append(jackknife(each.name, slopes, f"exponent of m in the fall of log {SYMBOLS[quantity]}"))
     of_all = judge(shown, -1)
     rising = of_all.remark if of_all.verdict == Verdict.FAILS else ""
-    return _within(family, _POWER, [c.row() for c in shown], rising) if family else _MISSING
+    return _within(family, _POWER, [c.row() for c in shown], rising) if family else MISSING
 
 
 def _of_norms(evidence: Evidence) -> Finding:
     """The share of the change of log D that the change of the last layer's norm is."""
     found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each))]
     if not found:
-        return _MISSING
+        return MISSING
     with np.errstate(invalid="ignore", divide="ignore"):  # where nothing changes
         shares = [
             jackknife(
@@ -130,7 +137,7 @@ def _subtracted(evidence: Evidence) -> Finding:
         if (few := few_samples(each)) and few in other.fitted
     ]
     if not pairs:
-        return _MISSING
+        return MISSING
     rows = [change(other, few, quantity).row() for _, other, few in pairs for quantity in ("trace", "diversity")]
     # Without a fall with f there is none to hide.
     family = [
@@ -153,7 +160,7 @@ def _early(evidence: Evidence) -> Finding:
     pairs = [
         (other, few) for _, other in _in_both(evidence, Regime(subtract_initial=True)) if (few := few_samples(other))
     ]
-    return judge([change(other, few, "diversity", EARLY) for other, few in pairs], 1) if pairs else _MISSING
+    return judge([change(other, few, "diversity", EARLY) for other, few in pairs], 1) if pairs else MISSING
 
 
 def _lazy(evidence: Evidence) -> Finding:
@@ -161,7 +168,7 @@ def _lazy(evidence: Evidence) -> Finding:
     found = [each for each in comparable(evidence) if each.regime.alpha > 1]
     ways = [(each, ascent) for each in found for ascent in (FULL_BATCH, few_samples(each)) if ascent in each.fitted]
     family = [change(each, ascent, q) for each, ascent in ways if ascent for q in ("trace", "diversity")]
-    return _within(family, _NOTHING, ()) if family else _MISSING
+    return _within(family, _NOTHING, ()) if family else MISSING
 
 
 _METHOD = (
@@ -208,7 +215,7 @@ def _claim(name: str, title: str, statement: str, tolerance: str, check: Callabl
         check=partial(_on_all, check),
         about=("Reasons",),
         where="digits",
-        command=_COMMAND,
+        command=COMMAND,
         figures=("sign",),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from sharpdiv.checks.ascents.changes import change, changes, few_samples, ordinary
+from sharpdiv.checks.ascents.changes import MISSING, change, changes, few_samples, ordinary
 from sharpdiv.checks.ascents.networks import Ascent, FittedNetwork
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.claim import Finding, Row, Value, Verdict, number
@@ -40,7 +40,7 @@ def model_signs(evidence: Evidence) -> Finding:
     """
     found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each))]
     if not found:
-        return Finding(Verdict.NOT_RUN)
+        return MISSING
     family = [change(each, few, quantity) for each, few in found for quantity in ("trace", "diversity", "eir")]
     rows, falling = _signs()
     finding = judge(family, -1, rows=[*rows, *_sizes(found)], remark=f"All three fall in: {'; '.join(falling)}.")
