@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from importlib.util import find_spec
 
 from sharpdiv.checks.claim import Claim, Finding
 from sharpdiv.checks.evidence import Evidence
@@ -39,7 +40,8 @@ def check_claims(
     claims = tuple(claims)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    several = workers != 1 and len(claims) > _WORTH_PROCESSES and all(_known().get(c.id) is c for c in claims)
+    several = workers != 1 and len(claims) > _WORTH_PROCESSES and find_spec("torch") is not None
+    several = several and all(_known().get(c.id) is c for c in claims)
     check = partial(_spread, workers=workers) if several else _here
     findings = []
     for claim, finding in zip(claims, check(claims, evidence), strict=True):
@@ -58,7 +60,11 @@ def _spread(claims: Sequence[Claim], evidence: Evidence, workers: int | None) ->
 
     from sharpdiv.empirical.engines.workers import default_workers, processes
 
-    with processes(workers or default_workers(torch.device("cpu")), evidence) as pool:
+    at_once = workers or default_workers(torch.device("cpu"))
+    if at_once == 1:
+        yield from _here(claims, evidence)
+        return
+    with processes(at_once, evidence) as pool:
         yield from pool.map(_check, [claim.id for claim in claims])
 
 

@@ -35,7 +35,10 @@ WHY = (
         "Where members differ by features that are never trained, SAM makes them flatter *and* more diverse",
         ("random-features-tradeoff",),
     ),
-    ("Side by side, all three fall together only in models in which one weight multiplies another", ("models",)),
+    (
+        "Side by side, without label noise, all three fall together only in models in which one weight multiplies another",
+        ("models", "ascent-models"),
+    ),
     (
         "In two-layer linear networks D, EIR and the trace of the Hessian are functions of one number, the norm of the last layer, "
         "and closed forms predict it",

@@ -44,8 +44,8 @@ def check(
         results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
         json: where to write the verdicts with their numbers, intervals and units.
     """
-    claims, found = _asked_for(only, results, ours=write, measured=not list_)
     report = _report(whole=not (only or list_)) if write else None
+    claims, found = _asked_for(only, results, ours=write, measured=not list_)
     if list_:
         lines = (f"{claim.id:<36} {claim.subject:<14} {claim.title}" for claim in claims)
         show({"claims": [claim_json(claim) for claim in claims]}, json, "\n".join(lines))

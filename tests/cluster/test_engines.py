@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def started() -> list[int]:
         except OSError:
             continue
     return found
+
+
+def children(process: "subprocess.Popen[str]") -> list[int]:
+    """Parsl's interchange among them, whose title takes the place of its environment, and with it of the mark."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
+
+
+def send(what: signal.Signals, processes: Iterable[int]) -> None:
+    for each in processes:
+        with suppress(ProcessLookupError):  # ended meanwhile
+            os.kill(each, what)
 
 
 def begin(*arguments: object, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
@@ -135,12 +148,10 @@ def test_a_pause_of_everything_changes_no_bit(engine: object, expected: str, tmp
     """As where a laptop is closed, for longer than Parsl takes a job without a sign of life to be lost."""
     process = begin(engine, tmp_path / "runs", "--slow")
     wait_for(process, tmp_path / "runs", "checkpoint-*")
-    asleep = started()
-    for each in asleep:
-        os.kill(each, signal.SIGSTOP)
+    asleep = {*started(), *children(process)}  # Parsl's interchange has no mark
+    send(signal.SIGSTOP, asleep)
     time.sleep(_SILENCE + 5)
-    for each in asleep:
-        os.kill(each, signal.SIGCONT)
+    send(signal.SIGCONT, asleep)
     assert ended(process) == expected
 
 
@@ -150,10 +161,8 @@ def test_without_parsls_interchange_it_ends_and_can_go_on(expected: str, tmp_pat
     toml = options(tmp_path, "kind = 'local'", "jobs = 2")
     process = begin(toml, tmp_path / "runs", "--slow")
     wait_for(process, tmp_path / "runs", "checkpoint-*")
-    # It gives itself a title, which takes the place of the mark.
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (interchange,) = (c for c in children if b"interchange" in Path(f"/proc/{c}/cmdline").read_bytes())
-    os.kill(int(interchange), signal.SIGKILL)
+    (interchange,) = (c for c in children(process) if b"interchange" in Path(f"/proc/{c}/cmdline").read_bytes())
+    os.kill(interchange, signal.SIGKILL)
     process.communicate(timeout=200)  # it takes Parsl two minutes to see that there is nobody to say good-bye to
     assert process.returncode == 1
     assert ended(begin(toml, tmp_path / "runs")) == expected

@@ -72,7 +72,7 @@ def _mean_over_normal(quadratic: sp.Expr, entries: tuple[sp.Symbol, ...]) -> sp.
 
 
 def two_layer_improvement() -> Proof:
-    """The improvement rate is an increasing function of D alone: the bias does not see rho.
+    """At a given bias, which SAM does not move, the improvement rate rises with D.
 
     Returns:
         The proof for three members of two units and one direction; of several, numerators and denominators add up.
@@ -88,9 +88,10 @@ def two_layer_improvement() -> Proof:
     closed = (1 - sp.Rational(1, members)) * value / (_bias**2 + value)
     return Proof(
         "two-layer-improvement",
-        "In two-layer linear networks the improvement rate rises with D, and with nothing else that SAM moves",
+        f"In two-layer linear networks of one bias b the improvement rate rises with D (M = {members})",
         r"\mathrm{member} = b^2 + D, \quad \mathrm{ensemble} = b^2 + \tfrac1M D, \quad"
-        r" \mathrm{EIR} = \bigl(1 - \tfrac1M\bigr) \frac{D}{b^2 + D}, \quad \partial_D \mathrm{EIR} > 0",
+        r" \mathrm{EIR} = \bigl(1 - \tfrac1M\bigr) \frac{D}{b^2 + D}, \quad \partial_D \mathrm{EIR} > 0, \quad"
+        f" M = {members}",
         equal(member, _bias**2 + diversity)
         and equal(ensemble, _bias**2 + diversity / members)
         and sp.cancel((member - ensemble) / member - closed.subs(value, diversity)) == 0

@@ -1,4 +1,4 @@
-"""Solvable models beside planted networks: who has the signs, and what share of the change of D is explained."""
+"""Solvable models beside planted networks: who has the signs, and what they make of the change of D."""
 
 from dataclasses import replace
 
@@ -6,56 +6,76 @@ import numpy as np
 import pytest
 
 from sharpdiv.checks.ascents import models
-from sharpdiv.checks.claim import Verdict
+from sharpdiv.checks.ascents.networks import Ascent, Regime
+from sharpdiv.checks.claim import Finding, Verdict
 from sharpdiv.checks.closed_forms.models import MODELS
 from sharpdiv.checks.evidence import Evidence
-from tests.checks.ascents.fitted_worlds import planted_evidence, stated
+from tests.checks.ascents.fitted_worlds import FEW, planted, planted_evidence, stated
 from tests.laws import Mutation, law
 
-BY_NORM = "share of the squared changes of log D that the last layer's norm explains"
+CURVES = models._curves()
+
+
+def found(trace: float, diversity: float, norm: float) -> Finding:
+    """What is found of one network in which SAM with ascents of one sample does this, to 1e-9."""
+
+    def effect(_: Regime, ascent: Ascent, __: int) -> tuple[float, float, float]:
+        return (trace, diversity, norm) if ascent == FEW else (0.0, 0.0, 0.0)
+
+    return models.model_signs(Evidence(ascents=(planted(effect, noise=1e-9),)))
+
+
+def sizes(finding: Finding) -> list[str]:
+    (text,) = (value for label, value in finding.texts.items() if label.endswith("alpha = 1: change of log D"))
+    return text.split(", ")
 
 
 @law(
     Mutation(
-        "the norm of all layers", "sharpdiv.checks.ascents.models._share", lambda f: lambda p, w: f(p * [1, 2], w)
-    ),
-    Mutation(
         "the trace for the norm",
         "sharpdiv.checks.ascents.models.changes",
-        lambda f: lambda found, few, quantity: f(found, few, quantity) * (2 if quantity == "last_norm" else 1),
+        lambda f: lambda a, b, quantity: f(a, b, "trace" if quantity == "last_norm" else quantity),
+    ),
+    Mutation(
+        "the model's EIR for its D",
+        "sharpdiv.checks.ascents.models._curves",
+        lambda f: lambda: {name: (trace, eir, d) for name, (trace, d, eir) in f().items()},
     ),
 )
-def test_a_norm_that_moves_like_d_explains_all_of_it() -> None:
-    """Planted changes are equal, and .8; the noise of .004 over 8 members is .002."""
+def test_every_network_is_beside_what_the_models_make_of_it() -> None:
+    trace, diversity, _ = CURVES["diagonal linear, m = 1"]
+    finding = found(float(trace[40]), -0.2, -0.3)
+    assert (finding.verdict, finding.confirmed) == (Verdict.HOLDS, False)
+    measured, by_norm, *_, by_trace = sizes(finding)
+    assert (measured, by_norm.split()[0]) == ("-0.2 measured", "-0.3")
+    assert float(by_trace.split()[0]) == pytest.approx(diversity[40], rel=1e-3)  # four digits are shown
+
+
+def test_beyond_a_models_stable_range_it_says_nothing() -> None:
+    assert sizes(found(-2.0, -0.2, -0.3))[2:] == [
+        "two-layer linear networks are not stable at that trace",
+        "diagonal linear networks are not stable at that trace",
+    ]
+
+
+def test_a_model_without_the_signs_refutes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rising = {name: (trace, -diversity, eir) for name, (trace, diversity, eir) in CURVES.items()}
+    monkeypatch.setattr(
+        models, "_curves", lambda: {**CURVES, "diagonal linear, m = 1": rising["diagonal linear, m = 1"]}
+    )
     finding = models.model_signs(planted_evidence(stated()))
-    assert finding.verdict == Verdict.HOLDS
-    assert finding.confirmed is False
-    for part in finding.texts[BY_NORM].split(", "):
-        assert float(part.split()[0]) == pytest.approx(1, abs=1e-3)
+    assert (finding.verdict, finding.reason) == (Verdict.FAILS, "not all three fall in diagonal linear, m = 1")
 
 
-def test_a_lazy_network_with_the_signs_would_refute_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    quadratic = replace(MODELS[0], curves=MODELS[-2].curves)
-    monkeypatch.setattr(models, "MODELS", (quadratic, *MODELS[1:]))
-    assert models.model_signs(planted_evidence(stated())).verdict == Verdict.FAILS
-
-
-def test_a_model_that_loses_the_signs_would_refute_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    diagonal = replace(MODELS[-2], curves=MODELS[1].curves)
-    monkeypatch.setattr(models, "MODELS", (*MODELS[:-2], diagonal, MODELS[-1]))
-    assert models.model_signs(planted_evidence(stated())).verdict == Verdict.FAILS
-
-
-def test_at_a_models_own_trace_is_its_own_diversity() -> None:
-    for trace, diversity in models._curves().values():
-        for place in (0, 40, 95):
-            assert models._at((trace, diversity), trace[place]) == pytest.approx(diversity[place], abs=1e-12)
-        assert models._at((trace, diversity), 2 * trace[-1]) == pytest.approx(2 * diversity[-1])
-        assert models._at((trace, diversity), 0.1) == 0  # a trace that rises
+def test_the_curves_are_the_models_of_the_table() -> None:
+    """Both the figure's models and these, at half the critical rho."""
+    for model in MODELS:
+        if model.name in models._LEARNING:
+            expected = model.changes(np.array([0.5]))
+            assert models._changes(model)[1:] == pytest.approx([expected["diversity"][0], expected["eir"][0]], rel=1e-3)
+    quadratic = replace(MODELS[0])
+    assert models._changes(quadratic)[0] == 0
 
 
 def test_nothing_is_said_of_nothing() -> None:
     assert models.model_signs(Evidence()).verdict == Verdict.NOT_RUN
-    still = models.model_signs(planted_evidence(stated(0.0), noise=0.0))
-    assert "nothing to explain in all networks" in still.texts[BY_NORM]
-    assert np.isfinite([effect.estimate for effect in still.effects]).all()
