@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 __all__ = ["logarithmic"]
 
@@ -29,6 +29,10 @@ def logarithmic(axes: Axes, which: Literal["x", "y"], *, few: bool = False) -> N
         >>> logarithmic(axes, "y")
         >>> [float(tick) for tick in axes.get_yticks() if 0.19 < tick < 5.1]
         [0.2, 0.5, 1.0, 2.0, 5.0]
+        >>> axes.set_ylim(0.084, 0.13)
+        (0.084, 0.13)
+        >>> [round(float(tick), 3) for tick in axes.get_yticks() if 0.084 < tick < 0.13]
+        [0.09, 0.1, 0.11, 0.12]
     """
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -38,9 +42,11 @@ def logarithmic(axes: Axes, which: Literal["x", "y"], *, few: bool = False) -> N
 
 
 class _Ticks(LogLocator):
-    """Fewer within a decade where there are more decades."""
+    """Fewer within a decade where there are more decades; even steps where there is less than a doubling."""
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
+        if 0 < vmax < 2 * vmin:
+            return MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(vmin, vmax)
         for decades, within in _OF_DECADES.items():
             if vmax > 10**decades * vmin:
                 self.set_params(subs=within)
