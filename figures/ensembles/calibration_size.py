@@ -38,13 +38,16 @@ ROWS = {
 
 def _finding(_: str, study: Study) -> str:
     nll = [of_size(study, name, "nll", corrupted=True)[-1, 0] for name in METHODS]
-    values = [f"{value:.2f} for {LABELS[name]}" for name, value in zip(METHODS, nll, strict=True)]
-    return ", ".join(values)
+    return ", ".join(f"{value:.2f}" for value in nll)
 
 
 @figure(
     "calibration_size",
-    finding=lambda evidence: each("NLL of ensembles of three on corrupted images", studies(evidence), _finding),
+    finding=lambda evidence: each(
+        f"NLL of ensembles of three on corrupted images, of {', '.join(LABELS[name] for name in METHODS)}",
+        studies(evidence),
+        _finding,
+    ),
     caption=(
         "ECE and NLL of ensembles of 1, 2 and 3 members at the middle ρ, on clean and on corrupted test "
         "images: means over all subsets of each triple of seeds; bars: 95% intervals over triples, on these "

@@ -59,13 +59,13 @@ def accuracy_at(severity: int, kind: str, study: Study, name: str) -> Table:
 def _finding(_: str, study: Study) -> str:
     tables = {name: accuracy_at(SEVERITIES[-1], "ensemble of three", study, name) for name in METHODS}
     gains = [told(interval(tables[name] - tables["sgd"]), "+z.1f") for name in ("sam-mid", "sharpbalance-mid")]
-    return f"{gains[0]} by SAM, {gains[1]} by SharpBalance"
+    return ", ".join(gains)
 
 
 @figure(
     "severity",
     finding=lambda evidence: each(
-        f"Points that ensembles gain over SGD at severity {SEVERITIES[-1]}", studies(evidence), _finding
+        f"Points over SGD at severity {SEVERITIES[-1]} by SAM, SharpBalance", studies(evidence), _finding
     ),
     caption=(
         "Accuracy of ensembles and of their members under each severity, mean over corruptions, at the middle"

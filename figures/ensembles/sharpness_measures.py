@@ -55,7 +55,7 @@ def _finding(_: str, study: Study) -> str:
 @figure(
     "sharpness_measures",
     finding=lambda evidence: each(
-        "Measures of sharpness below SGD's, with the whole 95% interval, at the largest ρ",
+        "Measures of sharpness below SGD's, whole 95% interval, at the largest ρ",
         studies(evidence),
         _finding,
     ),
