@@ -136,9 +136,11 @@ def test_the_title_counts_the_measures_of_sharpness_whose_bar_ends_below_one() -
     committed = load_evidence(Path(__file__).parents[2] / "results")
     with style():
         panels = FIGURES["sharpness_measures"].draw(committed).axes
-    sam, balance = ([sum(e[-1, 1, 1] < 1 for _, e in _bars(axes)) for axes in row] for row in (panels[:2], panels[2:]))
+    sets = len(panels) // 2  # the upper row is SAM's, the lower SharpBalance's
+    below = [sum(e[-1, 1, 1] < 1 for _, e in _bars(axes)) for axes in panels]
+    sam, balance = below[:sets], below[sets:]
     told = re.findall(r"(\d+) of 6", FIGURES["sharpness_measures"].words(committed).finding)
-    assert list(map(int, told)) == [sam[0], balance[0], sam[1], balance[1]]
+    assert list(map(int, told)) == [count for both in zip(sam, balance, strict=True) for count in both]
     assert 0 < sam[0] < 6
 
 
