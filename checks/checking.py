@@ -90,8 +90,7 @@ def _checked(claim: Claim, evidence: Evidence) -> Finding:
 
 @cache
 def _known() -> dict[str, Claim]:
-    from sharpdiv.checks.registry import (
-        all_claims,  # brings PyTorch, as what follows does; one closed form does without
-    )
+    # It brings PyTorch, as what follows does; one closed form does without.
+    from sharpdiv.checks.registry import all_claims
 
     return {claim.id: claim for claim in all_claims()}

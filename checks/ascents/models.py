@@ -11,7 +11,7 @@ from sharpdiv.checks.ascents.changes import MISSING, change, changes, few_sample
 from sharpdiv.checks.ascents.networks import Ascent
 from sharpdiv.checks.ascents.results import FittedRegime
 from sharpdiv.checks.claim import Finding, Row, Value, Verdict, number
-from sharpdiv.checks.closed_forms.models import MODELS, Model
+from sharpdiv.checks.closed_forms.models import MODELS, NAMES, Model, over_critical
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import several
 from sharpdiv.checks.statistics import judge
@@ -29,8 +29,8 @@ _SHARE = 0.5
 _STABLE = np.linspace(0, 0.95, 96)
 """the same, over the stable range"""
 
-Curve = tuple[Float[np.ndarray, " rho"], Float[np.ndarray, " rho"], Float[np.ndarray, " rho"]]
-"""Changes of log trace, log D and log EIR."""
+Curve = tuple[Float[np.ndarray, " rho"], ...]
+"""Changes of log trace, log D and log EIR, in this order."""
 
 
 def model_signs(evidence: Evidence) -> Finding:
@@ -103,10 +103,10 @@ def _short(name: str) -> str:
 
 @cache
 def _curves() -> Mapping[str, Curve]:
-    """Models that learn features, over their stable range."""
-    two_layer, diagonal = TwoLayerSetting(m=1), DiagonalSetting(m=1)
-    at_rest = two_layer_tradeoff(two_layer, np.zeros(1)), diagonal_tradeoff(diagonal, np.zeros(1))
-    critical = [found.critical_rho or np.nan for found in at_rest]
-    found = two_layer_tradeoff(two_layer, _STABLE * critical[0]), diagonal_tradeoff(diagonal, _STABLE * critical[1])
-    logs = [np.log([curve.trace, curve.diversity, curve.eir]) for curve in found]
-    return {name: tuple(log - log[:, :1]) for name, log in zip(_LEARNING, logs, strict=True)}
+    """Models that learn features by their trace, over the stable range."""
+    predictions = (
+        lambda rho: two_layer_tradeoff(TwoLayerSetting(m=1), rho),
+        lambda rho: diagonal_tradeoff(DiagonalSetting(m=1), rho),
+    )
+    models = (Model(name, "", over_critical(p, "trace")) for name, p in zip(_LEARNING, predictions, strict=True))
+    return {model.name: tuple(model.changes(_STABLE)[name] for name in NAMES) for model in models}

@@ -20,7 +20,7 @@ from sharpdiv.theory.random_features.setting import RandomFeatureSetting
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.theorems.sam import sam_tradeoff
 
-__all__ = ["CLAIMS", "MODELS", "NAMES", "Model"]
+__all__ = ["CLAIMS", "MODELS", "NAMES", "Model", "over_critical"]
 
 NAMES = ("sharpness", "diversity", "eir")
 """What is compared, in this order."""
@@ -64,8 +64,18 @@ class _Predicted(Protocol):
         """Unit of rho."""
 
 
-def _of(predict: Callable[[np.ndarray], _Predicted], flatness: str = "sharpness") -> Callable[[np.ndarray], _Curves]:
-    """Curves of one of the predictions over rho."""
+def over_critical(
+    predict: Callable[[np.ndarray], _Predicted], flatness: str = "sharpness"
+) -> Callable[[np.ndarray], _Curves]:
+    """Curves of one of the predictions, over rho in units of its critical one.
+
+    Args:
+        predict: from values of rho to the prediction.
+        flatness: which measure of sharpness.
+
+    Returns:
+        Function from shares of the critical rho to the three quantities.
+    """
 
     def curves(shares: Float[np.ndarray, " rho"]) -> _Curves:
         found = predict(shares * (predict(np.zeros(1)).critical_rho or np.nan))
@@ -108,33 +118,37 @@ def _lazy(shares: Float[np.ndarray, " rho"]) -> _Curves:
 _TWO_LAYER, _DIAGONAL = TwoLayerSetting(m=1), DiagonalSetting(m=1)
 
 MODELS = (
-    Model("quadratic", "Setting()", _of(lambda rho: sam_tradeoff(Setting(), rho))),
+    Model("quadratic", "Setting()", over_critical(lambda rho: sam_tradeoff(Setting(), rho))),
     Model(
         "random features",
         "RandomFeatureSetting()",
-        _of(lambda rho: random_feature_tradeoff(RandomFeatureSetting(), rho)),
+        over_critical(lambda rho: random_feature_tradeoff(RandomFeatureSetting(), rho)),
     ),
     Model(
         "lazy network",
         f"{_MEMBERS} two-layer ReLU networks, {_WIDTH} hidden units, n = {_SAMPLES}, d = {_DIMENSIONS}, k = {_STEPS}",
         _lazy,
     ),
-    Model("two-layer linear, m = 1", "TwoLayerSetting(m=1)", _of(lambda rho: two_layer_tradeoff(_TWO_LAYER, rho))),
+    Model(
+        "two-layer linear, m = 1",
+        "TwoLayerSetting(m=1)",
+        over_critical(lambda rho: two_layer_tradeoff(_TWO_LAYER, rho)),
+    ),
     Model(
         "two-layer linear, full batch",
         "TwoLayerSetting()",
-        _of(lambda rho: two_layer_tradeoff(replace(_TWO_LAYER, m=None), rho)),
+        over_critical(lambda rho: two_layer_tradeoff(replace(_TWO_LAYER, m=None), rho)),
     ),
     Model(
         "diagonal linear, m = 1",
         "DiagonalSetting(m=1)",
-        _of(lambda rho: diagonal_tradeoff(_DIAGONAL, rho), "trace"),
+        over_critical(lambda rho: diagonal_tradeoff(_DIAGONAL, rho), "trace"),
         "trace",
     ),
     Model(
         "diagonal linear, full batch",
         "DiagonalSetting(m=None)",
-        _of(lambda rho: diagonal_tradeoff(replace(_DIAGONAL, m=None), rho), "trace"),
+        over_critical(lambda rho: diagonal_tradeoff(replace(_DIAGONAL, m=None), rho), "trace"),
         "trace",
     ),
 )

@@ -65,7 +65,9 @@ def _finding(_: str, study: Study) -> str:
 @figure(
     "severity",
     finding=lambda evidence: each(
-        f"Points over SGD at severity {SEVERITIES[-1]} by SAM, SharpBalance", studies(evidence), _finding
+        f"Ensembles' points over SGD at severity {SEVERITIES[-1]} by SAM, SharpBalance",
+        studies(evidence),
+        _finding,
     ),
     caption=(
         "Accuracy of ensembles and of their members under each severity, mean over corruptions, at the middle"
