@@ -7,6 +7,7 @@ corrupted images in half precision.
 
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ DAMAGE = (
     EOFError,
     TokenError,
     zlib.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
 )
 """What reading raises where a bit of the file has flipped."""
@@ -288,9 +290,19 @@ def save_record(path: Path, record: RunRecord) -> None:
         "corrupted_wrong": np.packbits(record.corrupted_wrong, axis=-1),
         "corrupted_nll": record.corrupted_nll.astype("<f2"),
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, _npz(arrays))
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """An ``.npz`` file by LZMA, which NumPy reads, too: a tenth smaller than by the deflate of ``savez_compressed``."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            # The entry's own date is that of 1980, so that equal records are equal files.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_LZMA)
+    return packed.getvalue()
 
 
 def load_record(path: Path) -> RunRecord:

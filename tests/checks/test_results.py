@@ -17,6 +17,7 @@ from sharpdiv.empirical.errors import StoreError
 from sharpdiv.empirical.runs.profiles import DESIGNS
 from sharpdiv.empirical.runs.record import RunRecord, load_record, save_record
 from sharpdiv.empirical.store import save_json
+from sharpdiv.paths import RESULTS
 from tests.checks.fake_dial import FRACTIONS, STEPS, fake_network
 from tests.checks.planted import planted_records
 from tests.laws import Mutation, law
@@ -207,6 +208,13 @@ def test_three_members_on_ten_thousand_images_take_less_than_a_megabyte_and_a_ha
     # Half a step of rounding, and at most as much when all classes are divided by their sum.
     assert steps.max() <= 1 / 64 + 1e-9
     assert np.array_equal(found.corrupted_wrong, wrong)
+
+
+def test_the_committed_results_stay_small() -> None:
+    """Below 40 MB in all and 1.5 MB a file: a clone fetches them, and their history."""
+    sizes = {path.name: path.stat().st_size for path in RESULTS.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 40e6
+    assert {name for name, size in sizes.items() if size > 1.5e6} == set()
 
 
 @law(

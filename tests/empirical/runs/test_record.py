@@ -1,6 +1,7 @@
 """Records of measured runs: what was kept comes back, as precisely as stated, and damage never passes for content."""
 
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,8 @@ def test_a_record_is_small_numpy_alone_and_the_same_every_time(tmp_path: Path) -
     save_record(tmp_path / "b.npz", kept)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert not list(tmp_path.glob(".*"))
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}  # not the hour of writing
     with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
         assert int(stored["schema"]) == SCHEMA
         assert stored["labels"].dtype == stored["predicted"].dtype == np.uint8
