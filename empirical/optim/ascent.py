@@ -92,7 +92,7 @@ class _Part(NamedTuple):
     weights: list[Tensor]
     """those that have a gradient"""
     units: list[Tensor]
-    """magnitudes of the weights if the ascent is adaptive, otherwise none"""
+    """if the ascent is adaptive the weights, whose signs change no norm and cancel, or the magnitudes of complex ones"""
     slopes: list[Tensor]
     """gradients, in those units"""
 
@@ -117,7 +117,7 @@ def _parts(group: Group) -> list[_Part]:
     parts = []
     for of_weights in devices.values():
         weights, gradients = list(of_weights), list(of_weights.values())
-        units = list(torch._foreach_abs(weights)) if group["adaptive"] else []
+        units = [p.abs() if p.is_complex() else p for p in weights] if group["adaptive"] else []
         slopes = list(torch._foreach_mul(units, gradients)) if units else gradients
         parts.append(_Part(_signed_rho(group), weights, units, slopes))
     return parts
