@@ -1,10 +1,15 @@
 """Files that are whole or not there; without PyTorch, which those who write numbers or pictures should not wait for."""
 
 import os
+import re
 import socket
+import time
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["abandoned", "write_atomically"]
+
+_STALE = 3600.0
+"""Seconds after which what another machine was writing is taken to be left; it may have a clock of its own."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,3 +48,42 @@ def write_atomically(path: Path, content: bytes) -> None:
         if isinstance(error, OSError) and error.filename is None:  # as when a disk is full
             error.filename = str(path)
         raise
+
+
+def abandoned(temporary: Path) -> bool:
+    """Whether nobody is writing a temporary file any more: the process that its name tells is gone, or it is an hour old.
+
+    Args:
+        temporary: path of a file beside the one that ``write_atomically`` was to write.
+
+    Returns:
+        Whether it is there and can be removed.
+
+    Examples:
+        >>> import os, socket, tempfile
+        >>> from pathlib import Path
+        >>> from sharpdiv.empirical.atomic import abandoned
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     of = [Path(folder) / f".file.{socket.gethostname()}.{process}.tmp" for process in (os.getppid(), 2**30)]
+        ...     [path.touch() for path in of]
+        ...     [abandoned(path) for path in of]
+        [None, None]
+        [False, True]
+    """
+    writer = re.search(rf"\.{re.escape(socket.gethostname())}\.(\d+)\.tmp$", temporary.name)
+    if writer:
+        return int(writer[1]) == os.getpid() or not _alive(int(writer[1]))
+    try:
+        return time.time() - temporary.stat().st_mtime > _STALE
+    except FileNotFoundError:  # it has its name now
+        return False
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

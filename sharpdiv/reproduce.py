@@ -39,6 +39,7 @@ from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.ensembles import Progress, load_run_data
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
 from sharpdiv.empirical.runs.profiles import DESIGNS, PROFILES, Design
+from sharpdiv.empirical.runs.weight_norms import take_weight_norms
 from sharpdiv.empirical.store import write_atomically
 from sharpdiv.figures.registry import FIGURES, drawable
 from sharpdiv.figures.registry import render as render_figures
@@ -51,8 +52,8 @@ Profile = Literal["quick", "cpu", "gpu", "paper"]
 
 _TO_STOP = 10.0
 """Seconds that ending what is going on may take, at most a sixth of the time given."""
-_TO_REPORT = 180.0
-"""Seconds that checking every claim and drawing every figure may take on two cores."""
+_TO_REPORT, _AT_LEAST = 360.0, 60.0
+"""Seconds of a core that checking every claim and drawing every figure may take, and seconds however many cores there are."""
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,10 @@ def reproduce(
         for design in designs:
             look = design.name == "digits" and profile != "quick"  # a picture that takes minutes
             job.add(design, planes=PlaneConfig() if look else None)
-        left = _work(job, engine, progress, deadline)
+        at_once = workers or default_workers(torch.device("cpu"))
+        left = _work(job, engine, progress, deadline, max(_TO_REPORT / at_once, _AT_LEAST))
         _describe(designs if profile == "gpu" else [], target, say)
-        return Reproduction(left=left) if left else _report(target, workers, say)
+        return Reproduction(left=left) if left else _report(target, at_once, say)
 
 
 def _cluster(on: Path, device: str, workers: int | None) -> Cluster:
@@ -180,13 +182,13 @@ def _deadline(minutes: float | None) -> float | None:
     return time.monotonic() + 60 * minutes - min(_TO_STOP, 10 * minutes)
 
 
-def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None) -> tuple[str, ...]:
-    """Do the job; says what is left if the time was up, and gives its names."""
+def _work(job: Job, engine: Engine, progress: Progress, deadline: float | None, to_report: float) -> tuple[str, ...]:
+    """Do the job; says what is left if the time was up, or will be in so many seconds, and gives its names."""
     left = work(Graph(job.pieces), engine, partial(progress, "training and measuring"), deadline)
-    if not left and deadline is not None and time.monotonic() + _TO_REPORT > deadline:
+    if not left and deadline is not None and time.monotonic() + to_report > deadline:
         left = ("report",)
         job.say(
-            "All is measured; the same command with more minutes, or without a limit, checks the claims and reports"
+            f"All is measured; the same command checks the claims and reports, if it has {to_report / 60:.0f} minutes for it"
         )
     elif left:
         done = f"{len(job.pieces) - len(left)} of {len(job.pieces)} pieces of work"
@@ -235,18 +237,22 @@ def _as_measured(design: Design, folders: Sequence[Path]) -> Design:
 
 
 def _take(have: Path, target: Path, designs: Iterable[Design]) -> None:
-    """Copy the records of some designs from one folder of results to another that lacks them."""
+    """Copy from one folder of results to another what it lacks: the records of some designs, and what is made of their runs."""
     for file in have.glob("comparison-*.json"):
         if file.stem.removeprefix("comparison-") in {design.name for design in designs}:
-            write_atomically(target / file.name, file.read_bytes())
-    if (have / "weight-norms.json").exists() and not (target / "weight-norms.json").exists():
-        write_atomically(target / "weight-norms.json", (have / "weight-norms.json").read_bytes())
+            _copy_missing(file, target)
+    take_weight_norms(target / "weight-norms.json", have / "weight-norms.json")
     if "digits" in {design.name for design in designs} and (have / "planes.json").exists():
-        write_atomically(target / "planes.json", (have / "planes.json").read_bytes())
+        _copy_missing(have / "planes.json", target)
     for design in designs:
         for name, run in (item for runs in design.runs_of_blocks.values() for item in runs.items()):
             if not is_there(target, design, name, run) and is_there(have, design, name, run):
                 write_atomically(record_of(target, design, run), record_of(have, design, run).read_bytes())
+
+
+def _copy_missing(file: Path, folder: Path) -> None:
+    if not (folder / file.name).exists():
+        write_atomically(folder / file.name, file.read_bytes())
 
 
 def _describe(designs: Sequence[Design], target: Path, say: Say) -> None:
@@ -256,16 +262,15 @@ def _describe(designs: Sequence[Design], target: Path, say: Say) -> None:
             say(line)
 
 
-def _report(target: Path, workers: int | None, say: Say) -> Reproduction:
+def _report(target: Path, workers: int, say: Say) -> Reproduction:
     """Verdicts, report and figures of the results in a folder, and which verdicts survive on these networks."""
     say(f"Checking {len(CLAIMS)} claims")
     evidence = load_evidence(target)
-    at_once = workers or default_workers(torch.device("cpu"))
-    findings = check_claims(CLAIMS, evidence, workers=at_once, say=say)
+    findings = check_claims(CLAIMS, evidence, workers=workers, say=say)
     report = target / "paper_checks.md"
     write_atomically(report, summary(findings).encode())
     write_pages(target / FOLDER, findings)
-    figures = tuple(render_figures(drawable(evidence), evidence, target / "figures", workers=at_once))
+    figures = tuple(render_figures(drawable(evidence), evidence, target / "figures", workers=workers))
     rows = tuple(beside(findings, evidence, load_evidence(RESULTS)))
     page = target / "report.html"
     write_html(page, findings, evidence, figures, rows)

@@ -84,16 +84,18 @@ def _members(dial: Dial, root: Path, device: torch.device, priority: int) -> lis
     """Kernels, and trainings at rates that these give."""
     pieces = []
     for number, network in enumerate(dial.networks):
-        seeds = range(max(len(dial.seeds(alpha)) for alpha in network.alphas))
+        seeds, folder = range(max(len(dial.seeds(alpha)) for alpha in network.alphas)), folder_of(root, dial, network)
         kernels = {seed: f"dial: kernel {seed} of network {number}" for seed in seeds}
         for seed, name in kernels.items():
             predict = partial(predict_member, root, dial, network, seed, device)
-            pieces.append(Piece(name, predict, (), _KERNEL_COST, priority))
+            cost = 0.0 if (folder / f"kernel-{seed}.safetensors").exists() else _KERNEL_COST
+            pieces.append(Piece(name, predict, (), cost, priority))
         for alpha in network.alphas:
             for seed in dial.seeds(alpha):
                 train = partial(train_member, root, dial, network, seed, alpha, device)
                 name = f"dial: member {seed} of network {number} at {alpha:g}"
-                pieces.append(Piece(name, train, (kernels[seed],), 2 * _KERNEL_COST, priority))
+                cost = 0.0 if (folder / f"trained-{seed}-{alpha:g}.safetensors").exists() else 2 * _KERNEL_COST
+                pieces.append(Piece(name, train, (kernels[seed],), cost, priority))
     return pieces
 
 

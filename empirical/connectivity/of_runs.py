@@ -97,7 +97,7 @@ def open_members(
     if min(train_samples, test_samples) < 2:
         raise InputError(f"numbers of samples must be at least 2, got {train_samples} and {test_samples}")
     config, place = open_run(folder), choose_device(device)
-    require_same_data(folder.resolve().parent, config, load_run_data)
+    require_same_data(folder.resolve().parent, [config], load_run_data)
     data = load_run_data(config)
     if missing := [seed for seed in config.seeds if not (folder / f"member-{seed}.safetensors").exists()]:
         raise StoreError(f"{folder} has no trained member of seed {missing[0]}; sharpdiv train goes on with it")

@@ -14,6 +14,7 @@ from sharpdiv.empirical.batches import samples_of
 from sharpdiv.empirical.connectivity.lines import Barriers
 from sharpdiv.empirical.connectivity.of_runs import open_members
 from sharpdiv.empirical.connectivity.planes import LossPlane, loss_on_plane
+from sharpdiv.empirical.devices import float32_products
 from sharpdiv.empirical.engines.graph import Graph, Piece
 from sharpdiv.empirical.engines.pool import Pool
 from sharpdiv.empirical.engines.workers import choose_device
@@ -240,6 +241,7 @@ def planes_from_json(value: Mapping[str, Any]) -> list[RunPlane]:
     return [RunPlane.from_json(plane) for plane in value["planes"]]
 
 
+@float32_products()
 def _measure(root: Path, config: RunConfig, how: PlaneConfig, device: str) -> None:
     """Write the plane of a run, unless it is there, of the same weights and settings."""
     folder = run_folder(root, config)

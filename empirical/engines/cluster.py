@@ -32,7 +32,7 @@ class Cluster:
     kind: Literal["local", "slurm"]
     """processes of this machine, or jobs of SLURM"""
     gpus_per_job: int = 0
-    """GPUs of each job; 0 for jobs on CPUs. One job for each GPU waits least"""
+    """GPUs of each job; 0 for jobs on CPUs. With SLURM one job for each GPU waits least"""
     workers_per_gpu: int = 1
     """pieces of work at once on each GPU; without GPUs, in each job"""
     jobs: int = 1
@@ -56,6 +56,10 @@ class Cluster:
             raise InputError(f"walltime must be HH:MM:SS, got {self.walltime!r}")
         if wrong := [line for line in self.directives if not line.startswith("-")]:
             raise InputError(f"directives must be options of sbatch such as '--account=me', got {wrong[0]!r}")
+        if self.kind == "local" and self.gpus_per_job and self.jobs > 1:
+            raise InputError(
+                f"{self.jobs} jobs of one machine would use the same GPUs: leave jobs out, with gpus_per_job as many as there are"
+            )
         for name in _OF_SLURM if self.kind == "local" else ():
             if getattr(self, name) != getattr(Cluster, name):
                 raise InputError(f"{name} is an option of kind 'slurm', and kind is 'local'")

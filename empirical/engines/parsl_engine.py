@@ -6,6 +6,7 @@ Parsl has one task for each piece, which is handed over when all that it needs i
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -28,12 +29,15 @@ __all__ = ["ParslEngine", "call"]
 
 _HEARTBEAT, _SILENCE = 5, 30
 """Seconds between two signs of life of a job, and without any after which it is given up; so do jobs if this process is gone."""
+_GOODBYE = 5
+"""Seconds that Parsl's interchange has for an answer at the end: whoever ends this process may give it no more than 30."""
 
 _FOLLOW = (
-    "import ctypes, os, sys; prctl = getattr(ctypes.CDLL(None), 'prctl', None); "
+    "import ctypes, os, sys; os.setsid(); prctl = getattr(ctypes.CDLL(None), 'prctl', None); "
     f"prctl and prctl(1, {int(signal.SIGTERM)}); os.execvp(sys.argv[1], sys.argv[1:])"
 )
-"""Starts a program that the system ends with its parent, on Linux."""
+"""Starts a program that Ctrl-C at the terminal leaves alone, as it is needed to end the jobs, and that the system ends with its
+parent, on Linux."""
 
 
 class ParslEngine:
@@ -87,15 +91,14 @@ class ParslEngine:
             app: Callable[..., Future[object]] = python_app(call, data_flow_kernel=kernel)
             try:
                 with _watched(config.executors[0]):
-                    yield partial(app, self.device)
+                    yield partial(app, self.device, self.cluster.gpus_per_job)
             finally:
-                kernel.cleanup()  # ends the jobs, whatever they are doing
+                _end(kernel, config.executors[0])
 
     def _config(self) -> Any:
         from parsl.config import Config
         from parsl.executors import HighThroughputExecutor
         from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
-        from parsl.jobs.error_handlers import windowed_error_handler
 
         python = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")  # Parsl fills in what is in braces
         executor = HighThroughputExecutor(
@@ -108,8 +111,7 @@ class ParslEngine:
             heartbeat_threshold=_SILENCE,
             launch_cmd=f"{python} -m {parsl_job.__name__} {{addresses}} {{worker_port}} {DEFAULT_LAUNCH_CMD}",
             interchange_launch_cmd=(sys.executable, "-c", _FOLLOW, "interchange.py"),
-            # Lost jobs are replaced; jobs that fail one after the other have a wrong setup.
-            block_error_handler=partial(windowed_error_handler, threshold=self.cluster.jobs + 2),
+            block_error_handler=partial(_give_up, self.cluster.jobs + 2),
         )
         # Parsl repeats nothing: what diverged would diverge again, and what was lost is for ``work`` to count.
         return Config([executor], retries=0, run_dir=str(self.folder), initialize_logging=False, strategy_period=1)
@@ -143,6 +145,28 @@ class ParslEngine:
         )
 
 
+def _give_up(most: int, executor: Any, status: dict[str, Any]) -> None:
+    """Lost jobs are replaced. So many that fail one after the other have a wrong setup, unless others run: then a machine has."""
+    from parsl.jobs.error_handlers import windowed_error_handler
+    from parsl.jobs.states import JobState
+
+    if all(job.state != JobState.RUNNING for job in status.values()):
+        windowed_error_handler(executor, status, threshold=most)
+
+
+def _end(kernel: Any, executor: Any) -> None:
+    """End the jobs, whatever they are doing; by ourselves where Parsl leaves them alone or nobody answers it any more."""
+    client = executor.command_client
+    client.run = partial(type(client).run, client, timeout_s=_GOODBYE)
+    if lost := executor.bad_state_is_set or executor.interchange_proc.poll() is not None:
+        executor.provider.cancel(list(executor.job_ids_to_block))
+    try:
+        kernel.cleanup()
+    except Exception:  # of a kind of Parsl's, in place of the one that may be on its way
+        if not lost:
+            executor.provider.cancel(list(executor.job_ids_to_block))
+
+
 @contextmanager
 def _watched(executor: Any) -> Iterator[None]:
     """Have all pieces fail if Parsl's interchange, between this process and the jobs, is gone: Parsl itself would wait forever."""
@@ -155,10 +179,7 @@ def _watched(executor: Any) -> Iterator[None]:
         while not ended.wait(1.0):
             if interchange.poll() is not None:
                 client.ok = False  # nobody answers
-                try:
-                    executor.set_bad_state_and_fail_all(ParslError("Parsl's interchange was killed"))
-                finally:
-                    executor.provider.cancel(list(executor.job_ids_to_block))  # jobs, which Parsl then leaves alone
+                executor.set_bad_state_and_fail_all(ParslError("Parsl's interchange was killed"))
                 return
 
     watcher = threading.Thread(target=watch)
@@ -186,19 +207,26 @@ def _found_programs() -> Iterator[None]:
         os.environ["PATH"] = before
 
 
-def call(device: str, do: Callable[[], object]) -> None:
+def call(device: str, gpus: int, do: Callable[[], object]) -> None:
     """Do a piece of work in a worker of a job.
 
     Args:
         device: name of the device that it uses.
+        gpus: number of GPUs of the job.
         do: the piece.
+
+    Raises:
+        WorkerError: if there is no such device; the message names the machine, where every piece would fail.
     """
-    _prepared(device)
+    try:
+        _prepared(device, gpus)
+    except InputError as error:
+        raise WorkerError(f"on {socket.gethostname()} {error}") from None
     do_apart(do)
 
 
 @cache
-def _prepared(device: str) -> None:
+def _prepared(device: str, gpus: int) -> None:
     """Once in a process: its GPU is among those that the job was given, by its number there. It ends with the job's manager."""
+    prepare_process(torch.device(device), int(os.environ.get("PARSL_WORKER_RANK", "0")) % max(gpus, 1))
     follow_parent()
-    prepare_process(torch.device(device), int(os.environ.get("PARSL_WORKER_RANK", "0")))

@@ -91,7 +91,7 @@ def work(
             with single_thread(), engine.lanes() as submit:
                 run.drive(submit)
         except _TimeIsUpError:
-            pass
+            run.late = True
         run.raise_failures()
     return run.left
 
@@ -115,6 +115,7 @@ class _Run:
         self.attempts: Counter[str] = Counter()
         self.failed: dict[str, Exception] = {}
         self.done: set[str] = set()
+        self.late = False  # whether the deadline came
         self.units, self.total = 0.0, sum(piece.cost for piece in self.order)
         self.progress = progress
 
@@ -187,12 +188,13 @@ class _Run:
             raise error
 
     def raise_failures(self) -> None:
-        """Raise the first failure, if there was one, with what else is not done because of it and of others."""
+        """Raise the first failure, if there was one, with what else is not done because of it, of others, and of the deadline."""
         if not self.failed:
             return
         first, *others = self.failed.values()
         kept = sorted(set().union(*map(self.graph.after, self.failed)) - self.failed.keys(), key=self.rank.__getitem__)
-        if not others and not kept:
+        rest = len(self.left) - len(self.failed) - len(kept) if self.late else 0
+        if not (others or kept or rest):
             raise first
         kind = next(kind for kind in _OWN if isinstance(first, kind))  # one that is made of a text alone
         parts = [str(first)]
@@ -200,6 +202,8 @@ class _Run:
             parts.append(f"{len(others)} more failed ({_some(list(self.failed)[1:])})")
         if kept:
             parts.append(f"not done for want of {'them' if others else 'it'}: {_some(kept)}")
+        if rest:
+            parts.append(f"the time was up with {rest} more to do: run again to go on")
         raise kind("; ".join(parts)) from first
 
 

@@ -66,6 +66,7 @@ def assemble(root: Path, config: RunConfig, how: MeasureConfig, device: torch.de
     }
     result["metrics"] |= {"logit_variance": logit_variance(logits)}
     result["validation"] = _held_out(torch.stack([m["validation_logits"] for m in measured]), data.validation_labels)
+    (folder / "result.json").unlink(missing_ok=True)  # it says that the others are of one measurement, and comes last
     save_record(folder / "record.npz", _record(result, how, probs, labels, corrupted, corrupted_labels))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, probs=probs.numpy(), logits=logits.numpy(), labels=labels.numpy())

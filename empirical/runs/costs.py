@@ -48,7 +48,7 @@ def training_cost(root: Path, config: RunConfig, seed: int, first: int, last: in
 
 
 def measuring_cost(root: Path, config: RunConfig, seed: int, how: MeasureConfig) -> float:
-    """About what measuring a member costs, unless it was measured: its outputs on all images, and the passes of each sharpness.
+    """About what measuring a member of a run costs that is not measured so: its outputs on all images, passes of each sharpness.
 
     Args:
         root: folder of all runs.
@@ -57,7 +57,7 @@ def measuring_cost(root: Path, config: RunConfig, seed: int, how: MeasureConfig)
         how: settings of the measurement.
 
     Returns:
-        The cost, 0 if a measurement is there.
+        The cost, 0 if the member's measurement is there already.
 
     Examples:
         >>> from pathlib import Path
@@ -67,7 +67,9 @@ def measuring_cost(root: Path, config: RunConfig, seed: int, how: MeasureConfig)
         >>> measuring_cost(Path("none"), RunConfig("sgd"), 1, few) < measuring_cost(Path("none"), RunConfig("sgd"), 1, many)
         True
     """
-    if (run_folder(root, config) / f"measured-{seed}.safetensors").exists():
+    folder = run_folder(root, config)
+    # Where a record is there, the run was measured, but in another way: it would not be asked for.
+    if (folder / f"measured-{seed}.safetensors").exists() and not (folder / "record.npz").exists():
         return 0.0
     images = _training_images(config) + config.validation_samples + DATASETS[config.data].extent.test
     images += how.corrupted_samples * len(CORRUPTIONS) * len(SEVERITIES)

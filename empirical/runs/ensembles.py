@@ -152,8 +152,7 @@ def held(configs: Iterable[RunConfig], root: Path) -> Iterator[None]:
     configs = list(configs)
     every = list(dict.fromkeys([*configs, *_shared_starts(configs)]))
     with locked(create(root, config) for config in every):
-        for config in every:
-            require_same_data(root, config, load_run_data)
+        require_same_data(root, every, load_run_data)
         yield
 
 
@@ -303,7 +302,9 @@ def _train_to(
     began = written = time.perf_counter()
 
     def save_record() -> None:
-        spent = {"seconds": earlier["seconds"] + time.perf_counter() - began, "from_epoch": earlier["from_epoch"]}
+        # It may have begun in a stack, whose bits are others.
+        spent: dict[str, float] = {name: earlier[name] for name in ("from_epoch", "stacked") if name in earlier}
+        spent["seconds"] = earlier["seconds"] + time.perf_counter() - began
         where = provenance(next(member.model.parameters()).device, tf32=config.precision == "tf32")
         save_json(record, {**where, "data_sha256": data.source, **spent})
 

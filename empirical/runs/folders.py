@@ -15,6 +15,7 @@ from typing import Any
 
 import filelock
 
+from sharpdiv.empirical.atomic import abandoned
 from sharpdiv.empirical.data.splits import ImageData
 from sharpdiv.empirical.errors import InputError, StoreError
 from sharpdiv.empirical.runs.config import RunConfig
@@ -144,7 +145,7 @@ def locked(folders: Iterable[Path]) -> Iterator[None]:
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed while writing left: an earlier one, or a worker of this one."""
-    for leftover in folder.rglob(".*.tmp"):
+    for leftover in filter(abandoned, folder.rglob(".*.tmp")):
         leftover.unlink(missing_ok=True)
 
 
@@ -294,13 +295,13 @@ def training_record(root: Path, config: RunConfig, seed: int) -> dict[str, Any]:
     return {**record, **({"stacked": members[0]} if members else {}), "seconds": seconds}
 
 
-def require_same_data(root: Path, config: RunConfig, load: Callable[[RunConfig], ImageData]) -> None:
+def require_same_data(root: Path, configs: Iterable[RunConfig], load: Callable[[RunConfig], ImageData]) -> None:
     """Refuse members that were trained on other images than the data set of their configuration now has.
 
     Args:
         root: folder of all runs.
-        config: configuration of the run.
-        load: function that loads a run's data; called only if a member is there.
+        configs: configurations of runs.
+        load: function that loads a run's data; called once for the runs on the same data, and only if a member is there.
 
     Raises:
         StoreError: if a member was trained on other images.
@@ -310,13 +311,19 @@ def require_same_data(root: Path, config: RunConfig, load: Callable[[RunConfig],
         >>> from sharpdiv import RunConfig
         >>> from sharpdiv.empirical.runs.ensembles import load_run_data
         >>> from sharpdiv.empirical.runs.folders import require_same_data
-        >>> require_same_data(Path("folder-without-runs"), RunConfig("sgd"), load_run_data)  # nothing was trained
+        >>> require_same_data(Path("folder-without-runs"), [RunConfig("sgd")], load_run_data)  # nothing was trained
     """
-    folder = run_folder(root, config)
-    records = [path for seed in config.seeds if (path := folder / f"member-{seed}.json").exists()]
-    for path in records:
-        source = load_json(path).get("data_sha256", "")  # older versions did not keep it
-        if source and source != load(config).source:
+    sources: dict[tuple[str, int | None, int, int], str] = {}
+    for config in configs:
+        folder = run_folder(root, config)
+        data = (config.data, config.train_samples, config.validation_samples, config.split_seed)
+        for path in [path for seed in config.seeds if (path := folder / f"member-{seed}.json").exists()]:
+            if not (source := load_json(path).get("data_sha256", "")):
+                continue  # older versions did not keep it
+            if data not in sources:
+                sources[data] = load(config).source
+            if source == sources[data]:
+                continue
             raise StoreError(
                 f"{path} is of a member that was trained on other images of {config.data}: the data set has changed since; "
                 f"delete {folder} and train again"

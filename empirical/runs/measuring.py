@@ -63,9 +63,7 @@ def measure_runs(
     how = how or MeasureConfig()
     place = choose_device(device)
     configs = list(configs)
-    for config in configs:
-        if not _is_measured(root, config, how):
-            require_same_data(root, config, run_data)
+    require_same_data(root, [c for c in configs if not _is_measured(root, c, how)], run_data)
     work(Graph(measure_pieces(configs, root, how, place)), Pool(place, workers), partial(progress, "measuring"))
     return [load_record(run_folder(root, config) / "record.npz") for config in configs]
 

@@ -156,8 +156,7 @@ def train_held(
     stops, how = _stops(list(configs)), _How(device, checkpoint_seconds, progress)
     with single_thread():
         for group in _groups(stops):
-            for config in group:
-                require_same_data(root, config, load_run_data)
+            require_same_data(root, group, load_run_data)
             _train_group({config: stops[config] for config in group}, root, how)
 
 

@@ -15,7 +15,7 @@ from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.store import digest, load_json, load_tensors, save_json
 
-__all__ = ["WeightNorms", "add_weight_norms", "weight_norms", "weight_norms_from_json"]
+__all__ = ["WeightNorms", "add_weight_norms", "take_weight_norms", "weight_norms", "weight_norms_from_json"]
 
 _KEY = "weight_norms"
 
@@ -93,14 +93,33 @@ def add_weight_norms(path: Path, runs: Iterable[RunConfig], root: Path) -> None:
 
     Example: see ``weight_norms_from_json``.
     """
-    norms = {each.key: each for each in (weight_norms_from_json(load_json(path)) if path.exists() else ())}
-    for config in runs:
-        files = [run_folder(root, config) / f"member-{seed}.safetensors" for seed in config.seeds]
-        if all(file.exists() for file in files):
-            found = weight_norms(config, root)
-            norms[found.key] = found
-    if norms:
-        ordered = sorted(norms.values(), key=lambda each: each.key)  # whichever was trained first
+    files = {c: [run_folder(root, c) / f"member-{seed}.safetensors" for seed in c.seeds] for c in runs}
+    found = [weight_norms(config, root) for config, of in files.items() if all(file.exists() for file in of)]
+    _save(path, (*_load(path), *found))
+
+
+def take_weight_norms(path: Path, other: Path) -> None:
+    """Put the norms of another file in a file, beside those that it has, which stay.
+
+    Args:
+        path: file of norms; it need not exist.
+        other: the other file; it need not exist.
+
+    Raises:
+        StoreError: if a file is damaged.
+
+    Example: see ``weight_norms_from_json``; results taken from elsewhere come with their norms.
+    """
+    _save(path, (*_load(other), *_load(path)))
+
+
+def _load(path: Path) -> tuple[WeightNorms, ...]:
+    return weight_norms_from_json(load_json(path)) if path.exists() else ()
+
+
+def _save(path: Path, norms: Iterable[WeightNorms]) -> None:
+    """Write norms, the last of each run, in an order that tells nothing of when it was trained."""
+    if ordered := [each for _, each in sorted({each.key: each for each in norms}.items())]:
         save_json(path, {_KEY: [asdict(each) for each in ordered]})
 
 

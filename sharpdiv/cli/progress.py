@@ -74,7 +74,7 @@ def _bars() -> Iterator[Report]:
                 tasks[what] = (bars.add_task(what, total=total, pace=pace), pace)
             task, pace = tasks[what]
             pace.tell(done, total)
-            bars.update(task, completed=done)
+            bars.update(task, completed=done, total=total)
 
         yield report
 

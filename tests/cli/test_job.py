@@ -1,5 +1,6 @@
 """The graph of the main job: what waits for what, and what is done once."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,8 @@ def test_a_job_that_is_killed_while_it_publishes_lacks_nothing_in_the_end(
 
     def die(path: Path, content: bytes) -> None:
         write(path, content)
-        (target / ".leftover.host.123.tmp").touch()
-        (target / "tiny" / ".leftover.host.123.tmp").touch()
+        for folder in (target, target / "tiny"):
+            (folder / f".leftover.{socket.gethostname()}.{2**30}.tmp").touch()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:

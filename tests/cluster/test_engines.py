@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def begin(*arguments: object, environment: dict[str, str] | None = None) -> "sub
     name, value = MARK.split("=")
     command = [sys.executable, "-m", "tests.cluster.tiny", *map(str, arguments)]
     environment = {**(environment or os.environ), name: value}
-    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+    # A process group of its own, as a shell gives it: Ctrl-C is for all of it.
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True, process_group=0)
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
@@ -124,12 +125,18 @@ def test_a_time_limit_and_going_on_change_no_bit(engine: object, expected: str, 
     assert ended(begin(engine, root)) == expected
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_however_it_ends_nobody_is_left(engine: object, how: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "tell"),
+    [(how, os.kill) for how in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)]
+    + [(how, os.killpg) for how in (signal.SIGTERM, signal.SIGINT)],
+)
+def test_however_it_ends_nobody_is_left(
+    engine: object, how: signal.Signals, tell: Callable[[int, int], None], tmp_path: Path
+) -> None:
     process = begin(engine, tmp_path / "runs", "--slow")
     wait_for(process, tmp_path / "runs", "checkpoint-*")
     assert len(started()) > 2
-    process.send_signal(how)
+    tell(process.pid, how)
     process.communicate(timeout=60)
     assert process.returncode == {signal.SIGTERM: 128 + signal.SIGTERM}.get(how, -how)
 

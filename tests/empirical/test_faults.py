@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ TINY = RunConfig(
 )
 FROM_SAM = replace(TINY, first_phase="sam", schedule="one-cycle", epochs=8, switch_epoch=5)
 KILLS = 30
+NOBODY = 2**30  # more than any process has as its number
 
 
 def weights(root: Path, config: RunConfig) -> dict[int, Any]:
@@ -220,12 +222,27 @@ def test_ctrl_c_and_a_full_disk_leave_a_store_to_go_on_from(
 
 def test_what_killed_processes_were_writing_is_removed(tmp_path: Path) -> None:
     """Of an earlier process, and of a worker of this one."""
-    leftover = tmp_path / ".member-1.safetensors.host.123.tmp"
+    leftover = tmp_path / f".member-1.safetensors.{socket.gethostname()}.{NOBODY}.tmp"
     leftover.touch()
     with locked([tmp_path]):
         assert not leftover.exists()
         leftover.touch()
     assert not leftover.exists()
+
+
+def test_what_living_processes_are_writing_is_left_to_them(tmp_path: Path) -> None:
+    """Measuring takes no lock, and other machines' processes cannot be asked: theirs is left alone for an hour."""
+    here, elsewhere = tmp_path / f".a.{socket.gethostname()}.{os.getppid()}.tmp", tmp_path / ".a.b.elsewhere.123.tmp"
+    for path in (here, elsewhere):
+        path.touch()
+    with locked([tmp_path]):
+        pass
+    assert here.exists()
+    assert elsewhere.exists()
+    os.utime(elsewhere, (0, 0))
+    with locked([tmp_path]):
+        assert not elsewhere.exists()
+    assert here.exists()
 
 
 def hold(root: Path, ready: Any) -> None:

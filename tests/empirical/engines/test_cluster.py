@@ -1,14 +1,17 @@
 """Options of a cluster: what a file may say, and what is said about one that says something else."""
 
 import re
+import socket
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from sharpdiv.empirical.engines import parsl_engine
 from sharpdiv.empirical.engines.cluster import Cluster, read_cluster
-from sharpdiv.empirical.engines.parsl_engine import ParslEngine
-from sharpdiv.empirical.errors import InputError
+from sharpdiv.empirical.engines.parsl_engine import ParslEngine, call
+from sharpdiv.empirical.errors import InputError, WorkerError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text(encoding="utf-8")
 
@@ -49,6 +52,7 @@ def test_the_page_has_every_key_with_its_default() -> None:
         ("kind = 'local'\njobs = '2'", "jobs must be a whole number, got '2'"),
         ("kind = 'local'\nretries = -1", "retries must be between 0 and 10000, got -1"),
         ("kind = 'local'\npartition = 'gpu'", "partition is an option of kind 'slurm', and kind is 'local'"),
+        ("kind = 'local'\njobs = 2\ngpus_per_job = 1", "2 jobs of one machine would use the same GPUs: leave jobs out"),
         ("kind = 'slurm'\nwalltime = '4h'", "walltime must be HH:MM:SS, got '4h'"),
         ("kind = 'slurm'\nwalltime = 4", "walltime must be a text, got 4"),
         ("kind = 'slurm'\ndirectives = '--mem=1G'", "directives must be a list of texts, got '--mem=1G'"),
@@ -80,6 +84,42 @@ def test_without_parsl_one_line_says_what_to_install(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "parsl", None)
     with pytest.raises(InputError, match=r"pip install '.\[cluster\]'"):
         ParslEngine(Cluster("local"), tmp_path, "cpu")
+
+
+@pytest.mark.parametrize(("gpus", "numbers"), [(0, [0, 0, 0, 0]), (1, [0, 0, 0, 0]), (2, [0, 1, 0, 1])])
+def test_the_workers_of_a_job_take_its_gpus_in_turns(
+    gpus: int, numbers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the machine has more GPUs than the job was to use."""
+    taken: list[int] = []
+    monkeypatch.setattr(parsl_engine, "prepare_process", lambda _, number: taken.append(number))
+    monkeypatch.setattr(parsl_engine, "follow_parent", lambda: None)
+    for rank in range(4):
+        parsl_engine._prepared.cache_clear()
+        monkeypatch.setenv("PARSL_WORKER_RANK", str(rank))
+        call("cuda", gpus, int)
+    parsl_engine._prepared.cache_clear()
+    assert taken == numbers
+
+
+def test_a_machine_without_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the piece, which nobody else would be given: all would go to where they fail at once."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(WorkerError, match=f"^on {re.escape(socket.gethostname())} this process sees no GPU"):
+        call("cuda", 1, int)
+
+
+def test_jobs_are_given_up_where_none_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bad machine fails all that it is given, which says nothing of the others."""
+    pytest.importorskip("parsl")
+    from parsl.jobs.states import JobState, JobStatus
+
+    failed = [JobStatus(JobState.FAILED) for _ in range(4)]
+    for others, expected in (([], 1), ([JobState.COMPLETED], 1), ([JobState.RUNNING], 0)):
+        executor = MagicMock()
+        states = [*map(JobStatus, others), *failed]
+        parsl_engine._give_up(4, executor, {str(number): state for number, state in enumerate(states)})
+        assert executor.set_bad_state_and_fail_all.call_count == expected
 
 
 def test_what_the_scheduler_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,15 @@ def test_the_time_limit_cuts_off_what_goes_on() -> None:
     assert engine.lanes_opened == 0  # jobs may cost something
 
 
+def test_a_failure_does_not_hide_that_the_time_was_up() -> None:
+    error = DivergenceError("a diverged")
+    pieces = [piece("a", error=error, cost=9.0, here=True), piece("a2", "a"), piece("b"), piece("c", "b")]
+    with pytest.raises(
+        DivergenceError, match=r"^a diverged; not done .*: a2; the time was up with 2 more to do: run again to go on$"
+    ):
+        work(Graph(pieces), Fake(stuck=True), deadline=time.monotonic() + 0.1)
+
+
 def kill_once(flag: Path) -> None:
     """Like a worker that runs out of memory, the first time."""
     if not flag.exists():

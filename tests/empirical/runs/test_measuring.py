@@ -371,3 +371,25 @@ def test_published_corruptions_are_taken_in_the_order_of_the_test_set() -> None:
             assert all(torch.equal(kind[severity - 1], data.test_images[:45] + severity) for kind in images)
         assert set(torch.bincount(labels, minlength=10).tolist()) == {4, 5}
         measured_images._corrupted.cache_clear()
+
+
+@pytest.mark.parametrize("writer", ["write_atomically", "save_json"])
+def test_a_measurement_that_is_killed_among_its_files_is_put_together_again(
+    writer: str, root: Path, result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured in another way before: its predictions and numbers would pass for those of the new record."""
+    few = replace(ALL, sharpness=("one_step",), split="validation")
+    folder = run_folder(shutil.copytree(root, tmp_path / "runs"), TINY)
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(assembling, writer, die)
+        with pytest.raises(KeyboardInterrupt):
+            measure(folder, how=few, workers=1)
+    assert load_record(folder / "record.npz").measured_as(few)  # the first of three
+    measure(folder, how=few, workers=1)
+    assert load_json(folder / "result.json")["measure"] == few.to_json()
+    with np.load(folder / "predictions.npz") as file:
+        assert len(file["labels"]) == TINY.validation_samples

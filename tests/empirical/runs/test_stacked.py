@@ -78,6 +78,17 @@ def test_training_goes_on_from_what_was_stacked(tmp_path: Path) -> None:
     assert load_json(run_folder(tmp_path, SGD) / "member-1.json")["from_epoch"] == 2
 
 
+def test_what_began_in_a_stack_says_so_also_where_each_member_goes_on_alone(tmp_path: Path) -> None:
+    def interrupt(_: str, done: int, total: int) -> None:
+        if done == 2 * len(SGD.seeds):  # the first epoch is kept
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stacked([SGD], tmp_path, checkpoint_seconds=0.0, progress=interrupt)
+    train_runs([SGD], tmp_path, workers=1)
+    assert [training_record(tmp_path, SGD, seed)["stacked"] for seed in SGD.seeds] == [len(SGD.seeds)] * len(SGD.seeds)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2])
 def test_an_interrupted_stack_ends_with_the_same_bits(at: int, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from sharpdiv.empirical.models import ResNet
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.member import new_member, save_member
-from sharpdiv.empirical.runs.weight_norms import add_weight_norms, weight_norms
+from sharpdiv.empirical.runs.weight_norms import add_weight_norms, take_weight_norms, weight_norms
+from sharpdiv.empirical.store import load_json, save_json
 from tests.laws import Mutation, law
 
 CONFIG = RunConfig("sgd", seeds=(3, 5), epochs=1, width=2, blocks=(1, 1), train_samples=100)
@@ -71,6 +73,22 @@ def test_norms_are_added_run_by_run_and_read_with_the_results(tmp_path: Path) ->
     for config in (other, CONFIG):  # whichever was trained first
         add_weight_norms(file, [config], tmp_path)
     assert file.read_bytes() == whole
+
+
+def test_norms_are_taken_from_elsewhere_where_one_has_none(tmp_path: Path) -> None:
+    mine, theirs = tmp_path / "mine.json", tmp_path / "theirs.json"
+
+    def run(key: str, last: float) -> dict[str, Any]:
+        return {"key": key, "last": [last], "gains": [2.0], "convolutions": [3.0]}
+
+    save_json(theirs, {"weight_norms": [run("b", 1.0), run("a", 1.0)]})
+    take_weight_norms(mine, theirs)
+    assert load_json(mine) == {"weight_norms": [run("a", 1.0), run("b", 1.0)]}
+    save_json(mine, {"weight_norms": [run("b", 9.0), run("c", 9.0)]})
+    take_weight_norms(mine, theirs)
+    assert load_json(mine) == {"weight_norms": [run("a", 1.0), run("b", 9.0), run("c", 9.0)]}
+    take_weight_norms(mine, tmp_path / "none.json")
+    assert len(load_json(mine)["weight_norms"]) == 3
 
 
 def test_nothing_is_written_of_nothing(tmp_path: Path) -> None:
