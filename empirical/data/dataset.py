@@ -9,7 +9,7 @@ from PIL import features
 from sharpdiv.empirical.data.parsers.contract import Extent, Parser
 from sharpdiv.empirical.hashing import digest
 
-__all__ = ["Dataset", "Published", "PublishedKind", "RawFile"]
+__all__ = ["Dataset", "Published", "PublishedKind", "RawFile", "jpeg_library"]
 
 
 _DECODER = 1  # raise it when a parser gives other arrays for the same files
@@ -88,6 +88,20 @@ class Dataset:
     @property
     def recipe(self) -> str:
         """Hash of all that the decoded images depend on: another recipe may give other pixels."""
-        library = f"libjpeg {features.version('jpg')} turbo {features.version('libjpeg_turbo')}" if self.jpeg else ""
+        library = jpeg_library() if self.jpeg else ""
         files = {file.name: sorted(file.editions) for file in self.files}
         return digest([self.name, files, asdict(self.extent), _DECODER, library])
+
+
+def jpeg_library() -> str:
+    """What decodes and encodes JPEG here: others may give other pixels.
+
+    Returns:
+        Name and versions.
+
+    Examples:
+        >>> from sharpdiv.empirical.data.dataset import jpeg_library
+        >>> jpeg_library().split()[0]
+        'libjpeg'
+    """
+    return f"libjpeg {features.version('jpg')} turbo {features.version('libjpeg_turbo')}"

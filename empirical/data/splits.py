@@ -172,7 +172,7 @@ def load_data(
 
     Args:
         name: name of a data set that ``sharpdiv data list`` shows as here.
-        train_samples: number of training images; all that remain if None.
+        train_samples: number of training images; all that remain if None, where there is a test set.
         validation_samples: number of images held out; the paper holds out 5,000 of 50,000.
         split_seed: seed of the order.
 
@@ -180,7 +180,8 @@ def load_data(
         The data on the CPU.
 
     Raises:
-        InputError: if the split asks for more images than there are, or leaves none to train or test on.
+        InputError: if the split asks for more images than there are, or leaves none to train or test on, or the data set has no
+            test set of its own and the number of training images is not given.
 
     Examples:
         >>> from sharpdiv import load_data
@@ -190,6 +191,10 @@ def load_data(
     """
     raw = load_images(name)
     one_set = len(raw.test_labels) == 0
+    if one_set and train_samples is None:
+        raise InputError(
+            f"{name} has no test set of its own: say how many training images there are, the rest is the test set"
+        )
     available = len(raw.train_labels) - one_set
     wanted = available - validation_samples if train_samples is None else train_samples
     if wanted < 1 or validation_samples < 0 or wanted + validation_samples > available:

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from sharpdiv.empirical.batches import Batch
 from sharpdiv.empirical.data.corruptions import SEVERITIES
-from sharpdiv.empirical.data.loading import load_images
 from sharpdiv.empirical.data.splits import ImageData
-from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.measured_images import corrupted_images, images_of_split, run_data
@@ -92,10 +90,6 @@ def our_images(
     config = RunConfig(
         "sgd", data=name, train_samples=train_samples, validation_samples=validation_samples, split_seed=split_seed
     )
-    if train_samples is None and not len(load_images(name).test_labels):
-        raise InputError(
-            f"{name} has no test set of its own: say how many training images there are, the rest is the test set"
-        )
     data = run_data(config)
     names, images, labels = corrupted_images(config, how)
     size = how.sharpness_batch

@@ -11,7 +11,7 @@ from torch import Tensor
 from sharpdiv.empirical.devices import float64
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.checked import normalized
-from sharpdiv.empirical.predictions.readers import UNNAMED, read_arrays
+from sharpdiv.empirical.predictions.readers import UNNAMED, read_content
 from sharpdiv.empirical.predictions.tables import whole
 
 __all__ = ["StoredEnsemble", "load_ensembles", "load_predictions"]
@@ -41,6 +41,7 @@ class _File:
     path: Path
     probs: Float[Tensor, "*members samples classes"]
     labels: Tensor | None
+    classes: tuple[str, ...]
 
 
 def load_predictions(
@@ -133,7 +134,7 @@ def load_ensembles(
 
 def _read(path: Path, logits: bool) -> _File:
     """Probabilities of a file in double precision, checked but for their number."""
-    arrays = read_arrays(path)
+    arrays, classes = read_content(path)
     name = next((n for n in (("logits", UNNAMED) if logits else ("probs", "logits", UNNAMED)) if n in arrays), None)
     if name is None and logits and "probs" in arrays:
         raise InputError(f"{path} calls its numbers probs; leave --logits out, or call them logits")
@@ -146,7 +147,7 @@ def _read(path: Path, logits: bool) -> _File:
         raise InputError(f"{title} must have shape {_ENSEMBLE}, or {_MEMBER} of one member, got {tuple(values.shape)}")
     if not torch.isfinite(values).all():
         raise InputError(f"{title} must be finite, got NaN or infinity")
-    return _File(path, _probabilities(path, values, logits or name == "logits"), arrays.get("labels"))
+    return _File(path, _probabilities(path, values, logits or name == "logits"), arrays.get("labels"), classes)
 
 
 def _probabilities(path: Path, values: Tensor, logits: bool) -> Tensor:
@@ -174,12 +175,20 @@ def _members(files: Sequence[_File]) -> Float[Tensor, "members samples classes"]
                 f"{file.path} holds {_MEMBER} = {tuple(file.probs.shape)} and {first.path} {tuple(first.probs.shape)}; "
                 "members must be of the same samples and classes"
             )
+    named = [file for file in files if file.classes]
+    for file in named:
+        if file.classes != named[0].classes:
+            this, other = next((a, b) for a, b in zip(file.classes, named[0].classes, strict=True) if a != b)
+            raise InputError(
+                f"{file.path} has class {this!r} where {named[0].path} has {other!r}; write the columns of all members in one "
+                "order and by the same names"
+            )
     return torch.stack([file.probs for file in files])
 
 
 def _labels_of(path: Path) -> Tensor:
     """Labels in a file of their own: called so, or all there is."""
-    arrays = read_arrays(path)
+    arrays = read_content(path).arrays
     found = arrays.get("labels", arrays.get(UNNAMED))
     if found is None:
         raise InputError(f"{path} has no array 'labels' of shape (samples,)")

@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.checked import as_tensor
 from sharpdiv.empirical.predictions.tables import Columns, read_csv, read_parquet, read_text
 
-__all__ = ["NAMES", "UNNAMED", "read_arrays"]
+__all__ = ["NAMES", "UNNAMED", "Content", "read_content"]
 
 NAMES = ("probs", "logits", "labels")
 """Names of arrays that are read; a file may hold others."""
@@ -22,26 +22,38 @@ UNNAMED = ""
 """Key of an array in a file that does not name it."""
 
 
-def read_arrays(path: Path) -> dict[str, Tensor]:
-    r"""Arrays of a file, of which nothing is executed.
+class Content(NamedTuple):
+    """What a file holds.
+
+    Example: see ``read_content``.
+    """
+
+    arrays: dict[str, Tensor]
+    """those called ``probs``, ``logits`` and ``labels``; one without a name has the key ``""``"""
+    classes: tuple[str, ...] = ()
+    """names of the classes in their order, if the file is a table that has any"""
+
+
+def read_content(path: Path) -> Content:
+    r"""What a file holds, of which nothing is executed.
 
     Args:
         path: file whose ending says its format. Tables have one row for each sample, one column for each class, and optionally a
             column ``label``; .txt holds labels only.
 
     Returns:
-        Those called ``probs``, ``logits`` and ``labels``; one without a name has the key ``""``.
+        Its arrays.
 
     Raises:
         InputError: if the file is missing, damaged, of another format, or holds something else; the message names it.
 
     Examples:
         >>> import tempfile
-        >>> from sharpdiv.empirical.predictions.readers import read_arrays
+        >>> from sharpdiv.empirical.predictions.readers import read_content
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = (Path(folder) / "member.csv").write_text("cat,dog,label\n0.25,0.75,1\n")
-        ...     read_arrays(Path(folder) / "member.csv")
-        {'': tensor([[0.2500, 0.7500]], dtype=torch.float64), 'labels': tensor([1])}
+        ...     read_content(Path(folder) / "member.csv")
+        Content(arrays={'': tensor([[0.2500, 0.7500]], dtype=torch.float64), 'labels': tensor([1])}, classes=('cat', 'dog'))
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -54,7 +66,7 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def _npz(path: Path) -> dict[str, Tensor]:
+def _npz(path: Path) -> Content:
     try:
         with zipfile.ZipFile(path) as archive:
             stored = set(archive.namelist())
@@ -67,7 +79,7 @@ def _npz(path: Path) -> dict[str, Tensor]:
     return _tensors(path, arrays)
 
 
-def _npy(path: Path) -> dict[str, Tensor]:
+def _npy(path: Path) -> Content:
     content = path.read_bytes()
     try:
         array = _array(content)
@@ -85,7 +97,7 @@ def _array(stored: bytes) -> np.ndarray:
     return array
 
 
-def _pt(path: Path) -> dict[str, Tensor]:
+def _pt(path: Path) -> Content:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
@@ -108,24 +120,25 @@ def _pt(path: Path) -> dict[str, Tensor]:
     return _tensors(path, named)
 
 
-def _tensors(path: Path, arrays: Mapping[str, Any]) -> dict[str, Tensor]:
+def _tensors(path: Path, arrays: Mapping[str, Any]) -> Content:
     tensors = {name: as_tensor(array, f"{path}: {name or 'the array'}") for name, array in arrays.items()}
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise InputError(f"{path}: {name or 'the array'} must be dense, got {tensor.layout}, {tensor.dtype}")
-    return tensors
+    return Content(tensors)
 
 
-def _table(read: Callable[[Path], Columns]) -> Callable[[Path], dict[str, Tensor]]:
-    def arrays(path: Path) -> dict[str, Tensor]:
+def _table(read: Callable[[Path], Columns]) -> Callable[[Path], Content]:
+    def content(path: Path) -> Content:
         columns = read(path)
         found = {UNNAMED: columns.values, "labels": columns.labels}
-        return {name: torch.from_numpy(array) for name, array in found.items() if array is not None}
+        arrays = {name: torch.from_numpy(array) for name, array in found.items() if array is not None}
+        return Content(arrays, columns.names)
 
-    return arrays
+    return content
 
 
-_READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+_READERS: dict[str, Callable[[Path], Content]] = {
     ".npz": _npz,
     ".npy": _npy,
     ".csv": _table(read_csv),

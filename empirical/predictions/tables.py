@@ -14,6 +14,7 @@ from sharpdiv.empirical.errors import InputError
 __all__ = ["Columns", "read_csv", "read_parquet", "read_text", "whole"]
 
 _LABELS = {"label", "labels"}
+_LIKE_LABELS = {"target", "targets", "y"}  # or names of classes, whose numbers are not all whole
 _LONG = {"member", "members", "sample", "samples"}  # other words may be names of classes
 _INDICES = {"", "index", "unnamed: 0", "__index_level_0__"}
 _EXACT = 2**53  # whole numbers that float64 tells apart
@@ -30,6 +31,8 @@ class Columns:
     """the columns of classes; None if there are none"""
     labels: Int[np.ndarray, " samples"] | None
     """the column ``label``; None if there is none"""
+    names: tuple[str, ...] = ()
+    """of the columns of classes, if the table has any"""
 
 
 def read_csv(path: Path) -> Columns:
@@ -221,9 +224,12 @@ def _columns(path: Path, names: Sequence[str] | None, columns: list[np.ndarray])
     ):
         raise InputError(f"{path}: columns named by numbers must be 0, 1, 2, ... in order, got {', '.join(of_classes)}")
     classes = [column for i, column in enumerate(columns) if i not in labels]
+    for name, column in zip(of_classes, classes, strict=False):
+        if name.lower() in _LIKE_LABELS and np.array_equal(column, np.floor(column)):
+            raise InputError(f"{path}: column {name!r} seems to be that of labels; call it label")
     rows = len(columns[0])
     # No probability is 2, and no logits of a class are 0, 1, 2, ...
     if len(classes) > 1 and rows > 2 and np.array_equal(classes[0], np.arange(rows)):
         raise InputError(f"{path}: its first column numbers the rows; write the table without it (pandas: index=False)")
     found = whole(path, (names or ())[labels[0]], columns[labels[0]]) if labels else None
-    return Columns(np.stack(classes, axis=1) if classes else None, found)
+    return Columns(np.stack(classes, axis=1) if classes else None, found, tuple(of_classes))

@@ -106,8 +106,7 @@ class RunConfig:
         self._check_ranges()
         dataset_named(self.data)
         self._check_method()
-        if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise InputError(f"an ensemble needs at least 2 different non-negative seeds, got {self.seeds}")
+        self._check_seeds()
         if not 0 <= self.switch < self.epochs:
             raise InputError(f"switch_epoch must lie between 0 and {self.epochs - 1}, got {self.switch_epoch}")
 
@@ -126,6 +125,13 @@ class RunConfig:
             )
         if not method.ascends and (self.adaptive or self.m):
             raise InputError(f"adaptive and m belong to an ascent, which {self.method} does not have; leave them out")
+
+    def _check_seeds(self) -> None:
+        """What generators can be seeded with, and members of their own."""
+        if len(self.seeds) < 2 or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise InputError(f"an ensemble needs at least 2 different non-negative seeds, got {self.seeds}")
+        if self.split_seed >= 2**63:
+            raise InputError(f"split_seed must have 63 bits at most, got {self.split_seed}")
 
     def _check_ranges(self) -> None:
         """Ranges of the numbers, each by itself."""
@@ -283,13 +289,18 @@ def read_fields(path: Path) -> dict[str, Any]:
     if path.suffix not in {".toml", ".json"}:
         raise InputError(f"a configuration is a .toml or .json file, got {path}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         fields = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
     if not isinstance(fields, dict):
         raise InputError(f"{path} must hold an object of fields, got {type(fields).__name__}")
-    fields.pop("sha256", None)  # of a run's own file
+    if fields.pop("sha256", None) and isinstance(
+        fields.get("epochs"), int
+    ):  # a run's own file, which has T_d filled in
+        fields = {
+            name: value for name, value in fields.items() if (name, value) != ("switch_epoch", fields["epochs"] // 2)
+        }
     if unknown := set(fields) - set(RunConfig.__dataclass_fields__):
         raise InputError(f"{path} has unknown fields {', '.join(sorted(unknown))}")
     found = {name: _from_file(name, value) for name, value in _renamed(fields).items()}

@@ -58,6 +58,8 @@ class MeasureConfig(SharpnessSettings):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if number and not (0 < value < float("inf") or (name == "seed" and value == 0)):
                 raise InputError(f"{name} must be finite and positive, got {value}")
+        if self.seed >= 2**63:
+            raise InputError(f"seed must have 63 bits at most, got {self.seed}")
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values.

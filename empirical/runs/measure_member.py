@@ -15,7 +15,7 @@ from sharpdiv.empirical.predictions.representation import layer_features
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.folders import run_folder
 from sharpdiv.empirical.runs.measure_config import MeasureConfig
-from sharpdiv.empirical.runs.measured_images import corrupted_images, images_of_split, run_data
+from sharpdiv.empirical.runs.measured_images import corrupted_digest, corrupted_images, images_of_split, run_data
 from sharpdiv.empirical.runs.member import load_member
 from sharpdiv.empirical.store import digest, load_tensors, save_tensors
 
@@ -44,8 +44,9 @@ def measure_member(root: Path, config: RunConfig, seed: int, device: torch.devic
     folder = run_folder(root, config)
     path = folder / f"measured-{seed}.safetensors"
     trained_path = folder / f"member-{seed}.safetensors"
-    # A measurement belongs to the very weights it was made of, and to its settings.
+    # A measurement belongs to the very weights and images it was made of, and to its settings.
     identity = {"run": config.run_id, "member": load_tensors(trained_path)[1]["sha256"], "how": digest(how.to_json())}
+    identity["corrupted"] = corrupted_digest(config, how)
     if path.exists() and {name: load_tensors(path)[1].get(name) for name in identity} == identity:
         return
     data = run_data(config)

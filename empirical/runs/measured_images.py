@@ -13,6 +13,7 @@ from torch import Tensor
 from sharpdiv.empirical.data import corrupting, corruptions
 from sharpdiv.empirical.data.corruption_files import PUBLISHED_CORRUPTIONS, load_published
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from sharpdiv.empirical.data.dataset import jpeg_library
 from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.folders import data_folder
 from sharpdiv.empirical.data.splits import ImageData, stratified_order
@@ -23,7 +24,7 @@ from sharpdiv.empirical.runs.measure_config import MeasureConfig
 from sharpdiv.empirical.runs.shared_images import shared_images
 from sharpdiv.empirical.store import digest
 
-__all__ = ["corrupted_images", "images_of_split", "run_data"]
+__all__ = ["corrupted_digest", "corrupted_images", "images_of_split", "run_data"]
 
 Corrupted = tuple[
     tuple[str, ...], UInt8[Tensor, "corruptions severities samples channels height width"], Int[Tensor, " samples"]
@@ -116,19 +117,47 @@ def _corrupted(source: RunConfig, how: MeasureConfig, root: Path | None) -> Corr
     names, labels, levels = (_published if how.corrupted == "published" else _generated)(source, how)
     shape = (len(names), len(SEVERITIES), len(labels), *_load(source).test_images.shape[1:])
     if root is not None:
-        return names, shared_images(root / "corrupted" / _name(source, how), shape, levels), labels
+        return names, shared_images(root / "corrupted" / corrupted_digest(source, how), shape, levels), labels
     images = torch.empty(shape, dtype=torch.uint8)
     for place, level in zip(images.flatten(0, 1), levels, strict=True):
         place.copy_(level)
     return names, images, labels
 
 
-def _name(source: RunConfig, how: MeasureConfig) -> str:
-    """A hash of all that the images depend on: other code may make others."""
+def corrupted_digest(config: RunConfig, how: MeasureConfig) -> str:
+    """A hash of all that the corrupted images depend on: other code, libraries or files may make others.
+
+    Args:
+        config: configuration of a run.
+        how: settings of the measurement.
+
+    Returns:
+        Twelve characters.
+
+    Examples:
+        >>> from sharpdiv import MeasureConfig, RunConfig
+        >>> from sharpdiv.empirical.runs.measured_images import corrupted_digest
+        >>> few, many = (MeasureConfig(corrupted_samples=samples) for samples in (2, 3))
+        >>> corrupted_digest(RunConfig("sgd"), few) == corrupted_digest(RunConfig("sam", rho=0.1), few)
+        True
+        >>> corrupted_digest(RunConfig("sgd"), few) == corrupted_digest(RunConfig("sgd"), many)
+        False
+    """
+    source = _source(config)
     rooms = Path(corruptions.__file__), *sorted(Path(corrupting.__file__).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(file.read_bytes() for file in rooms)).hexdigest()
     of_how = [how.split, how.corrupted, how.corrupted_samples]
-    return digest([source.to_json(), _load(source).source, of_how, code])[:12]
+    of = _state(source) if how.corrupted == "published" else jpeg_library()
+    return digest([source.to_json(), _load(source).source, of_how, code, of])[:12]
+
+
+def _state(source: RunConfig) -> list[tuple[str, int, int]]:
+    """Sizes and times of the published files, or of the folders that these are in: reading all of them takes minutes."""
+    if (published := DATASETS[source.data].published) is None:
+        return []  # which is refused where they are read
+    folder = data_folder() / published.folder
+    found = [*folder.glob("*.npy"), *folder.glob("*/*/*/")]
+    return sorted((str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in found)
 
 
 def _generated(source: RunConfig, how: MeasureConfig) -> _Levels:

@@ -57,6 +57,10 @@ def between(
         raise UsageError("between needs the folder of at least one run, or --model, --checkpoints and --data")
     if options and out:
         raise UsageError("--out writes planes of runs of ours; of other networks use sharpdiv.loss_on_plane")
+    if options and (unused := sorted({*given(how)} - {"--points"})):
+        raise UsageError(f"{unused[0]} is about runs of ours; data of yours are taken as they are, on lines alone")
+    if not out and how.grid != PlaneConfig.grid:
+        raise UsageError("--grid is about planes, which --out FOLDER writes")
     with progress("lines") as report:
         written: list[str] = []
         if options:

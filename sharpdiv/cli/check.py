@@ -19,7 +19,7 @@ from sharpdiv.cli.errors import UsageError, nearest
 from sharpdiv.cli.options import Json
 from sharpdiv.cli.show import show
 from sharpdiv.empirical.atomic import write_atomically
-from sharpdiv.paths import CHECKOUT
+from sharpdiv.paths import CHECKOUT, RESULTS
 
 __all__ = ["check", "status"]
 
@@ -44,6 +44,10 @@ def check(
         results: file or folder of measured ensembles, as sharpdiv reproduce writes them; the committed ones unless given.
         json: where to write the verdicts with their numbers, intervals and units.
     """
+    if write and results is not None and results.resolve() != RESULTS.resolve():
+        raise UsageError(
+            "--write renews the pages about the committed results; sharpdiv report --results is about others"
+        )
     report = _report(whole=not (only or list_)) if write else None
     claims, found = _asked_for(only, results, ours=write, measured=not list_)
     if list_:

@@ -68,6 +68,8 @@ class Model:
     @property
     def steps(self) -> str:
         """Name of the optimizer."""
+        if self.normalized and self.optimizer not in {"sam", "normalized-sam"}:
+            raise UsageError(f"--normalized is about sam; it does not go with --optimizer {self.optimizer}")
         return "normalized-sam" if self.normalized else self.optimizer
 
     def covariance(self) -> np.ndarray | None:

@@ -14,7 +14,8 @@ __all__ = ["COMMANDS", "main", "run"]
 
 _ABOUT = """\
 sharpdiv COMMAND --help (or sharpdiv help COMMAND) describes a command; sharpdiv --version tells which version this is.
-Exit status: 0 done, 1 a check failed or a run diverged, 2 bad input.
+Exit status: 0 done, 1 a check failed, a run diverged or a worker was lost, 2 bad input, 3 the --minutes were up with work left,
+130 interrupted, 141 nobody reads the output.
 
 sharpdiv completion SHELL prints a script that completes commands and options. To install it:
   bash  sharpdiv completion bash > ~/.local/share/bash-completion/completions/sharpdiv
@@ -27,11 +28,24 @@ def main() -> NoReturn:
     spell_out()
     try:
         status = run(sys.argv[1:])
-        sys.stdout.flush()
+        status = _flushed() or status
     except BrokenPipeError:
         discard_output()
         status = BROKEN_PIPE
     sys.exit(status)
+
+
+def _flushed() -> int:
+    """Write what is still buffered; the exit status if that fails, as where a disk is full."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        status = fail(f"the output could not be written: {error.strerror}")
+        discard_output()
+        return status
+    return 0
 
 
 def run(arguments: list[str]) -> int:
@@ -50,13 +64,7 @@ def run(arguments: list[str]) -> int:
     while arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     name, *rest = arguments or ["--help"]
-    if name in {"-h", "--help"}:
-        _print_help()
-        return 0
-    if name in {"version", "--version"}:
-        print(f"sharpdiv {__version__}")
-        return 0
-    if name not in COMMANDS and name != "completion":
+    if name not in COMMANDS and name not in _WITHOUT_CODE and name != "completion":
         return fail(f"unknown command {name!r}{nearest(name, COMMANDS)}; sharpdiv --help lists all")
     try:
         with warnings.catch_warnings():
@@ -74,6 +82,9 @@ def run(arguments: list[str]) -> int:
 
 def _call(name: str, arguments: list[str]) -> int:
     """Import a command, parse its arguments and call it."""
+    if name in _WITHOUT_CODE:
+        _WITHOUT_CODE[name]()
+        return 0
     from sharpdiv.cli.parsing import parse, parse_one_of  # brings tyro, which --help should not wait for
 
     command = COMMANDS.get(name, COMPLETION)
@@ -98,6 +109,16 @@ def _print_help() -> None:
         print(f"  {name:<10} {command.summary}")
     print(f"\n{_ABOUT}")
 
+
+def _print_version() -> None:
+    print(f"sharpdiv {__version__}")
+
+
+_WITHOUT_CODE = {
+    **dict.fromkeys(("-h", "--help"), _print_help),
+    **dict.fromkeys(("version", "--version"), _print_version),
+}
+"""What needs no command to be imported."""
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ import tyro
 
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.options import Json
-from sharpdiv.cli.show import number, show, table
+from sharpdiv.cli.show import number, show, table, titles
 from sharpdiv.empirical.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,13 +46,12 @@ def metrics(
 
     ensembles = load_ensembles(predictions, logits=logits, labels=labels)
     measured = [_measured(ensemble, replicates) for ensemble in ensembles]
-    titles = _titles([ensemble.paths[0] for ensemble in ensembles])
     if len(ensembles) == 1:
-        titles = [ensembles[0].paths[0].name if len(predictions) == 1 else f"{len(predictions)} members"]
-        show(measured[0], json, _table(titles, measured))
+        heading = ensembles[0].paths[0].name if len(predictions) == 1 else f"{len(predictions)} members"
+        show(measured[0], json, _table([heading], measured))
         return 0
     by_path = {str(ensemble.paths[0]): values for ensemble, values in zip(ensembles, measured, strict=True)}
-    show({"predictions": by_path}, json, _table(titles, measured))
+    show({"predictions": by_path}, json, _table(titles([each.paths[0] for each in ensembles]), measured))
     return 0
 
 
@@ -72,19 +71,10 @@ def _measured(ensemble: "StoredEnsemble", replicates: int) -> dict[str, Any]:
     return values
 
 
-def _titles(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart."""
-    for parts in range(1, max(len(path.parts) for path in paths)):
-        ends = ["/".join(path.parts[-parts:]) for path in paths]
-        if len(set(ends)) == len(paths):
-            return ends
-    return list(map(str, paths))
-
-
-def _table(titles: Sequence[str], measured: Sequence[Mapping[str, Any]]) -> str:
+def _table(headings: Sequence[str], measured: Sequence[Mapping[str, Any]]) -> str:
     """A column for each ensemble."""
     names = [name for name in measured[0] if name != "intervals"]
-    return table(["", *titles], [[name, *(_cell(name, values) for values in measured)] for name in names], left={""})
+    return table(["", *headings], [[name, *(_cell(name, values) for values in measured)] for name in names], left={""})
 
 
 def _cell(name: str, values: Mapping[str, Any]) -> str:

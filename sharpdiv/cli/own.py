@@ -108,6 +108,10 @@ def _data(own: Own, name: str, how: MeasureConfig) -> OwnData:
         raise UsageError(f"{', '.join(sorted(split))} split a data set of ours; {name} is split by its module")
     if how.split != "test":
         raise UsageError(f"--split {how.split} is about data sets of ours; name the data that predictions are made for")
+    if how.corrupted != MeasureConfig.corrupted:
+        raise UsageError(
+            f"--corrupted {how.corrupted} is about data sets of ours, of which corrupted images are published"
+        )
     return users_data(name, own.train_data, how.sharpness_batch)
 
 

@@ -11,6 +11,7 @@ import tyro
 from sharpdiv.cli.errors import UsageError
 from sharpdiv.cli.own import NAME, users_data
 from sharpdiv.cli.progress import Report
+from sharpdiv.cli.show import titles
 from sharpdiv.cli.users_code import users_code
 from sharpdiv.empirical.connectivity.lines import Barriers, barriers
 from sharpdiv.empirical.ensembles.checkpoints import Checkpoints, load_state
@@ -56,4 +57,4 @@ def barriers_of_own(
         data = users_data(own.data, own.train_data, _BATCH)
         measure = partial(barriers, model, states, train=data.train, points=points, progress=report)
         found = {} if data.train is None else {"train": measure(data.train)}
-        return tuple(path.name for path in own.checkpoints), {**found, "test": measure(data.test)}
+        return tuple(titles(own.checkpoints)), {**found, "test": measure(data.test)}

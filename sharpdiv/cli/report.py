@@ -29,6 +29,8 @@ from sharpdiv.reproduce import reproduce as do_main_job
 
 __all__ = ["figures", "report", "reproduce"]
 
+TIME_UP = 3
+"""Exit status of a main job that --minutes stopped: the same command goes on."""
 _NO_TIME = 1e-6
 """Minutes that are left where the start of the command took all of them."""
 
@@ -97,7 +99,8 @@ def reproduce(
         have: folder of results that need not be made again, such as results/ of the checkout.
         device: where to train and measure.
         workers: members trained at once; default one per CPU core or GPU.
-        minutes: stop within this time, whole blocks of seeds first, and say what is left; the same command goes on.
+        minutes: stop within this time, whole blocks of seeds first, and say what is left, with exit status 3; the same command
+            goes on.
         on: do the work on several GPUs or machines, as a file such as cluster.toml says; docs/cluster.md has examples.
         stacked: with gpu, train members of SGD and SAM of a block as one: in few operations, with other bits.
         dry_run: print what would be trained and how long it would take, and stop.
@@ -114,7 +117,7 @@ def reproduce(
         left = minutes and max(minutes - elapsed() / 60, min(minutes, _NO_TIME))  # the plan took some
         made = do_main_job(profile, workers=workers, minutes=left, on=on, stacked=stacked, progress=report, **options)
     if made.left:
-        return 0
+        return TIME_UP
     drawn = ", ".join(str(path) for path in made.figures if path.suffix == ".pdf")
     print(f"Report: {made.html}\nIn two pages: {made.report}\nFigures: {drawn}")
     _print_beside(made.beside)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sharpdiv.empirical.atomic import write_atomically
 
-__all__ = ["columns", "duration", "number", "show", "table"]
+__all__ = ["columns", "duration", "number", "show", "table", "titles"]
 
 _GAP = "  "
 
@@ -86,13 +86,22 @@ def _groups(aligned: list[list[str]], keys: int, width: int | None) -> list[list
 
 
 def columns(of_each: Mapping[str, Mapping[str, Any]]) -> str:
-    """One column for each file or run, one row for each number.
+    """One column for each file or run, one row for each number that one of them has.
 
     Args:
         of_each: numbers by name, by path.
     """
     rows = []
-    for name in next(iter(of_each.values())):
-        cells = (numbers[name] for numbers in of_each.values())
+    for name in dict.fromkeys(name for numbers in of_each.values() for name in numbers):
+        cells = (numbers.get(name) for numbers in of_each.values())
         rows.append([name, *(", ".join(map(number, c)) if isinstance(c, list) else number(c) for c in cells)])
-    return table(["", *(Path(path).name for path in of_each)], rows, left={""})
+    return table(["", *titles([Path(path).resolve() for path in of_each])], rows, left={""})
+
+
+def titles(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart."""
+    for parts in range(1, max(len(path.parts) for path in paths)):
+        ends = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(ends)) == len(paths):
+            return ends
+    return list(map(str, paths))

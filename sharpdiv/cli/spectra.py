@@ -80,8 +80,9 @@ def _unit(values: np.ndarray) -> float:
 def _array(path: Path) -> np.ndarray:
     _require(path)
     try:
-        values = np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
+        with path.open("rb") as file:
+            values = np.asarray(np.load(file, allow_pickle=False))
+    except Exception as error:  # a damaged file fails in many ways
         raise UsageError(f"{path} does not hold numbers: {error}") from None
     if values.dtype.kind not in "iuf":
         raise UsageError(
@@ -94,7 +95,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Lines that hold something, by number, as words between spaces, commas or semicolons."""
     _require(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} does not hold numbers: {error}") from None
     split = (line.partition("#")[0].replace(",", " ").replace(";", " ").split() for line in lines)

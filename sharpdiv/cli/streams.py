@@ -16,8 +16,11 @@ _HANDLER = "sharpdiv"
 
 
 def spell_out() -> None:
-    """Let standard output and error print ``+-`` and the like where their encoding lacks a character."""
+    """Let standard output and error print ``+-`` and the like where their encoding lacks a character, and nothing where closed."""
     codecs.register_error(_HANDLER, _spelled)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # as after >&- in a shell
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)

@@ -13,7 +13,7 @@ from sharpdiv.empirical.runs.config import Precision, RunConfig, read_fields, wr
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.gpu_time import CARDS, LAUNCH_SECONDS, SUSTAINED, Work, hours_of
 from sharpdiv.empirical.runs.plan import PlannedRun, plan_runs
-from sharpdiv.empirical.runs.stacked import train_stacked
+from sharpdiv.empirical.runs.stacked import stackable, train_stacked
 
 __all__ = ["from_file", "print_plan", "train"]
 
@@ -49,6 +49,10 @@ def train(
         return 0
     with progress("training") as report:
         if stacked:
+            if not any(map(stackable, {config, config.start})):
+                raise UsageError(
+                    "--stacked is for SGD and SAM of whole batches in float32: leave it, or the other options, out"
+                )
             train_stacked([config], runs, device=device, progress=report)
         train_runs([config], runs, device=device, workers=workers, progress=report)
     print(runs / config.run_id)
@@ -80,6 +84,8 @@ def _apart(argument: str) -> list[str]:
 
 def print_plan(plans: Sequence[PlannedRun], device: str, workers: int | None) -> None:
     """Runs, what is there, and the time the rest takes: here, and on GPUs if it is meant for one."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
     headings = ("run", "trained", "passes left", "process time")
     rows = [(p.run_id, f"{p.trained} of {p.members}", str(p.passes), _time(p.seconds)) for p in plans]
     print(table(headings, rows, left={"run"}))

@@ -14,7 +14,7 @@ from sharpdiv.empirical.runs.ensembles import train_runs
 from tests.cli.calling import run
 
 RUN = RunConfig("sgd", seeds=(1, 2, 3), train_samples=40, width=2, blocks=(1,), epochs=1, batch_size=20)
-SMALL = ["--points", "3", "--grid", "2", "--test-samples", "20"]
+SMALL = ["--points", "3", "--test-samples", "20"]
 MODULE = """
 import torch
 from torch import nn
@@ -82,7 +82,7 @@ def test_barriers_of_a_run(capsys: pytest.CaptureFixture[str], folder: Path) -> 
 def test_planes_of_a_run_are_written_and_drawn(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ) -> None:
-    status, out, err = run(capsys, "between", str(folder), *SMALL, "--out", str(tmp_path))
+    status, out, err = run(capsys, "between", str(folder), *SMALL, "--grid", "2", "--out", str(tmp_path))
     assert (status, err) == (0, "")
     pictures = ["plane.png", "plane.svg", "plane.pdf", "plane-dark.png", "plane-dark.svg"]
     assert out.splitlines()[-6:] == [str(tmp_path / name) for name in ("planes.json", *pictures)]
@@ -105,11 +105,13 @@ def test_networks_of_ones_own(
         network(torch.randn(9, 4))  # statistics of its own
         states.append(network.state_dict())
         torch.save(states[-1], tmp_path / f"{seed}.pt")
-    own = ["between", "--model", "users_normed:normed", "--checkpoints", "0.pt", "1.pt", "2.pt", "--points", "3"]
+    (tmp_path / "s").mkdir()
+    (tmp_path / "1.pt").rename(tmp_path / "s" / "0.pt")
+    own = ["between", "--model", "users_normed:normed", "--checkpoints", "0.pt", "s/0.pt", "2.pt", "--points", "3"]
     status, out, err = run(capsys, *own, "--data", "users_normed:both", "--json", "-")
     assert (status, err) == (0, "")
     (found,) = json.loads(out)["ensembles"]
-    assert found["members"] == ["0.pt", "1.pt", "2.pt"]
+    assert found["members"] == ["0.pt", "s/0.pt", "2.pt"]
     generator = torch.Generator().manual_seed(2)
     train = (torch.randn(20, 4, generator=generator), torch.randint(3, (20,), generator=generator))
     assert found["barriers"]["train"] == barriers(network, states, train, train=train, points=3).to_json()
@@ -127,6 +129,8 @@ def test_networks_of_ones_own(
         (("--model", "a:b"), "need --model, --checkpoints and --data"),
         (("somewhere", "--model", "a:b"), "--model is about networks that are not ours"),
         (("--model", "a:b", "--out", "here"), "--out writes planes of runs of ours"),
+        (("--model", "a:b", "--test-samples", "3"), "--test-samples is about runs of ours"),
+        (("nowhere", "--grid", "7"), "--grid is about planes, which --out FOLDER writes"),
         (("nowhere",), "nowhere"),
         (("--points", "1", "nowhere"), "points must be at least 2"),
     ],

@@ -91,6 +91,7 @@ def test_an_installed_package_refuses_before_it_checks(
     assert (status, out) == (2, "")
     assert "installed package" in err
     assert "--list" in run(capsys, "check", "--list", "--write")[2]
+    assert "about the committed results" in run(capsys, "check", "--write", "--results", "runs")[2]
 
 
 def test_the_report_is_renewed(

@@ -312,7 +312,7 @@ def test_a_time_limit_counts_from_the_start_of_the_command(
 
     monkeypatch.setattr(report, "elapsed", lambda: 90.0)
     monkeypatch.setattr(report, "do_main_job", stop)
-    assert run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "9")[0] == 0
+    assert run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "9")[0] == report.TIME_UP
     assert given == [7.5]
     run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "1")  # all of it is gone
     run(capsys, "reproduce", "--runs", str(tmp_path), "--minutes", "-1")  # for others to refuse, as it was given

@@ -32,6 +32,12 @@ def test_every_group_of_columns_says_what_its_rows_are(monkeypatch: pytest.Monke
     assert text == "a  b  long\n1  2     3\n5  6     7\n\na  b  longer\n1  2       4\n5  6       8"
 
 
+def test_columns_of_other_numbers_stand_beside_each_other() -> None:
+    """A deeper network has layers that the other lacks; folders of one name are told apart."""
+    text = show.columns({"/a/run": {"x": 1, "cka": 0.5}, "/b/run": {"x": 2, "deeper": [1, 2]}})
+    assert cells(text) == [["a/run", "b/run"], ["x", "1", "2"], ["cka", "0.5", "-"], ["deeper", "-", "1, 2"]]
+
+
 def test_numbers() -> None:
     assert show.number({"mean": 0.12345, "stderr": 0.001}) == "0.1235±0.001"
     assert show.number({"mean": 0.5, "stderr": None}) == "0.5"

@@ -203,6 +203,22 @@ def test_what_is_no_spectrum_is_refused_in_one_line(
     assert re.search(message, err), err
 
 
+def test_damaged_arrays_and_marks_of_editors(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    damaged, marked = tmp_path / "a.npy", tmp_path / "b.txt"
+    damaged.write_bytes(b"PK\x03\x04abc")
+    status, _, err = run(capsys, "theory", "sam", "--rho", "0.1", "--data-spectrum", str(damaged))
+    assert (status, err.count("\n")) == (2, 1)
+    assert "a.npy does not hold numbers" in err
+    marked.write_text("1\n2\n", encoding="utf-8-sig")
+    assert run(capsys, "theory", "sam", "--rho", "0.1", "--data-spectrum", str(marked))[0] == 0
+
+
+def test_normalized_is_about_sam(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "theory", "sam", "--rho", "0.1", "--optimizer", "other", "--normalized")
+    assert status == 2
+    assert "--normalized is about sam; it does not go with --optimizer other" in err
+
+
 def test_a_spectrum_and_a_covariance_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
     both = ("--data-spectrum", "a.txt", "--data-covariance", "b.txt")
     status, _, err = run(capsys, "theory", "sam", "--rho", "0.1", *both)

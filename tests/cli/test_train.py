@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from sharpdiv.cli.train import print_plan
+from sharpdiv.empirical.runs.config import RunConfig, read_fields
+from sharpdiv.empirical.runs.folders import create
 from sharpdiv.empirical.runs.gpu_time import LAUNCH_SECONDS, Work
 from sharpdiv.empirical.runs.plan import PlannedRun
 from tests.cli.calling import run
@@ -57,6 +59,40 @@ def test_a_configuration_from_a_file_is_planned_and_saved(capsys: pytest.Capture
     assert (
         run(capsys, "train", "--config", str(copy), "--runs", str(tmp_path), "--dry-run")[1].split("sam")[1][:20] in out
     )
+
+
+def test_of_a_runs_own_file_the_exchange_stays_in_the_middle(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It has T_d filled in, which half of other epochs is not; one that was chosen stays."""
+    for chosen in (None, 1):
+        config = RunConfig(
+            "sharpbalance", rho=0.1, train_samples=40, width=2, blocks=(1,), epochs=4, switch_epoch=chosen
+        )
+        file = create(tmp_path, config) / "config.json"
+        saved = tmp_path / "copy.json"
+        options = ("--epochs", "6", "--runs", str(tmp_path), "--dry-run", "--save-config", str(saved))
+        assert run(capsys, "train", "--config", str(file), *options)[0] == 0
+        assert read_fields(saved)["switch_epoch"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--workers", "-3", "--dry-run"], "workers must be at least 1, got -3"),
+        (["--workers", "0", "--dry-run"], "workers must be at least 1, got 0"),
+        (["--stacked", "--clip-norm", "1"], "--stacked is for SGD and SAM of whole batches in float32"),
+        (["--split-seed", "99999999999999999999"], "split_seed must have 63 bits at most"),
+        (["--train-samples", "None"], "digits has no test set of its own"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str], message: str
+) -> None:
+    small = ("--width", "2", "--blocks", "1", "--epochs", "2", "--seeds", "1", "2", "--runs", str(tmp_path))
+    status, _, err = run(capsys, "train", "--method", "sgd", *small, *options)
+    assert (status, err.count("\n")) == (2, 1)
+    assert message in err
 
 
 def test_plans_are_in_readable_units(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,10 +98,15 @@ def test_the_split_is_a_partition(held: int, train: int, seed: int) -> None:
     assert torch.equal((together @ direction).sort().values, (whole @ direction).sort().values)
 
 
-@pytest.mark.parametrize(("train", "held"), [(None, 1797), (1797, 0), (0, 0), (1000, 900), (5, -1)])
+@pytest.mark.parametrize(("train", "held"), [(1797, 0), (0, 0), (1000, 900), (5, -1)])
 def test_a_split_that_does_not_exist_is_refused(train: int | None, held: int) -> None:
     with pytest.raises(InputError, match="train samples must lie between"):
         load_data("digits", train, held)
+
+
+def test_digits_have_a_test_set_only_where_not_all_are_trained_on() -> None:
+    with pytest.raises(InputError, match="digits has no test set of its own: say how many training images"):
+        load_data("digits", None, 1700)
 
 
 def test_an_unknown_data_set_is_refused() -> None:

@@ -165,8 +165,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "sums": (table("1,1\n1,0\n"), "bad.csv: probs must sum to one"),
     "other samples": (table("1,0\n1,0\n"), r"\(2, 2\) and .*good.csv \(6, 4\); members must be of the same"),
     "other labels": (
-        table("a,b,c,d,label\n" + "1,0,0,0,0\n" * 6),
+        table("cat,dog,emu,fox,label\n" + "1,0,0,0,0\n" * 6),
         "bad.csv has other labels than .*good.csv",
+    ),
+    "other classes": (
+        table("cat,emu,dog,fox,label\n" + "1,0,0,0,0\n" * 6),
+        "bad.csv has class 'emu' where .*good.csv has 'dog'; write the columns of all members in one order",
+    ),
+    "labels by another name": (
+        table("a,b,Target\n.5,.5,1\n"),
+        "column 'Target' seems to be that of labels; call it label",
     ),
     "whole ensemble": (array(".npy", a=PROBS), "bad.npy holds an ensemble .*good.csv a member"),
     "pickled array": (array(".npy", a=np.array([None])), "bad.npy is not a readable .npy"),

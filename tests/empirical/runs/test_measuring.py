@@ -200,7 +200,7 @@ def test_a_result_says_what_it_was_made_of(root: Path, result: dict[str, Any]) -
         *("sharpdiv", "commit", "protocol"),
     }
     assert {name: found[name] for name in here} == here
-    assert (found["data_sha256"], found["test_order"]) == (load_data("digits").source, "stratified-0")
+    assert (found["data_sha256"], found["test_order"]) == (load_data("digits", 60).source, "stratified-0")
     assert len(found["trained"]) == 3
     for trained in found["trained"]:
         assert trained.pop("seconds") > 0
