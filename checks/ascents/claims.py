@@ -188,7 +188,7 @@ _FAMILY = (
 
 def _bounded(bounds: tuple[float, float]) -> str:
     low, high = bounds
-    return f"{_MEMBERS}holds if every interval lies in [{low:g}, {high:g}], fails if one lies outside"
+    return f"{_MEMBERS}holds if every 95% interval lies in [{low:g}, {high:g}], fails if one lies outside, unadjusted"
 
 
 def _on_all(check: Callable[[Evidence], Finding], evidence: Evidence) -> Finding:

@@ -92,6 +92,8 @@ def _sizes(found: list[tuple[FittedRegime, Ascent]]) -> list[Row]:
 def _at_the_trace(name: str, trace: float) -> Value:
     """The change of log D of a model where its trace has changed so far."""
     traces, diversities, _ = _curves()[name]
+    if trace > traces[0]:
+        return f"{_short(name)} have no trace that rises"
     if trace < traces[-1]:
         return f"{_short(name)} are not stable at that trace"
     return number(float(np.interp(-trace, -traces, diversities)), unit=f" in {_short(name)} of that trace")

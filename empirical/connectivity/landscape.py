@@ -107,6 +107,8 @@ class Landscape:
             )
             if classes and not self._checked:  # once: the data stay the same
                 checked_labels(batch[1], len(outputs), outputs.shape[1])
+            elif not self._checked and not targets.is_floating_point() and int(targets.min()) < 0:
+                raise InputError(f"labels must be counted from 0, got {int(targets.min())}: leave such samples out")
             losses.append(mean_loss(nn.Identity(), (outputs, targets), self._loss))
             if classes:
                 wrong.append((outputs.argmax(dim=1) != targets).sum())

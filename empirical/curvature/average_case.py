@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.estimates import Estimate, stratified_mean
-from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm, require_norm
+from sharpdiv.empirical.curvature.loss_surface import Norm, of_increases, require_norm
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["average_case_sharpness"]
@@ -68,7 +68,7 @@ def average_case_sharpness(
     require_norm(norm)
     if draws < 2:
         raise InputError(f"draws must be at least 2 to have a standard error, got {draws}")
-    surface = LossSurface(model, loss)
+    surface = of_increases(model, loss)
     scale = radius * surface.magnitudes(adaptive)
 
     @torch.no_grad()

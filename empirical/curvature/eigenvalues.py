@@ -72,7 +72,7 @@ def hessian_eigenvalues(
     dtype = torch.promote_types(surface.weights.dtype, torch.float32)
     start = torch.as_tensor(generator.standard_normal(size), dtype=dtype).to(surface.weights.device)
     with untouched(model), torch.enable_grad():
-        surface.try_on(fixed[0])
+        surface.try_on(fixed)
         return largest_eigenvalues(_of_all(surface, fixed, dtype), start, count, tolerance, generator)
 
 

@@ -15,7 +15,7 @@ from sharpdiv.empirical.batches import Batch, Batches, Loss, batches_of, mean_lo
 from sharpdiv.empirical.curvature.untouched import WeightSlots, untouched
 from sharpdiv.empirical.errors import DivergenceError, InputError
 
-__all__ = ["LossSurface", "Norm", "NormalizedLogits", "require_norm"]
+__all__ = ["LossSurface", "Norm", "NormalizedLogits", "of_increases", "require_norm"]
 
 Norm = Literal["l2", "linf"]
 """norm of a ball of perturbations"""
@@ -53,6 +53,7 @@ class LossSurface:
         if not parameters:
             raise InputError("the model has no trainable parameters")
         self._sizes = [p.numel() for p in parameters]
+        self._of_classes = loss is nn.functional.cross_entropy
         self.weights = torch.cat([p.detach().flatten() for p in parameters])
 
     def __call__(self, weights: Float[Tensor, " weights"], batch: Batch) -> Float[Tensor, ""]:
@@ -98,38 +99,50 @@ class LossSurface:
 
         Raises:
             DivergenceError: if a result is not finite.
-            InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced.
+            InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced, or labels
+                are negative, which the cross-entropy leaves out of its mean.
             RuntimeError: what else the network or the loss raises.
         """
         measured: list[Tensor] = []
+        lowest: list[Tensor] = []
         probe = self.weights.new_zeros(0)
         with untouched(self._model), torch.enable_grad():
             for batch in batches_of(batches):
                 if not measured:
                     probe = self._probe(batch)
+                lowest.append(self._lowest(batch))
                 try:
                     measured.append(measure(batch))
                 except RuntimeError:
                     _refuse_unfit(probe.tolist(), torch.finfo(self.weights.dtype).eps)  # the reason, if that is it
                     raise
         stacked = torch.stack(measured)
-        numbers = torch.cat([probe.to(stacked.dtype), stacked.flatten()]).tolist()
+        known = torch.cat([probe, torch.stack(lowest)]).to(stacked.dtype)
+        numbers = torch.cat([known, stacked.flatten()]).tolist()
         _refuse_unfit(numbers[: len(probe)], torch.finfo(self.weights.dtype).eps)
-        values = np.array(numbers[len(probe) :]).reshape(stacked.shape)
+        _refuse_ignored(min(numbers[len(probe) : len(known)]))
+        values = np.array(numbers[len(known) :]).reshape(stacked.shape)
         if not np.isfinite(values).all():
             raise DivergenceError("the loss is not finite at the weights or near them; is the model trained?")
         return values
 
-    def try_on(self, batch: Batch) -> None:
-        """Refuse a network that cannot be measured, by its losses and gradients on a few samples.
+    def try_on(self, batches: Sequence[Batch]) -> None:
+        """Refuse a network that cannot be measured, by its outputs and gradients on a few samples, and labels that are no classes.
 
         Args:
-            batch: inputs and targets.
+            batches: inputs and targets.
 
         Raises:
-            InputError: if the network is random in evaluation mode, or keeps weights where they cannot be replaced.
+            InputError: as ``per_batch``.
         """
-        _refuse_unfit(self._probe(batch).tolist(), torch.finfo(self.weights.dtype).eps)
+        _refuse_unfit(self._probe(batches[0]).tolist(), torch.finfo(self.weights.dtype).eps)
+        _refuse_ignored(torch.stack([self._lowest(batch) for batch in batches]).min().item())
+
+    def _lowest(self, batch: Batch) -> Float[Tensor, ""]:
+        """The lowest label where the loss is the cross-entropy of classes, otherwise 0."""
+        if not self._of_classes or batch[1].is_floating_point():
+            return self.weights.new_zeros(())
+        return batch[1].min().to(self.weights)
 
     def _probe(self, batch: Batch) -> Float[Tensor, "5"]:
         """A sum of outputs by the network itself and through the slots, the size of its terms, its gradient, how those differ."""
@@ -155,6 +168,34 @@ def _flat_gradient(value: Tensor, weights: Sequence[Tensor]) -> Float[Tensor, " 
     gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else none
     parts = [p.new_zeros(p.shape) if g is None else g for g, p in zip(gradients, weights, strict=True)]
     return torch.cat([part.detach().flatten() for part in parts])
+
+
+def of_increases(model: nn.Module, loss: Loss) -> LossSurface:
+    """The surface of a measure that is a difference of two losses.
+
+    Args:
+        model: network.
+        loss: mean loss of outputs and targets.
+
+    Returns:
+        The surface.
+
+    Raises:
+        InputError: if the model has no trainable parameters, or some that are coarser than float32: the difference would be
+            rounding, as bfloat16 has steps of 1/64 at a loss of 2.
+    """
+    surface = LossSurface(model, loss)
+    if torch.finfo(surface.weights.dtype).eps > torch.finfo(torch.float32).eps:
+        raise InputError(
+            f"an increase of the loss is lost in the rounding of {surface.weights.dtype} weights; measure a copy in float32, "
+            "model.float()"
+        )
+    return surface
+
+
+def _refuse_ignored(lowest: float) -> None:
+    if lowest < 0:
+        raise InputError(f"labels must be classes counted from 0, got {lowest:.0f}: leave such samples out")
 
 
 def _refuse_unfit(probe: list[float], eps: float) -> None:

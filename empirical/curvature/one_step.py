@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.ascent import steepest, value_and_gradient
-from sharpdiv.empirical.curvature.loss_surface import LossSurface
+from sharpdiv.empirical.curvature.loss_surface import of_increases
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["one_step_sharpness"]
@@ -50,7 +50,7 @@ def one_step_sharpness(
     """
     if not (math.isfinite(rho) and rho > 0):
         raise InputError(f"rho must be positive and finite, got {rho}")
-    surface = LossSurface(model, loss)
+    surface = of_increases(model, loss)
     scale = surface.magnitudes(adaptive)
 
     def increase(batch: Batch) -> Float[Tensor, ""]:

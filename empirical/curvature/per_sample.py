@@ -213,7 +213,9 @@ def _summed(loss: Loss, targets: Tensor, outputs: Tensor) -> Float[Tensor, ""]:
             raise InputError(
                 f"labels must be below the number of outputs, {outputs.shape[1]}; got {int(targets.max())}"
             )
-        return nn.functional.cross_entropy(outputs, targets, reduction="sum")
+        total = nn.functional.cross_entropy(outputs, targets, reduction="sum")
+        places = outputs.shape[2:].numel()  # a sample's own loss is the mean over them
+        return total / places if places > 1 else total
     if not _is_mean(loss, outputs.detach(), targets):
         raise _NotMeanError("the loss is no plain mean over samples")
     return len(outputs) * loss(outputs, targets)

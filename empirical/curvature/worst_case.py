@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sharpdiv.empirical.batches import Batch, Batches, Loss
 from sharpdiv.empirical.curvature.ascent import steepest, value_and_gradient
-from sharpdiv.empirical.curvature.loss_surface import LossSurface, Norm, require_norm
+from sharpdiv.empirical.curvature.loss_surface import Norm, of_increases, require_norm
 from sharpdiv.empirical.errors import InputError
 
 __all__ = ["worst_case_sharpness"]
@@ -84,7 +84,7 @@ def worst_case_sharpness(
         raise InputError(f"iterations and restarts must be at least 1, got {iterations} and {restarts}")
     if restarts > 1 and generator is None:
         raise InputError("restarts draw starting points and need a generator")
-    surface = LossSurface(model, loss)
+    surface = of_increases(model, loss)
     scale, origin = surface.magnitudes(adaptive), torch.zeros_like(surface.weights)
 
     def increase(batch: Batch) -> Float[Tensor, ""]:

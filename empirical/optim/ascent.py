@@ -51,7 +51,7 @@ def ascent(groups: Sequence[Group], normalize: bool) -> tuple[list[Tensor], list
     """Weights that move, and the ascent ``e`` of each; no host-device synchronisation.
 
     One norm over all gradients, those of groups with ``rho = 0`` too; each group's rho then scales its part. With equal rho the
-    whole ascent has length rho.
+    whole ascent has length rho. Gradients whose squares underflow, in float32 those below 1e-22, have the norm 0 and move nothing.
 
     Args:
         groups: parameter groups with ``rho``, ``adaptive`` and perhaps ``maximize``, which turns the ascent round: what is

@@ -31,7 +31,8 @@ class Stack:
         optimizers: SAM around SGD for each of them, which may differ in rho alone.
 
     Raises:
-        InputError: if there are none, or optimizers differ in something else, clip, or are not SAM around SGD.
+        InputError: if there are none, or optimizers differ in something else, clip, are not SAM around SGD, or have not all
+            parameters of their models.
 
     Examples:
         >>> import torch
@@ -47,6 +48,12 @@ class Stack:
 
     def __init__(self, models: Sequence[nn.Module], optimizers: Sequence[SAM]) -> None:
         self.options = _shared_options(optimizers)
+        for model, optimizer in zip(models, optimizers, strict=True):
+            trained = {id(p) for p in optimizer.param_groups[0]["params"] if p.requires_grad}
+            if trained != {id(p) for p in model.parameters()}:
+                raise InputError(
+                    "a stack trains all parameters of its members; train those with frozen ones separately"
+                )
         self._models, self._optimizers = models, optimizers
         parameters, buffers = stack_module_state(list(models))
         self._weights: _Tensors = {name: value.detach() for name, value in parameters.items()}
@@ -150,7 +157,8 @@ def _shared_options(optimizers: Sequence[SAM]) -> dict[str, float]:
     found = []
     for optimizer in optimizers:
         (group, *others) = optimizer.param_groups
-        plain = type(optimizer.base) is torch.optim.SGD and not (group["nesterov"] or group["dampening"])
+        plain = type(optimizer.base) is torch.optim.SGD
+        plain = plain and not (group["nesterov"] or group["dampening"] or group["maximize"])
         own = type(optimizer).ascent is not SAM.ascent
         if others or own or not plain or not optimizer.normalize or optimizer.clip_norm is not None:
             raise InputError(

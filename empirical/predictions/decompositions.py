@@ -119,8 +119,8 @@ def ambiguity_decomposition(
 def jensen_gap(probs: Array, labels: Array) -> AmbiguityDecomposition:
     """Cross-entropy of the arithmetic mean, which our ensembles predict, as the members' mean less the gap of Jensen's inequality.
 
-    The gap ``mean log(mean p_y / p_y)`` is never negative. Unlike the diversity of ``ambiguity_decomposition`` it depends on the
-    label y: members that differ on other classes only gain nothing.
+    The gap ``mean log(mean p_y / p_y)`` is never negative where no p_y is clipped. Unlike the diversity of
+    ``ambiguity_decomposition`` it depends on the label y: members that differ on other classes only gain nothing.
 
     Args:
         probs: probabilities ``(members, samples, classes)``, whose rows sum to one.

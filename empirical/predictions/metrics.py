@@ -190,7 +190,7 @@ class PointStatistics:
         means = (counts @ self.table / len(self.table)).split(list(self.widths.values()), dim=1)
         right, gaps = means[0], means[-1].unflatten(1, (-1, BINS))
         values = {name: mean[:, 0] for name, mean in zip(self.widths, means, strict=True) if mean.shape[1] == 1}
-        accuracy = right.mean(dim=1)
+        accuracy = right.sum(dim=1) / right.shape[1]  # of ones exactly one, on every device
         der = values["disagreement"] / _error(accuracy)
         slope, offset = 2 * (self.classes - 1) / self.classes, (3 * self.classes - 4) / self.classes
         calibration = gaps.abs().sum(dim=2)
@@ -348,7 +348,7 @@ def vote(predicted: Array, mean_probs: Array) -> Int[Tensor, " samples"]:
     predicted, mean_probs = as_tensor(predicted, "predicted").long(), as_tensor(mean_probs, "mean_probs")
     votes = _votes(predicted, mean_probs.shape[1])
     winners = votes == votes.max(dim=1, keepdim=True).values
-    return torch.where(winners, mean_probs, -torch.ones_like(mean_probs)).argmax(dim=1)
+    return mean_probs.masked_fill(~winners, -torch.inf).argmax(dim=1)
 
 
 def _votes(predicted: Int[Tensor, "members samples"], classes: int) -> Int[Tensor, "samples classes"]:

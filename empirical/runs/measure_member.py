@@ -105,7 +105,7 @@ def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " sam
 
 
 def _features(model: nn.Module, data: ImageData, images: Tensor) -> dict[str, Tensor]:
-    """Features behind every stage, averaged over positions."""
+    """Features behind every block, averaged over positions."""
     device = next(model.parameters()).device
     layers = [name for name, module in model.named_modules() if name.startswith("blocks.") and name.count(".") == 1]
     features = layer_features(model, data.normalize(images.to(device)), layers)

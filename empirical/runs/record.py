@@ -255,8 +255,10 @@ class RunRecord:
         Raises:
             NotMeasuredError: if it is not there.
         """
-        stages = self._of("cka")
-        return self._of("cka", max(stages, default="stage"))
+        stages = sorted(
+            self._of("cka"), key=lambda name: int(name.rpartition(".")[2])
+        )  # the eleventh comes behind the tenth
+        return self._of("cka", stages[-1] if stages else "stage")
 
     def _of(self, *names: str) -> Any:
         value: Any = self.summary

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sharpdiv.empirical.curvature.average_case import average_case_sharpness
+from sharpdiv.empirical.curvature.eigenvalues import hessian_eigenvalues
 from sharpdiv.empirical.curvature.loss_surface import LossSurface, NormalizedLogits, require_norm
 from sharpdiv.empirical.curvature.one_step import one_step_sharpness
 from sharpdiv.empirical.curvature.trace import hessian_trace
@@ -122,6 +123,19 @@ def test_nothing_waits_for_the_device_or_needs_double_precision() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_bfloat16_models_are_measured(measure: Callable[..., object]) -> None:
-    model = mlp(0).bfloat16()
-    measure(model, [(inputs.bfloat16(), targets) for inputs, targets in (batch(1), batch(2))])
+def test_of_bfloat16_models_only_curvature_is_measured(measure: Callable[..., object]) -> None:
+    """An increase of the loss, of some hundredths, would be a step of its rounding, 1/64 at a loss of 2."""
+    model, data = mlp(0).bfloat16(), [(inputs.bfloat16(), targets) for inputs, targets in (batch(1), batch(2))]
+    if measure is MEASURES[-1]:
+        measure(model, data)
+        return
+    with pytest.raises(InputError, match=r"lost in the rounding of torch.bfloat16 weights; .*model.float\(\)"):
+        measure(model, data)
+
+
+@pytest.mark.parametrize("measure", [*MEASURES, lambda model, data: hessian_eigenvalues(model, data)])
+def test_labels_that_the_loss_leaves_out_are_refused(measure: Callable[..., object]) -> None:
+    """Its mean is over the others, and what batches weigh is the number of all."""
+    (inputs, targets), second = batch(1), batch(2)
+    with pytest.raises(InputError, match="labels must be classes counted from 0, got -100: leave such samples out"):
+        measure(mlp(0), [second, (inputs, targets.index_fill(0, torch.tensor([1]), -100))])

@@ -374,3 +374,20 @@ def test_the_batch_has_no_weight_gradients() -> None:
         per_sample_sharpness(model, inputs, targets)
     convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
     assert asked == [(True, False, False)] * (convolutions - 1)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_label_for_each_position_is_a_mean_over_them(soft: bool) -> None:
+    """However the gradients are taken, and however long the samples of a batch are."""
+    torch.manual_seed(0)
+    model = nn.Conv1d(3, 5, 1).double()
+    inputs, targets = torch.randn(4, 3, 7).double(), torch.randint(5, (4, 7))
+    if soft:
+        targets = torch.randn(4, 5, 7).double().softmax(dim=1)
+    expected = []
+    for x, y in zip(inputs, targets, strict=True):
+        gradients = torch.autograd.grad(nn.functional.cross_entropy(model(x[None]), y[None]), list(model.parameters()))
+        expected.append(sum(float(g.square().sum()) for g in gradients))
+    found = per_sample_sharpness(model, inputs, targets)
+    # Rounding of sums of some dozen products in float64.
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)

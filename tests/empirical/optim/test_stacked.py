@@ -151,6 +151,12 @@ def test_what_cannot_be_stacked_is_refused() -> None:
     clipping = SAM(models[0].parameters(), torch.optim.SGD, 0.1, lr=0.1, clip_norm=1.0)
     with pytest.raises(InputError, match="train others separately"):
         Stack(models[:1], [clipping])
+    rising = SAM(models[0].parameters(), torch.optim.SGD, 0.1, lr=0.1, maximize=True)
+    with pytest.raises(InputError, match="train others separately"):
+        Stack(models[:1], [rising])
+    some = SAM(list(models[0].parameters())[1:], torch.optim.SGD, 0.1, lr=0.1)
+    with pytest.raises(InputError, match="trains all parameters of its members"):
+        Stack(models[:1], [some])
     stack = Stack(models[:1], optimizers[:1])
     (images, labels), *_ = batches(0, 1)
     stack.step(images[:1], labels[:1], 0.1)

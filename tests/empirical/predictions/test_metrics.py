@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions import metrics
-from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity
+from sharpdiv.empirical.predictions.metrics import METRICS, Metric, diversity, vote
 from sharpdiv.empirical.predictions.sizes import by_size
 from tests.empirical.predictions.made_up import predictions, shapes
 from tests.laws import Mutation, law
@@ -398,3 +398,8 @@ def test_an_added_metric_replaces_none_of_ours(name: str, monkeypatch: pytest.Mo
     monkeypatch.setitem(METRICS, name, Metric(name, "mine", lambda probs, _: probs.sum(dim=(0, 2))))
     with pytest.raises(InputError, match=f"called {name}, as another one of ours"):
         diversity(torch.full((2, 3, 2), 0.5), torch.zeros(3, dtype=torch.int64))
+
+
+def test_a_class_without_votes_never_wins_whatever_decides_ties() -> None:
+    """Such as mean logits, which are below 0."""
+    assert vote(torch.tensor([[0], [0]]), torch.tensor([[-5.0, -3.0]])).tolist() == [0]

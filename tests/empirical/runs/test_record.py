@@ -78,6 +78,13 @@ def test_a_record_comes_back(seed: int, classes: int, sharpness: float, corrupte
     assert found.probs[~large].max(initial=0) <= np.exp(-30)
 
 
+def test_the_last_of_many_blocks_is_the_last() -> None:
+    """Of ResNet-34's sixteen: by name the tenth would be."""
+    kept = record(0, 10)
+    kept.summary["cka"] = {f"blocks.{block}": float(block) for block in range(16)}
+    assert kept.cka() == 15.0
+
+
 def test_a_record_is_small_numpy_alone_and_the_same_every_time(tmp_path: Path) -> None:
     kept = record(0, 10)
     save_record(tmp_path / "a.npz", kept)
