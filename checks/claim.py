@@ -41,7 +41,8 @@ class Finding:
     reasons: Mapping[Verdict, str] = field(default_factory=dict)
     """in a few words, by verdict: within which conditions it holds if it does within some, why it fails, what is missing"""
     decisive: str = ""
-    """label of the line in ``numbers`` that a summary tells; the first effect that decides, or the first line, unless given"""
+    """label of the line in ``numbers`` that a summary tells; otherwise the deciding effect that speaks most against the claim, or
+    the first line"""
 
     def __post_init__(self) -> None:
         if not isinstance(self.verdict, Verdict):

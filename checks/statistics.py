@@ -146,7 +146,13 @@ def _noncentrality(freedom: int) -> float:
     return float(brentq(lambda shift: stats.nct.sf(threshold, freedom, shift) - POWER, 0, 10 * threshold))
 
 
-def judge(comparisons: Sequence[Comparison], direction: int, rows: Sequence[Row] = (), remark: str = "") -> Finding:
+def judge(
+    comparisons: Sequence[Comparison],
+    direction: int,
+    rows: Sequence[Row] = (),
+    remark: str = "",
+    wrong_ones: tuple[str, str] = ("Opposite", "comparisons have the opposite sign"),
+) -> Finding:
     """Verdict on a family of comparisons that should all be on one side of 0.
 
     It holds if each is by its own p-value (an intersection-union test needs no adjustment), fails if one is on the other side by
@@ -157,6 +163,7 @@ def judge(comparisons: Sequence[Comparison], direction: int, rows: Sequence[Row]
         direction: 1 if values should be above 0, -1 if below.
         rows: what to tell before the comparisons.
         remark: what to say before the exceptions.
+        wrong_ones: what those on the other side are called, and what is said of so many.
 
     Returns:
         Verdict, all comparisons, and in the remark what is opposite.
@@ -168,12 +175,13 @@ def judge(comparisons: Sequence[Comparison], direction: int, rows: Sequence[Row]
         verdict = Verdict.FAILS
     elif comparisons and all(c.p < LEVEL and c.value * direction > 0 for c in comparisons):
         verdict = Verdict.HOLDS
-    remarks = [remark, f"Opposite: {'; '.join(wrong)}." if wrong else ""]
+    called, said = wrong_ones
+    remarks = [remark, f"{called}: {'; '.join(wrong)}." if wrong else ""]
     if obstacles := sum(bool(c.obstacle) for c in comparisons):
         remarks.append(f"{obstacles} of {len(comparisons)} comparisons cannot be made.")
     shown = [c.row(p if len(comparisons) > 1 else np.nan) for c, p in zip(comparisons, adjusted, strict=True)]
     effects = tuple(effect for c in comparisons if (effect := c.effect(direction)))
-    reasons = {Verdict.FAILS: f"{len(wrong)} of {len(comparisons)} comparisons have the opposite sign"}
+    reasons = {Verdict.FAILS: f"{len(wrong)} of {len(comparisons)} {said}"}
     return Finding(verdict, (*rows, *shown), " ".join(filter(None, remarks)), effects, reasons=reasons)
 
 

@@ -22,6 +22,10 @@ COMMANDS = [command for command in NAMED if command != "sharpdiv explore"]
 """Those that end; the explorer serves until it is interrupted, as tests/browser does."""
 
 
+def test_the_version_to_cite_is_the_packages() -> None:
+    assert f"\nversion: {sharpdiv.__version__}\n" in (PROJECT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=[f"block {i}" for i in BLOCKS])
 def test_the_code_of_the_readme_runs(block: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(block, "README.md", "exec"), {})  # noqa: S102

@@ -44,10 +44,10 @@ class Optimizer:
     stable: Callable[[Setting, np.ndarray, Spectrum], np.ndarray]
     """where, over rho, every direction but the null space contracts in every step"""
     step: Callable[[np.ndarray, np.ndarray, float, np.ndarray], tuple[np.ndarray, np.ndarray]]
-    """one explicit step, which simulations take and no formula enters: from eigenvalues of one draw of W ``(d,)``, gradients in
-    its eigenbasis ``(rho, inits, d)``, the learning rate and rho to what is added to the weights, and to a filter ``(rho, d)`` near
-    to what the step does to an initialization: where it is not, squared means are too large by the difference's variance over the
-    number of initializations"""
+    """one explicit step: from eigenvalues of one draw of W ``(d,)``, gradients in its eigenbasis ``(rho, inits, d)``, the learning
+    rate and rho to what is added to the weights, and to a filter ``(rho, d)`` near to what the step does to an initialization:
+    where it is not, squared means are too large by the variance of the difference over the number of initializations. Simulations
+    take the steps, or the filter alone if it is exact"""
     linear: bool = False
     """whether that filter is exactly what a step does"""
     finite: bool = False

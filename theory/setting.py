@@ -106,6 +106,7 @@ def check_blocks(blocks: int, n: int) -> None:
         ...
         sharpdiv.theory.errors.DomainError: blocks must lie between 1 and n = 3, got 4: every block needs a row of the data
     """
+    require_integer("blocks", blocks, 1)
     if not 1 <= blocks <= n:
         raise DomainError(f"blocks must lie between 1 and n = {n}, got {blocks}: every block needs a row of the data")
 

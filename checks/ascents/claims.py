@@ -51,7 +51,7 @@ def _together(evidence: Evidence) -> Finding:
 
 
 def _against_full_batch(evidence: Evidence) -> Finding:
-    """D falls, and by less where one ascent is of all samples, at a rho as large or ten times as large."""
+    """D falls, and by less where one ascent is of all samples, at a rho several times as large."""
     found = [(each, few) for each in ordinary(evidence) if (few := few_samples(each)) and FULL_BATCH in each.fitted]
     if not found:
         return MISSING
@@ -209,7 +209,7 @@ def _claim(
     tolerance: str,
     check: Callable[[Evidence], Finding],
     method: str = _METHOD,
-    figures: tuple[str, ...] = ("sign",),
+    figures: tuple[str, ...] = (),
 ) -> Claim:
     return Claim(
         id=f"ascent-{name}",
@@ -235,6 +235,7 @@ CLAIMS = (
         "At equal training loss, late in training, SAM with ascents of few samples lowers the trace of the Hessian, D and EIR.",
         _FAMILY,
         _together,
+        figures=("models",),
     ),
     _claim(
         "models",
@@ -252,7 +253,7 @@ CLAIMS = (
         "full-batch",
         "Full-batch ascents hardly lower diversity",
         "At equal training loss SAM with ascents of few samples lowers D, and by more than full-batch SAM does with ten times its "
-        "rho.",
+        "rho (3.3 times in the residual network).",
         _FAMILY,
         _against_full_batch,
     ),

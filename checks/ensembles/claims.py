@@ -7,7 +7,7 @@ from sharpdiv.checks.claim import Claim, Effect, Finding, Row, Value, Verdict
 from sharpdiv.checks.ensembles.conditions import chosen, rival
 from sharpdiv.checks.ensembles.cost import SMALL, cost
 from sharpdiv.checks.ensembles.crossed import LEVEL, Decision, Estimate, Table, decide, estimated, holm
-from sharpdiv.checks.ensembles.missing import command, missing, waiting
+from sharpdiv.checks.ensembles.missing import command, judged, missing, waiting
 from sharpdiv.checks.ensembles.protocol import asked, committed, obstacle, protocol_commit
 from sharpdiv.checks.ensembles.quantities import LEVELS, every_metric, metric_estimates
 from sharpdiv.checks.ensembles.questions import Question
@@ -17,7 +17,7 @@ from sharpdiv.checks.quantity import PValue, Quantity, count, number, several
 from sharpdiv.empirical.errors import NotMeasuredError
 from sharpdiv.empirical.runs.profiles import DESIGNS, LABELS, MEASURED_IN_FULL, PROFILES, Design
 
-__all__ = ["CLAIMS", "decided", "judged"]
+__all__ = ["CLAIMS", "decided"]
 
 _VERDICTS = {
     Decision.HOLDS: Verdict.HOLDS,
@@ -29,6 +29,12 @@ _TOLERANCE = (
     "one comparison decides, fixed with its smallest effect of interest delta before the seeds were trained ({reason}): no effect "
     "if it is within +-delta by two one-sided tests, else holds or fails if it is on the claimed or the other side, each at "
     f"{LEVEL:g} after Holm's adjustment over the questions of its family on this data set, else inconclusive"
+)
+
+_OF_ALL = (
+    "all metrics and measures decide together: it holds if each falls, by the largest of their p-values at "
+    f"{LEVEL:g} (an intersection-union test), fails if one rises by its p-value adjusted over them; each then adjusted by Holm "
+    "over the questions of its family on this data set, else inconclusive"
 )
 
 Family = tuple[tuple[Decision, float, float], ...]
@@ -160,7 +166,8 @@ def _deciding(
         text: Value = "no number: the test images are too few for an effect of this size"
         if needed:
             text = Quantity(needed, name="about ", form="d")
-        rows.append((f"units that would decide with 80% power, if the effect is as measured ({unit})", text))
+        what = f"units that would decide by itself, before Holm's adjustment, with 80% power if the effect is as measured ({unit})"
+        rows.append((what, text))
     return rows
 
 
@@ -199,24 +206,6 @@ def _samples(study: Study) -> list[Row]:
     return [("images", text)]
 
 
-def judged(design: Design, blocks: int) -> bool:
-    """Whether so many blocks get a verdict: all, or as many as the main job trains.
-
-    Looking again and again until a test says yes finds effects in nothing, so a design in the making gets none.
-
-    Args:
-        design: Any design.
-        blocks: that are whole.
-
-    Returns:
-        Whether there is one.
-    """
-    return blocks in {
-        len(design.blocks),
-        *(len(quick.blocks) for quick in PROFILES["quick"] if quick.name == design.name),
-    }
-
-
 def _status(design: Design, study: Study) -> tuple[bool, str]:
     """Whether it is confirmed, and in words, with how much of the design is there."""
     there = f"{study.seeds} seeds in {study.blocks} of {len(design.blocks)} blocks."
@@ -239,28 +228,30 @@ def _not_run(reason: str, _: Evidence) -> Finding:
 def _setting(design: Design) -> str:
     config = design.conditions["sgd"]
     images = f"{config.train_samples:,}" if config.train_samples else "all"
+    half = design.conditions.get("narrow-sam")
+    narrow = f", {half.rho:g} at half the width" if half else ""
     return (
         f"{design.data}: {len(design.blocks)} triples of seeds, residual networks of width {config.width} and {len(config.blocks)} "
         f"stages, {images} training images, {config.epochs} epochs, rho {design.conditions['sam-low'].rho:g}, "
-        f"{design.conditions['sam-mid'].rho:g}, {design.conditions['sam-high'].rho:g}"
+        f"{design.conditions['sam-mid'].rho:g} (unless another is named) and {design.conditions['sam-high'].rho:g}{narrow}"
     )
 
 
 _FIGURES = {
     "c1": ("{trade-off}",),
+    "c1-{}-der": ("diversity_metrics",),
+    "c1-{}-eir": ("tradeoff_datasets",),
     "c2": ("severity",),
     "c3": ("diversity_metrics", "sharpness_measures"),
     "c4": ("tradeoff_shapes",),
     "c5": ("{trade-off}",),
     "c6": ("headline_bars",),
     "c7": ("calibration_size",),
-    "equal": ("{trade-off}",),
-    "coupling": ("variants",),
     "sets": ("variants",),
     "late": ("variants",),
     "code": ("variants",),
 }
-"""Figures by what a question's id begins with."""
+"""Figures by a question's id, or by what it begins with; none draws training loss, or pairs within and across ensembles."""
 _TRADE_OFF = {
     "digits": "tradeoff_measured",
     "fashion-mnist": "tradeoff_fashion_mnist",
@@ -272,7 +263,8 @@ _TRADE_OFF = {
 def _figures(question: Question, design: Design) -> tuple[str, ...]:
     """Figures of one claim; the trade-off has one for each data set, or is beside the others."""
     trade_off = _TRADE_OFF.get(design.name, "tradeoff_datasets")
-    return tuple(name.replace("{trade-off}", trade_off) for name in _FIGURES[question.id.partition("-")[0]])
+    names = _FIGURES.get(question.id, _FIGURES.get(question.id.partition("-")[0], ()))
+    return tuple(name.replace("{trade-off}", trade_off) for name in names)
 
 
 def _where(design: Design) -> str:
@@ -280,9 +272,7 @@ def _where(design: Design) -> str:
 
 
 def _claim(question: Question, design: Design) -> Claim:
-    reason = (
-        f"{question.delta:g}: {question.reason}" if question.delta else "none for a claim about every metric at once"
-    )
+    tolerance = _TOLERANCE.format(reason=f"{question.delta:g}: {question.reason}") if question.statistic else _OF_ALL
     return Claim(
         id=question.id.format(design.name),
         subject="paper" if question.family == "paper" else "networks",
@@ -293,7 +283,7 @@ def _claim(question: Question, design: Design) -> Claim:
         where=_where(design),
         design=design.name,
         method=f"{_setting(design)}; {question.tells}",
-        tolerance=_TOLERANCE.format(reason=reason),
+        tolerance=tolerance,
         seed=None,
         check=partial(_check, question, design),
         command=command(design),

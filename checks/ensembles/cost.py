@@ -1,7 +1,7 @@
 """C8: what SharpBalance costs in passes over images."""
 
 from sharpdiv.checks.claim import Effect, Finding, Row, Verdict
-from sharpdiv.checks.ensembles.missing import missing
+from sharpdiv.checks.ensembles.missing import judged, missing, waiting
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.quantity import span
 from sharpdiv.empirical.runs.profiles import LABELS, Design
@@ -48,9 +48,11 @@ def cost(design: Design, evidence: Evidence) -> Finding:
                 decides=True,
             )
         )
-    verdict = Verdict.HOLDS if max(ratios) <= SMALL else Verdict.FAILS
+    judge = judged(design, study.blocks)
+    verdict = (Verdict.HOLDS if max(ratios) <= SMALL else Verdict.FAILS) if judge else Verdict.INCONCLUSIVE
     remark = (
         "SharpBalance that starts from SGD trains its first phase without SAM and cannot fail this. Wall time is another matter: "
         f"make bench times a step of each method. Counted in {study.blocks} of {len(design.blocks)} blocks, which differ by little."
     )
-    return Finding(verdict, tuple(rows), remark, tuple(effects))
+    reasons = {} if judge else waiting(design, study.blocks)
+    return Finding(verdict, tuple(rows), remark, tuple(effects), reasons=reasons)

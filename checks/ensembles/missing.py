@@ -6,7 +6,25 @@ from sharpdiv.empirical.runs.gpu_time import CARDS, hours_of
 from sharpdiv.empirical.runs.plan import training_work
 from sharpdiv.empirical.runs.profiles import PROFILES, Design
 
-__all__ = ["command", "missing", "waiting"]
+__all__ = ["command", "judged", "missing", "waiting"]
+
+
+def judged(design: Design, blocks: int) -> bool:
+    """Whether so many blocks get a verdict: all, or as many as the main job trains.
+
+    Looking again and again until a test says yes finds effects in nothing, so a design in the making gets none.
+
+    Args:
+        design: any design.
+        blocks: that are whole.
+
+    Returns:
+        Whether there is one.
+    """
+    return blocks in {
+        len(design.blocks),
+        *(len(quick.blocks) for quick in PROFILES["quick"] if quick.name == design.name),
+    }
 
 
 def command(design: Design) -> str:

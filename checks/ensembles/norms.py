@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sharpdiv.checks.claim import Claim, Finding, Verdict
-from sharpdiv.checks.ensembles.claims import judged
 from sharpdiv.checks.ensembles.conditions import CURVE
-from sharpdiv.checks.ensembles.missing import command, missing, waiting
+from sharpdiv.checks.ensembles.missing import command, judged, missing, waiting
 from sharpdiv.checks.ensembles.study import Condition, Study
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.kernels.ranks import spearman
@@ -90,7 +89,6 @@ CLAIMS = tuple(
         seed=None,
         check=partial(_check, DESIGNS[name]),
         command=command(DESIGNS[name]),
-        figures=("variants",),
     )
     for name in _DESIGNS
 )

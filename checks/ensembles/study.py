@@ -190,6 +190,14 @@ class Study:
         """
         return "blocks" if any(self.conditions[name].coupled for name in names) else "seeds"
 
+    def on_the_same(self, *names: str) -> bool:
+        """Whether some conditions were measured on the same corrupted images, so that these can be compared.
+
+        Returns:
+            Whether they are equally many, the first ones.
+        """
+        return len({self.conditions[name].blocks[0].corrupted_nll.shape[1] for name in names}) == 1
+
     def mean(self, name: str, quantity: str, units: str, across: bool = False) -> Table:
         """A quantity of a condition, with units and groups of test points left out.
 

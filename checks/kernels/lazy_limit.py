@@ -137,7 +137,6 @@ CLAIMS = (
         seed=None,
         check=_exact,
         command=COMMAND,
-        figures=("predicted_measured",),
     ),
     Claim(
         id="lazy-gelu",

@@ -285,7 +285,7 @@ CLAIMS = (
         seed=None,
         check=_diverse_blocks,
         command=COMMAND,
-        figures=("bridge",),
+        figures=("predicted_measured",),
     ),
     Claim(
         id="lazy-blocks-error",
@@ -303,6 +303,6 @@ CLAIMS = (
         seed=None,
         check=_better_blocks,
         command=COMMAND,
-        figures=("bridge",),
+        figures=("predicted_measured",),
     ),
 )

@@ -32,7 +32,7 @@ def _check(evidence: Evidence) -> Finding:
             left, more = _changes(comparison, quantity, f"{name}, {quantity.replace('_', ' ')}")
             found.append(left)
             rows += more
-    return judge(found, 1, rows=rows)
+    return judge(found, 1, rows, wrong_ones=("Further off", f"changes are more than {_WITHIN:g} from the limit's"))
 
 
 def _changes(comparison: KernelComparison, quantity: str, label: str) -> tuple[Comparison, list[Row]]:

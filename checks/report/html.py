@@ -18,7 +18,7 @@ from sharpdiv.checks.claim import Claim, Finding, Verdict
 from sharpdiv.checks.ensembles.verdicts import Beside
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.checks.report.formulas import mathml, prose
-from sharpdiv.checks.report.plots import forest, scatter
+from sharpdiv.checks.report.plots import forest, numbers, of_one_quantity, scatter
 from sharpdiv.checks.report.points import points
 from sharpdiv.checks.report.serialize import plain
 from sharpdiv.checks.report.summary import HOW_TO_READ, by_topic, why
@@ -70,7 +70,8 @@ def figures_shown(findings: Findings) -> list[str]:
     Returns:
         Each once, in their order.
     """
-    return list(dict.fromkeys(name for claim, _ in findings for name in claim.figures))
+    judged = (claim for claim, finding in findings if finding.verdict != Verdict.NOT_RUN)
+    return list(dict.fromkeys(name for claim in judged for name in claim.figures))
 
 
 def html(report: Report) -> str:
@@ -85,7 +86,7 @@ def html(report: Report) -> str:
     found = points(report.evidence)
     plots = {f"plot-{claim.id}": forest(f.effects) for claim, f in report.findings if f.effects}
     plots |= {f"points-{name}": scatter(of) for name, of in found.items()}
-    shown = {name for claim, _ in report.findings for name in claim.figures}
+    shown = set(figures_shown(report.findings))
     pictures = {name: picture for name, picture in report.pictures.items() if name in shown}
     return (
         _environment()
@@ -118,7 +119,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(mathml=mathml, prose=prose, counts=counts, decisive=decisive)
+    environment.filters.update(
+        mathml=mathml, prose=prose, counts=counts, decisive=decisive, drawn=of_one_quantity, numbers=numbers
+    )
     environment.globals.update(
         version=__version__,
         commit=commit() or "not known, an installed package",

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from sharpdiv.checks.claim import Effect
 from sharpdiv.checks.report.points import Point
 
-__all__ = ["forest", "scatter"]
+__all__ = ["forest", "numbers", "of_one_quantity", "scatter"]
 
 _LABELLED = 24
 """Rows of a forest plot that have room for words; of more, words show where the pointer is."""
@@ -29,9 +29,9 @@ def forest(effects: Sequence[Effect]) -> dict[str, Any]:
     Returns:
         JSON values of a Plotly figure.
     """
-    effects = _of_one_quantity(effects)
+    effects = of_one_quantity(effects)
     labelled = len(effects) <= _LABELLED
-    words = ["<br>".join([*wrap(effect.label, _CHARACTERS), _numbers(effect)]) for effect in effects]
+    words = ["<br>".join([*wrap(effect.label, _CHARACTERS), numbers(effect)]) for effect in effects]
     room = (2 + max(text.count("<br>") for text in words)) * _LINE + 10 if labelled else 12
     places = [-float(at) for at in range(len(effects))]
     figure = go.Figure()
@@ -62,15 +62,29 @@ def _deciding(effects: Sequence[Effect]) -> Effect:
     return next((effect for effect in effects if effect.decides), effects[0])
 
 
-def _of_one_quantity(effects: Sequence[Effect]) -> list[Effect]:
-    """What can stand on one axis with what decides: the same unit, or logs of ratios beside the log of a ratio."""
+def of_one_quantity(effects: Sequence[Effect]) -> list[Effect]:
+    """What can stand on one axis with what decides: the same unit, or logs of ratios beside the log of a ratio.
+
+    Args:
+        effects: one at least.
+
+    Returns:
+        Those of them.
+    """
     unit = _deciding(effects).unit
     fitting = {unit, "log ratio"} if unit.startswith("log") else {unit}
     return [effect for effect in effects if effect.unit in fitting]
 
 
-def _numbers(effect: Effect) -> str:
-    """Estimate, interval and size of one row."""
+def numbers(effect: Effect) -> str:
+    """Estimate, interval and size of one row.
+
+    Args:
+        effect: any comparison.
+
+    Returns:
+        As in ``-0.12 [-0.2, -0.04], n = 24``.
+    """
     text = f"{effect.estimate:.3g}"
     if effect.low < effect.high:
         text += f" [{effect.low:.3g}, {effect.high:.3g}]"
@@ -92,7 +106,7 @@ def _row_trace(rows: list[tuple[Effect, float]], name: str, *, filled: bool) -> 
             "thickness": 1.6,
             "width": 4,
         },
-        text=["<br>".join(wrap(f"{effect.label}: {_numbers(effect)} ({effect.unit})", 60)) for effect, _ in rows],
+        text=["<br>".join(wrap(f"{effect.label}: {numbers(effect)} ({effect.unit})", 60)) for effect, _ in rows],
         hovertemplate="%{text}<extra></extra>",
     )
 

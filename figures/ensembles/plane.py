@@ -4,6 +4,7 @@
 on a coarser grid ``sharpdiv reproduce``; of runs that are trained ``sharpdiv between SGD SAM SHARPBALANCE --out FOLDER``.
 """
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ __all__ = ["draw"]
 _HALO = [withStroke(linewidth=1.5, foreground="white")]
 """Around the seeds of members, so that they are read on every colour."""
 
+_CHARACTERS = 28
+"""Of the smallest text in an inch."""
 _LOSS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0)
 _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Levels of contours, the same in all panels of a row; up to what guessing gives on ten classes."""
@@ -77,7 +80,7 @@ def draw(evidence: Evidence) -> Figure:
         axes.set_xlabel("distance in weight space")
     for axes in panels[:: len(runs)]:
         axes.set_ylabel("distance in weight space")
-    figure.suptitle(_caption(runs), fontsize=6)
+    figure.supxlabel(fill(_caption(runs), int(figure.get_figwidth() * _CHARACTERS)), fontsize=6)
     return figure
 
 
@@ -125,6 +128,8 @@ def _barriers(run: RunPlane) -> str:
 
 def _finding(runs: tuple[RunPlane, ...]) -> str:
     least = min(barrier for run in runs for barrier in run.barriers["train"].of_pairs("loss"))
+    if least <= 0:
+        return "Between some members the training loss does not rise on the line"
     return f"On the line between any two members the training loss rises by {least:.2g} nats or more, by any method"
 
 
@@ -137,6 +142,6 @@ def _caption(runs: tuple[RunPlane, ...]) -> str:
     )
     return (
         "Training loss (above) and test error (below) on planes through three members (circles, by their seeds), batch norm "
-        f"recalibrated at every point, all at the same scales; {'; '.join(kinds)}. Methods are at "
-        "one ρ, not at equal sharpness. One ensemble of each: a picture, no verdict."
+        f"recalibrated at every point, all at the same scales; {'; '.join(kinds)}. Methods are not at equal sharpness. One "
+        "ensemble of each: a picture, no verdict."
     )

@@ -60,8 +60,8 @@ def _finding(_: str, study: Study) -> str:
     ),
     caption=(
         "Ratios of diversity, sharpness and errors between conditions at the middle ρ, a row for each "
-        "comparison; bars: 95% intervals over triples of seeds and test images (sharpness: triples); shaded: "
-        "smaller than the smallest effect of interest."
+        "comparison; on corrupted images only where both were measured on the same ones; bars: 95% intervals over triples of "
+        "seeds and test images (sharpness: triples); shaded: smaller than the smallest effect of interest."
     ),
     alt=("Four panels with a row for each comparison: points with intervals around 1, a marker for each data set."),
     needs=studies,
@@ -84,7 +84,7 @@ def draw(evidence: Evidence) -> Figure:
         delta = _DELTAS[question]
         panel.axvspan(np.exp(-delta), np.exp(delta), color=COLORS["muted"], alpha=0.2, lw=0)
         panel.axvline(1, color=COLORS["muted"], lw=0.8)
-        _plot(panel, shown, quantity)
+        _plot(panel, shown, quantity, corrupted="corrupted" in label)
         panel.set(title=label.replace(", ", ",\n"), xlabel="ratio", yticks=range(len(COMPARISONS)), yticklabels=[])
         panel.invert_yaxis()
     axes[0].set_yticklabels([f"{LABELS[name]}\nover {LABELS[other]}" for name, other in COMPARISONS])
@@ -98,11 +98,12 @@ def draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def _plot(axes: Axes, shown: dict[str, Study], quantity: Quantity) -> None:
+def _plot(axes: Axes, shown: dict[str, Study], quantity: Quantity, *, corrupted: bool) -> None:
     apart = min(0.16, 0.75 / len(shown))
     for place, (name, study) in enumerate(shown.items()):
         color, marker = _LOOKS[name]
-        y = np.arange(len(COMPARISONS)) + apart * (place - (len(shown) - 1) / 2)
+        rows = [row for row, pair in enumerate(COMPARISONS) if not corrupted or study.on_the_same(*pair)]
+        y = np.array(rows) + apart * (place - (len(shown) - 1) / 2)
         label = f"{DATASETS[DESIGNS[name].data].title}, {study.seeds} seeds"
         look = {"color": color, "marker": marker, "ls": "", "label": label}
-        plot_points(axes, ratios(study, quantity, COMPARISONS), y, **look)
+        plot_points(axes, ratios(study, quantity, [COMPARISONS[row] for row in rows]), y, **look)

@@ -17,7 +17,7 @@ _PANELS = {
     "eir": "EIR of squared errors",
     "member_error": "squared member error",
     "ensemble_error": "squared ensemble error",
-    "sharpness": r"sharpness $\kappa$",
+    "sharpness": "sharpness",
 }
 
 
@@ -32,7 +32,8 @@ def _finding(comparison: KernelComparison) -> str:
     finding=lambda evidence: f"What the largest ρ does to D: {'; '.join(map(_finding, evidence.comparisons))}",
     caption=(
         "Diversity, EIR, errors and sharpness of measured runs and of the lazy limit of their own networks "
-        "over ρ, each in units of its mean at the smallest ρ, as only changes compare."
+        "over ρ, each in units of its mean at the smallest ρ, as only changes compare; sharpness: κ in the limit, of the runs the "
+        "first measure that was taken."
     ),
     alt=(
         "A row of panels for each comparison: a dashed line for the lazy limit and points for measured "

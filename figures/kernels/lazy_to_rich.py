@@ -42,8 +42,8 @@ def _finding(network: DialNetwork) -> str:
 def _caption(network: DialNetwork) -> str:
     return (
         f"Left and right: {title(network)}. Left: D of ensembles against SAM's ρ, predicted (line) and trained, at output scales α "
-        f"from lazy to rich, k = {COMPARED_AT} steps. Middle: relative error of the predicted functions (filled) and of D (open) "
-        "against α, of all networks. Right: log of the ratio of D, and of κ, at the largest ρ to that of gradient "
+        f"from lazy to rich, k = {COMPARED_AT} steps. Middle: relative error of the predicted functions (filled) and of D (open), "
+        "means over ρ, against α, of all networks. Right: log of the ratio of D, and of κ, at the largest ρ to that of gradient "
         "descent (ρ = 0), at equal training loss; 95% intervals."
     )
 
@@ -101,7 +101,7 @@ def _errors(axes: Axes, networks: list[DialNetwork]) -> None:
         column = network.snapshots.index(COMPARED_AT)
         found = [of["sam"] for of in network.measured.values()]
         distance = [f.distance[:, column].mean() for f in found]
-        error = [np.abs(f.relative_error["diversity"][:, column]).max() for f in found]
+        error = [np.abs(f.relative_error["diversity"][:, column]).mean() for f in found]
         look: dict[str, Any] = {"color": COLORS[name], "marker": marker}
         axes.plot(network.alphas, distance, label=title(network), **look)
         axes.plot(network.alphas, error, ls=":", lw=0.9, mfc=COLORS["paper"], **look)

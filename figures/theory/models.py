@@ -23,7 +23,7 @@ __all__ = ["draw"]
 _SHARES = np.linspace(0.03, 0.6, 20)
 _KINDS = ("quadratic", "random features", "lazy network", "two-layer linear", "diagonal linear")
 _LOOKS = {
-    "sharpness": (r"sharpness $\kappa$", COLORS["sharpness"], "s"),
+    "sharpness": ("sharpness", COLORS["sharpness"], "s"),
     "diversity": ("diversity $D$", COLORS["diversity"], "o"),
     "eir": ("EIR", COLORS["eir"], "^"),
 }
@@ -37,9 +37,9 @@ _X = r"$\rho$ over the critical $\rho$"
     "models",
     finding="SAM lowers sharpness in every solvable model; diversity falls with it in some and rises in others",
     caption=(
-        "Relative changes of sharpness, diversity D and EIR from ρ = 0, over ρ in units of its critical "
-        "value, in five solvable models; dashed: full batch, where the size m of SAM's groups matters. Sixth "
-        "panel: networks trained on digits at equal training loss, 95% intervals over members."
+        "Relative changes of sharpness (κ; of diagonal and of trained networks the Hessian's trace), diversity D and EIR from "
+        "ρ = 0, over ρ in units of its critical value, in five solvable models; dashed: full batch, where the size m of SAM's "
+        "groups matters. Sixth panel: networks trained on digits at equal training loss, 95% intervals over members."
     ),
     alt=(
         "Six panels. Sharpness falls in all. Diversity falls in the quadratic, the two-layer linear and the "

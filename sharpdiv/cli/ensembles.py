@@ -49,6 +49,8 @@ class Ensemble:
             raise UsageError(f"{self.method} needs --rho with at least one radius")
         if self.method == "sam" and self.blocks is not None:
             raise UsageError("sam trains on all the data; --blocks goes with sharpbalance and gd")
+        if self.method == "sharpbalance" and self.blocks is not None and self.blocks < 2:
+            raise UsageError(f"sharpbalance needs at least 2 blocks, got {self.blocks}; one block is all the data")
         return replace(self, blocks=blocks) if self.method == "sharpbalance" and self.blocks is None else self
 
 

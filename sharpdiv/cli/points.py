@@ -30,6 +30,11 @@ LEARNED = (*MEASURED, "trace", "training_loss")
 """What both give for networks that learn features."""
 PLACES = ("sharpness_ensemble", "sharpness_member")
 """Further places where sharpness is taken, in the JSON only."""
+_REASONS = {
+    "eir": "the member error is 0",
+    "critical_rho": "the learning rate is too large: not even rho = 0 contracts",
+}
+"""Why what any quadratic problem has may be null."""
 RIGOROUS = ("sharpness_lower_rigorous", "sharpness_upper_rigorous")
 """Bounds that are proven at finite (n, d)."""
 
@@ -65,8 +70,7 @@ def with_reason(point: dict[str, Any], curve: Tradeoff) -> dict[str, Any]:
         "sharpness_lower": "J has no value",
         "sharpness_lower_rigorous": "proven up to 20 steps, for SAM without label noise",
         "sharpness_upper_rigorous": "proven without label noise only",
-        "eir": "the member error is 0",
-        "critical_rho": "the learning rate is too large: not even rho = 0 contracts",
+        **_REASONS,
         **curve.reasons,
     }
     if point["diversity"] is None:
@@ -79,7 +83,8 @@ def feature_point(curve: Any, i: int) -> dict[str, Any]:
     """One rho of a random-feature ensemble."""
     found = {name: _finite(getattr(curve, name)[i]) for name in ("rho", *MEASURED)}
     found |= {"stable": bool(curve.stable[i]), "critical_rho": curve.critical_rho}
-    return found | ({"reason": "eir: the member error is 0"} if found["eir"] is None else {})
+    missing = [f"{name}: {_REASONS[name]}" for name in _REASONS if found[name] is None]
+    return found | ({"reason": "; ".join(missing)} if missing else {})
 
 
 def learned_point(curve: Any, i: int) -> dict[str, Any]:

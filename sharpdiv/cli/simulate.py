@@ -57,5 +57,5 @@ def simulate(
     for i in range(len(curve.rho)):
         found = point(curve, i, finite=finite) | measured(drawn, (*MEASURED, *PLACES), i)
         points.append(with_reason(found, curve))
-    show_points(points, output, of_problem(ensemble, setting, model), curve, drawn)
+    show_points(points, output, of_problem(ensemble, setting, model, finite=finite), curve, drawn)
     return 0

@@ -9,7 +9,7 @@ import numpy as np
 from sharpdiv.checks.ensembles.protocol import made_up_study
 from sharpdiv.checks.evidence import Evidence
 from sharpdiv.empirical.data.corruptions import SEVERITIES
-from sharpdiv.empirical.runs.profiles import DESIGNS, Design
+from sharpdiv.empirical.runs.profiles import DESIGNS, MEASURED_IN_FULL, Design
 from sharpdiv.empirical.runs.record import RunRecord
 
 __all__ = ["made_up_evidence", "made_up_records"]
@@ -35,10 +35,20 @@ def made_up_records(design: Design, blocks: int) -> list[RunRecord]:
     study = made_up_study(design.conditions, blocks, images=400, seed=sum(design.name.encode()))
     generator = np.random.default_rng(list(design.name.encode()))
     return [
-        _completed(study.conditions[name].blocks[place], config.to_json(), generator)
+        _completed(_measured(study.conditions[name].blocks[place], name), config.to_json(), generator)
         for place, seeds in enumerate(design.blocks[:blocks])
         for name, config in design.runs(seeds).items()
     ]
+
+
+def _measured(record: RunRecord, name: str) -> RunRecord:
+    """On fewer corrupted images, as the conditions are that no claim compares on these."""
+    images = record.corrupted_nll.shape[1] // (1 if name in MEASURED_IN_FULL else 5)
+    return replace(
+        record,
+        corrupted_nll=record.corrupted_nll[:, :images],
+        corrupted_wrong=record.corrupted_wrong[:, :, :images],
+    )
 
 
 def _completed(record: RunRecord, config: dict[str, Any], generator: np.random.Generator) -> RunRecord:

@@ -24,7 +24,8 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
         optimizer: optimizer of every member.
 
     Raises:
-        DomainError: if a finite law is at another (n, d), the optimizer has no formula there, or a teacher fits no covariance.
+        DomainError: if a finite law is at another (n, d), the optimizer has no formula there, or a teacher fits no covariance, or
+            is given to an optimizer whose filter depends on the gradient.
 
     Examples:
         >>> from sharpdiv.theory import FiniteWishart, Setting, optimizer_named
@@ -40,6 +41,11 @@ def check_law(setting: Setting, law: Spectrum, teacher: Float[np.ndarray, " d"] 
             raise DomainError("a teacher's coordinates need a covariance with as many eigenvalues")
         if not teacher.any():
             raise DomainError("the teacher's coordinates must not all be zero")
+        if not optimizer.finite:
+            raise DomainError(
+                f"the filter of {optimizer.name} depends on the gradient, which is solved for a teacher of uniform direction; "
+                "leave the teacher's coordinates out"
+            )
     if isinstance(law, FiniteWishart):
         if (law.n, law.d) != (setting.n, setting.d):
             raise DomainError(f"the law is at (n, d) = ({law.n}, {law.d}), the setting at ({setting.n}, {setting.d})")

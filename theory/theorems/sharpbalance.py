@@ -89,6 +89,9 @@ def sharpbalance_tradeoff(
     full = data_law(setting) if law is None else law
     steps = optimizer_named(optimizer)
     check_law(setting, full, teacher, steps)
+    ratio = getattr(full, "ratio", setting.ratio)
+    if not np.isclose(ratio, setting.ratio, rtol=1e-9, atol=0):
+        raise DomainError(f"the law is at n/d = {ratio:g}, the setting at {setting.ratio:g}: sharpness depends on both")
     block = full.blocks(blocks)
     limit = block if np.isfinite(block.largest) else data_law(setting).blocks(blocks)
 

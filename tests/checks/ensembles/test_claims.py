@@ -256,6 +256,12 @@ def test_passes_by_hand() -> None:
     assert cost(DIGITS, twice).verdict == Verdict.FAILS
 
 
+def test_passes_of_a_design_in_the_making_are_told_and_not_judged() -> None:
+    found = cost(FASHION, planted_evidence(blocks=5))
+    assert found.verdict == Verdict.INCONCLUSIVE
+    assert found.reason == "5 of 8 blocks of seeds are there, no verdict before all are"
+
+
 # -------------------------------------------------------------------------------------------------------------- beside
 
 

@@ -10,7 +10,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sharpdiv.checks.ensembles import planning, rule
-from sharpdiv.checks.ensembles.claims import judged
 from sharpdiv.checks.ensembles.crossed import (
     GROUPS,
     LEVEL,
@@ -21,6 +20,7 @@ from sharpdiv.checks.ensembles.crossed import (
     leave_out_means,
     satterthwaite,
 )
+from sharpdiv.checks.ensembles.missing import judged
 from sharpdiv.checks.ensembles.planning import Component, pilot_components, power
 from sharpdiv.checks.ensembles.protocol import asked, deviation, obstacle, protocol, protocol_commit, stated
 from sharpdiv.checks.ensembles.quantities import log_ratio, mean_of

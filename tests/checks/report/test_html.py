@@ -126,6 +126,10 @@ def test_figures_are_shown_with_their_words(tmp_path: Path) -> None:
     assert "It &lt;falls&gt;." in text
 
 
+def test_what_was_not_run_shows_no_figure_of_something_else() -> None:
+    assert not figures_shown([(claim, Finding(Verdict.NOT_RUN)) for claim, _ in MADE_UP])
+
+
 def test_figures_look_as_they_were_drawn_on_both_pages(tmp_path: Path) -> None:
     """Eight colours and all between them and the page's, which is there most often."""
     hues, paths = np.random.default_rng(0).uniform(0, 255, (8, 1, 1, 3)), {}

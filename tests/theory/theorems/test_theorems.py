@@ -14,6 +14,7 @@ from sharpdiv.theory.errors import ConvergenceError, DomainError, DomainWarning
 from sharpdiv.theory.filters import Training, critical_rho
 from sharpdiv.theory.setting import Setting
 from sharpdiv.theory.simulation import Simulation
+from sharpdiv.theory.spectra.covariance import GeneralizedMarchenkoPastur
 from sharpdiv.theory.spectra.data_law import data_law
 from sharpdiv.theory.spectra.marchenko_pastur import MarchenkoPastur
 from sharpdiv.theory.theorems import blocks as row_blocks
@@ -251,6 +252,21 @@ def test_r_of_one_and_below_have_a_null_space(ratio: float) -> None:
             "blocks must lie between 1 and n = 4",
         ),
         (lambda: sharpbalance.sharpbalance_tradeoff(Setting(), 0.1, blocks=1), "at least 2 blocks"),
+        (lambda: sharpbalance.sharpbalance_tradeoff(Setting(), 0.1, blocks=2.5), "blocks must be an integer"),  # type: ignore[arg-type]
+        (
+            lambda: sharpbalance.sharpbalance_tradeoff(Setting(), 0.1, blocks=3, law=MarchenkoPastur(2.0)),
+            "the law is at n/d = 2, the setting at 20",
+        ),
+        (
+            lambda: sam.sam_tradeoff(
+                Setting(n=40, d=20),
+                0.1,
+                law=GeneralizedMarchenkoPastur(2.0, [0.5, 2.0]),
+                teacher=np.array([1.0, 0.0]),
+                optimizer="normalized-sam",
+            ),
+            "the filter of normalized-sam depends on the gradient, .*; leave the teacher's coordinates out",
+        ),
     ],
 )
 def test_bad_input_is_a_typed_error(make: Callable[[], object], message: str) -> None:

@@ -116,7 +116,7 @@ class Descent:
     def __init__(self, setting: DiagonalSetting, samples: int) -> None:
         limit = Limit(setting, samples)
         self.modes = LazyModes.of(limit.delta, limit.signal, limit.label_noise)
-        single, mean = group_strength(samples, setting.group)
+        single, mean = group_strength(samples, min(setting.group, samples))
         pull = mean * self.modes.pull / samples
         self.strength = single + pull
         """what per-sample SAM with as strong an effect on the mean would multiply rho by"""

@@ -84,7 +84,8 @@ def _deeper(setting: TwoLayerSetting, trained: TrainedNetwork) -> tuple[np.ndarr
 
 
 def _edge(setting: TwoLayerSetting, norm: float, fading: float) -> float:
-    """Upper edge of the spectrum of ``X (|a|^2 + W'W) X'/n`` at the first W, faded."""
+    """Upper edge of the spectrum of ``X (|a|^2 + W'W) X'/n`` at the first W, faded where rows are whitened."""
+    # Of Gaussian rows W's part is not faded: an upper bound of it, by some percent where ascents are of few samples.
     n, d, p, variance = setting.n, setting.d, setting.width, setting.first_variance
     if setting.whitened:
         return float(d / n * (norm + variance * (np.sqrt(n) + np.sqrt(p)) ** 2 * np.exp(-2 * fading * d / n)))

@@ -1,5 +1,6 @@
 """How far rho lowers alpha: bounds, its first order, and the lazy limit by dense matrices."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,14 @@ def test_a_farther_fall_than_is_described_is_infinite() -> None:
     inside, outside = descent.fall(np.array([0.999, 1.001]) * edge)
     assert inside < descent.farthest < outside == np.inf
     assert shift.Descent(DiagonalSetting(n=40, d=120, m=4), 40).critical_rho() > 2 * edge
+
+
+@pytest.mark.parametrize("blocks", [2, 10])
+def test_a_full_batch_on_a_block_is_the_blocks_own(blocks: int) -> None:
+    """As groups of as many samples as it has."""
+    whole = DiagonalSetting(m=None)
+    samples = whole.n // blocks
+    found, expected = Descent(whole, samples), Descent(replace(whole, m=samples), samples)
+    assert (found.strength, found.uneven) == (expected.strength, expected.uneven)
+    assert found.critical_rho() == expected.critical_rho()
+    assert 0 <= found.uneven <= 1
