@@ -37,8 +37,8 @@ class LearnedTradeoff(Curves):
     rho: Float[np.ndarray, " rho"]
     """values of SAM's rho"""
     diversity: Float[np.ndarray, " rho"]
-    """variance of the prediction at an independent test point over the members; on s blocks the part between them is divided by s in
-    two-layer networks, as in the quadratic problem, and by s - 1 in diagonal ones"""
+    """variance of the prediction at an independent test point over the members; on s blocks the part between them is divided by s
+    in two-layer networks, as in the quadratic problem, and by s - 1 in diagonal ones"""
     member_error: Float[np.ndarray, " rho"]
     """mean squared error of one member at an independent test point, against the target without noise"""
     ensemble_error: Float[np.ndarray, " rho"]
