@@ -30,7 +30,7 @@ __all__ = ["draw"]
 _HALO = [withStroke(linewidth=1.5, foreground="white")]
 """Around the seeds of members, so that they are read on every colour."""
 
-_CHARACTERS = 28
+_CHARACTERS = 22
 """Of the smallest text in an inch."""
 _LOSS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0)
 _ERROR = (0.04, 0.06, 0.08, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -79,7 +79,7 @@ def draw(evidence: Evidence) -> Figure:
     for axes in panels[len(runs) :]:
         axes.set_xlabel("distance in weight space")
     for axes in panels[:: len(runs)]:
-        axes.set_ylabel("distance in weight space")
+        axes.set_ylabel("distance")
     figure.supxlabel(fill(_caption(runs), int(figure.get_figwidth() * _CHARACTERS)), fontsize=6)
     return figure
 

@@ -61,9 +61,9 @@ def draw(evidence: Evidence) -> Figure:
         last.axis("off")
         for axes, (name, label) in zip(places, _PANELS.items(), strict=True):
             _plot(axes, comparison, name)
-            axes.set(xlabel=r"$\rho$", ylabel=f"relative {label}")
-        places[0].set_title(f"{_title(comparison)}; lazy limit at $k = {comparison.steps}$", loc="left")
-        last.legend(*places[0].get_legend_handles_labels(), loc="center")
+            axes.set(xlabel=r"$\rho$", ylabel="relative", title=label)
+        about = f"{_title(comparison)}\nlazy limit at $k = {comparison.steps}$"
+        last.legend(*places[0].get_legend_handles_labels(), loc="center", title=about)
     return figure
 
 

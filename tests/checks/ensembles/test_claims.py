@@ -76,13 +76,12 @@ def test_what_is_noisy_is_open_and_says_how_many_seeds_would_decide() -> None:
     finding = found("c1-digits-sharpness", noisy)
     assert finding.verdict == Verdict.INCONCLUSIVE
     label, text = list(finding.texts.items())[3]
-    assert label == "units that would decide with 80% power, if the effect is as measured (seeds)"
+    what = "units that would decide by itself, before Holm's adjustment, with 80% power if the effect is as measured"
+    assert label == f"{what} (seeds)"
     assert text.startswith(("about ", "no number"))
     assert not any("would decide" in name for name in rows("c1-digits-sharpness", AS_STATED))
     coupled = [name for name in rows("sets-digits", NEITHER) if "would decide" in name]
-    assert coupled == [
-        "units that would decide with 80% power, if the effect is as measured (triples of seeds, 3 each)"
-    ]
+    assert coupled == [f"{what} (triples of seeds, 3 each)"]
 
 
 def test_outside_the_curve_the_claim_is_open_and_says_so() -> None:

@@ -67,7 +67,7 @@ def test_what_is_not_finite_costs_one_point_and_not_all_plots() -> None:
     assert errors["array"][1] is not None
 
 
-@law(Mutation("whatever there is", "sharpdiv.checks.report.plots._of_one_quantity", lambda _: lambda effects: effects))
+@law(Mutation("whatever there is", "sharpdiv.checks.report.plots.of_one_quantity", lambda _: lambda effects: effects))
 def test_an_axis_has_one_quantity() -> None:
     """Logs of ratios go with the log of the ratio that decides, and not with a slope."""
     one = MADE_UP[0][1].effects[0]
