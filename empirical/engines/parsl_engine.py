@@ -222,7 +222,8 @@ def call(device: str, gpus: int, do: Callable[[], object]) -> None:
         _prepared(device, gpus)
     except InputError as error:
         raise WorkerError(f"on {socket.gethostname()} {error}") from None
-    do_apart(do)
+    with parsl_job.busy():
+        do_apart(do)
 
 
 @cache

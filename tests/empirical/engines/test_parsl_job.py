@@ -74,3 +74,42 @@ def test_a_program_goes_on_while_somebody_answers() -> None:
         port = server.getsockname()[1]
         code = "import time; time.sleep(0.5); raise SystemExit(3)"
         assert run([sys.executable, "-c", code], ["127.0.0.2", "127.0.0.1"], port, every=0.05, silence=0.1) == 3
+
+
+SPAWNING = """
+import os, signal, sys, time
+from multiprocessing import get_context
+from sharpdiv.empirical.engines.parsl_job import busy
+
+def work(folder, at_work):
+    if at_work:
+        with busy():
+            wait(folder)
+    wait(folder)
+
+def wait(folder):
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    folder, at_work = sys.argv[1], sys.argv[2] == "busy"
+    get_context("spawn").Process(target=work, args=(folder, at_work)).start()
+    while not os.listdir(folder):
+        time.sleep(0.01)
+    time.sleep(0.5)  # it is seen
+    os.kill(int(os.listdir(folder)[0]), signal.SIGKILL)
+    time.sleep(1.0)
+    os._exit(7)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc, to look for processes")
+@pytest.mark.parametrize(("doing", "status"), [("busy", 7), ("idle", -signal.SIGKILL)])
+def test_a_job_whose_idle_worker_is_killed_ends(doing: str, status: int, tmp_path: Path) -> None:
+    """It may hold the lock by which all wait for work; one at work holds none."""
+    script = tmp_path / "spawning.py"
+    script.write_text(SPAWNING)
+    (tmp_path / "started").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, str(script), str(tmp_path / "started"), doing]
+        assert run(command, ["127.0.0.1"], server.getsockname()[1], every=0.05) == status
