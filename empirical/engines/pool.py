@@ -61,7 +61,7 @@ class Pool:
                 for _ in range(self.attempts):
                     try:
                         return pools[-1].submit(do_apart, do)
-                    except (BrokenProcessPool, ConnectionError):
+                    except (BrokenProcessPool, ConnectionError, EOFError):
                         # If what starts processes was killed itself, the system takes a moment to say so.
                         time.sleep(_MOMENT)
                         pools.append(stack.enter_context(processes(self.slots, device=self.device)))

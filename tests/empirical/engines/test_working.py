@@ -276,7 +276,7 @@ def fail_behind(flag: Path) -> None:
 
 def test_a_killed_server_of_processes_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its end is noticed a moment later than that of its processes: until then nobody answers."""
-    refused = deque([BrokenProcessPool(), ConnectionRefusedError(), ConnectionResetError()])
+    refused = deque([BrokenProcessPool(), ConnectionResetError(), EOFError("unexpected EOF")])
 
     @contextmanager
     def refusing(workers: int, *, device: torch.device) -> Iterator[ThreadPoolExecutor]:
