@@ -107,6 +107,9 @@ def test_planes_of_the_first_block_are_measured_once_where_its_networks_are(
     job._take(theirs, tmp_path / "others", [replace(design, name="tiny")])
     assert not (tmp_path / "others" / "planes.json").exists()
     assert len(measured) == 6  # asked for again, and there already
+    (mine / "planes.json").write_bytes(b"my own")
+    job._take(theirs, mine, [design])
+    assert (mine / "planes.json").read_bytes() == b"my own"
 
 
 @pytest.mark.slow

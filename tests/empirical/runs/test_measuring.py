@@ -12,12 +12,13 @@ import torch
 from sharpdiv.empirical.curvature.measures import MEASURES, Batches, Measure, SharpnessSettings
 from sharpdiv.empirical.curvature.worst_case import worst_case_sharpness
 from sharpdiv.empirical.data.corruptions import CORRUPTIONS, corrupt
+from sharpdiv.empirical.data.datasets import DATASETS
 from sharpdiv.empirical.data.raw_images import RawImages
 from sharpdiv.empirical.data.splits import ImageData, load_data
 from sharpdiv.empirical.errors import InputError
 from sharpdiv.empirical.predictions.metrics import diversity
 from sharpdiv.empirical.provenance import provenance
-from sharpdiv.empirical.runs import assembling, measured_images
+from sharpdiv.empirical.runs import assembling, measure_member, measured_images
 from sharpdiv.empirical.runs.config import RunConfig
 from sharpdiv.empirical.runs.ensembles import train_runs
 from sharpdiv.empirical.runs.folders import run_folder
@@ -393,3 +394,31 @@ def test_a_measurement_that_is_killed_among_its_files_is_put_together_again(
     assert load_json(folder / "result.json")["measure"] == few.to_json()
     with np.load(folder / "predictions.npz") as file:
         assert len(file["labels"]) == TINY.validation_samples
+
+
+def test_a_member_is_measured_again_where_its_corrupted_images_are_others(
+    root: Path, result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own weights and settings are the same."""
+    runs = shutil.copytree(root, tmp_path / "runs")
+    path = run_folder(runs, TINY) / "measured-1.safetensors"
+    before = path.read_bytes()
+    measure_member.measure_member(runs, TINY, 1, CPU, ALL)
+    assert path.read_bytes() == before
+    monkeypatch.setattr(measure_member, "corrupted_digest", lambda *_: "others")
+    measure_member.measure_member(runs, TINY, 1, CPU, ALL)
+    assert load_tensors(path)[1]["corrupted"] == "others"
+
+
+def test_published_files_that_were_repaired_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured_images, "data_folder", lambda: tmp_path)
+    source = RunConfig("sgd", data="cifar10")
+    published = DATASETS["cifar10"].published
+    assert published is not None
+    (tmp_path / published.folder).mkdir(parents=True)
+    file = tmp_path / published.folder / "fog.npy"
+    file.write_bytes(b"cut off")
+    before = measured_images._state(source)
+    assert before == measured_images._state(source)
+    file.write_bytes(b"whole again")
+    assert measured_images._state(source) != before
