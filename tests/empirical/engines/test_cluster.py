@@ -5,6 +5,7 @@ import socket
 import sys
 from pathlib import Path
 from unittest.mock import MagicMock
+from unittest.mock import call as call_of
 
 import pytest
 
@@ -120,6 +121,30 @@ def test_jobs_are_given_up_where_none_runs(monkeypatch: pytest.MonkeyPatch) -> N
         states = [*map(JobStatus, others), *failed]
         parsl_engine._give_up(4, executor, {str(number): state for number, state in enumerate(states)})
         assert executor.set_bad_state_and_fail_all.call_count == expected
+
+
+class Client:
+    """Parsl's way to the interchange."""
+
+    def run(self, message: str, timeout_s: float | None = None) -> None:
+        """Nobody answers."""
+
+
+@pytest.mark.parametrize(
+    ("bad", "ended", "raises", "cancelled"),
+    [(False, None, False, 0), (False, None, True, 1), (True, None, False, 1), (False, 1, True, 1)],
+)
+def test_jobs_are_cancelled_once_where_parsl_does_not(
+    bad: bool, ended: int | None, raises: bool, cancelled: int
+) -> None:
+    """Where it gave up, its interchange is gone, or it fails; whatever ended the work is not replaced by that."""
+    executor, kernel = MagicMock(), MagicMock()
+    executor.command_client, executor.bad_state_is_set, executor.job_ids_to_block = Client(), bad, {"7": "0"}
+    executor.interchange_proc.poll.return_value = ended
+    kernel.cleanup.side_effect = TimeoutError if raises else None
+    parsl_engine._end(kernel, executor)
+    assert kernel.cleanup.call_count == 1
+    assert executor.provider.cancel.call_args_list == [call_of(["7"])] * cancelled
 
 
 def test_what_the_scheduler_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
